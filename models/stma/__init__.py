@@ -1,0 +1,43 @@
+"""stma: follow the objects marked on one frame through a whole video.
+
+The public names below load on first use, so that `import stma` stays cheap and free of torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stma.config import MemoryConfig, ModelConfig, SegmenterConfig
+    from stma.network.model import STMA
+    from stma.segmenter import Prediction, Segmenter
+    from stma.weights import list_models, load_model
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "MemoryConfig": "stma.config",
+    "ModelConfig": "stma.config",
+    "Prediction": "stma.segmenter",
+    "STMA": "stma.network.model",
+    "Segmenter": "stma.segmenter",
+    "SegmenterConfig": "stma.config",
+    "list_models": "stma.weights",
+    "load_model": "stma.weights",
+}
+
+__all__ = [
+    "STMA",
+    "MemoryConfig",
+    "ModelConfig",
+    "Prediction",
+    "Segmenter",
+    "SegmenterConfig",
+    "list_models",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'stma' has no attribute {name!r}")

@@ -1,0 +1,6 @@
+"""`stma evaluate`."""
+
+
+def evaluate() -> None:
+    """(under construction)"""
+    raise NotImplementedError

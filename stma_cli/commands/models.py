@@ -1,0 +1,6 @@
+"""`stma models`."""
+
+
+def models() -> None:
+    """(under construction)"""
+    raise NotImplementedError

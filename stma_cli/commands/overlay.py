@@ -1,0 +1,6 @@
+"""`stma overlay`."""
+
+
+def overlay() -> None:
+    """(under construction)"""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`stma segment`."""
+
+
+def segment() -> None:
+    """(under construction)"""
+    raise NotImplementedError

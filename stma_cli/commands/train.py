@@ -1,0 +1,6 @@
+"""`stma train`."""
+
+
+def train() -> None:
+    """(under construction)"""
+    raise NotImplementedError

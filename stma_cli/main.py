@@ -1,0 +1,57 @@
+"""The `stma` command: registers the subcommands and turns errors into one clear line and an exit status."""
+
+import sys
+
+import typer
+
+from stma.errors import StmaError
+from stma_cli.commands.evaluate import evaluate
+from stma_cli.commands.models import models
+from stma_cli.commands.overlay import overlay
+from stma_cli.commands.segment import segment
+from stma_cli.commands.train import train
+
+app = typer.Typer(
+    name="stma",
+    help="Follow the objects marked on one frame through a whole video.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from stma import __version__
+
+        typer.echo(f"stma {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Follow the objects marked on one frame through a whole video."""
+
+
+app.command()(segment)
+app.command()(overlay)
+app.command()(evaluate)
+app.command()(train)
+app.command()(models)
+
+
+def main() -> None:
+    """Run the command line; errors of stma end in one message on stderr and exit status 2."""
+    try:
+        app()
+    except StmaError as error:
+        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
