@@ -1,0 +1,109 @@
+"""The one place where frames and label maps change size."""
+
+import cv2
+import numpy as np
+
+from stma.errors import SettingsError
+
+MINIMUM_SIDE = 16
+
+
+def _nearest_source(source: int, target: int) -> np.ndarray:
+    """Return for each of `target` pixels the index of the source pixel under its centre."""
+    positions = np.arange(target, dtype=np.int64)
+    return ((2 * positions + 1) * source) // (2 * target)  # floor((i + 0.5) * source / target), exactly
+
+
+def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a label map; every output pixel takes the id of the source pixel under its centre.
+
+    No id is ever mixed or made up, and there is no half-pixel shift ("nearest-exact").
+
+    Args:
+        labels: (H, W) array of object ids, any integer or bool dtype.
+        height: rows of the result, 1 or more.
+        width: columns of the result, 1 or more.
+
+    Returns:
+        (height, width) array of the same dtype; `labels` itself where the size is already right.
+
+    Raises:
+        SettingsError: when `labels` is not a plane or the size is below 1.
+    """
+    _require_size(height, width)
+    if labels.ndim != 2 or labels.size == 0:
+        raise SettingsError(
+            f"A label map of shape {labels.shape} cannot be scaled: give a non-empty array of shape (H, W)."
+        )
+    if labels.shape == (height, width):
+        return labels
+    rows = _nearest_source(labels.shape[0], height)
+    columns = _nearest_source(labels.shape[1], width)
+    return np.ascontiguousarray(labels[rows][:, columns])
+
+
+def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a picture: area average when it shrinks, bilinear when either side grows.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB, 0 to 255.
+        height: rows of the result, 1 or more.
+        width: columns of the result, 1 or more.
+
+    Returns:
+        (height, width, 3) uint8 RGB; `frame` itself where the size is already right.
+
+    Raises:
+        SettingsError: when `frame` is not (H, W, 3) uint8 or the size is below 1.
+    """
+    _require_size(height, width)
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
+        raise SettingsError(
+            f"A frame of shape {frame.shape} and type {frame.dtype} cannot be scaled: "
+            "give a non-empty RGB array of shape (H, W, 3) and type uint8."
+        )
+    if frame.shape[:2] == (height, width):
+        return frame
+    shrinks = height <= frame.shape[0] and width <= frame.shape[1]
+    resized = cv2.resize(
+        frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int, int]:
+    """Return the size at which a frame is processed.
+
+    The shorter side becomes exactly `shorter_side` (smaller pictures are enlarged too) and the other
+    follows the aspect ratio, rounded to whole pixels; both are at least 16.
+
+    Args:
+        height: rows of the frame, 1 or more.
+        width: columns of the frame, 1 or more.
+        shorter_side: length of the shorter side in pixels, or None to keep the size.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        SettingsError: when a size is below 1.
+    """
+    _require_size(height, width)
+    if shorter_side is None:
+        return max(MINIMUM_SIDE, height), max(MINIMUM_SIDE, width)
+    if shorter_side < 1:
+        raise SettingsError(
+            f"The working size {shorter_side} is impossible: give the shorter side in pixels, such as 480."
+        )
+    shorter = min(height, width)
+    scaled_height, scaled_width = (
+        max(MINIMUM_SIDE, (2 * side * shorter_side + shorter) // (2 * shorter)) for side in (height, width)
+    )
+    return scaled_height, scaled_width
+
+
+def _require_size(height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise SettingsError(
+            f"The size {width}x{height} is impossible: give a width and a height of 1 or more."
+        )

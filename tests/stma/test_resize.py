@@ -1,0 +1,93 @@
+"""The resize helpers: pixel centres, dtypes, aspect ratio."""
+
+import cv2
+import numpy as np
+import pytest
+
+from stma.errors import SettingsError
+from stma.resize import resize_frame, resize_labels, working_size
+
+
+def checkerboard(height: int, width: int) -> np.ndarray:
+    return (np.add.outer(np.arange(height), np.arange(width)) % 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_growing_repeats_each_pixel_of_a_checkerboard(factor: int) -> None:
+    board = checkerboard(5, 7)
+    expected = np.kron(board, np.ones((factor, factor), dtype=np.uint8))
+    np.testing.assert_array_equal(resize_labels(board, 5 * factor, 7 * factor), expected)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 5])
+def test_shrinking_takes_the_centre_pixel(factor: int) -> None:
+    labels = np.arange(6 * factor * 4 * factor).reshape(6 * factor, 4 * factor)
+    np.testing.assert_array_equal(
+        resize_labels(labels, 6, 4), labels[factor // 2 :: factor, factor // 2 :: factor]
+    )
+
+
+def test_growing_and_shrinking_back_is_lossless() -> None:
+    labels = np.random.default_rng(0).integers(0, 900, (31, 47), dtype=np.uint16)
+    for factor in (2, 3, 4, 7):
+        grown = resize_labels(labels, 31 * factor, 47 * factor)
+        np.testing.assert_array_equal(resize_labels(grown, 31, 47), labels)
+
+
+def test_a_flipped_map_gives_a_flipped_result_when_centres_are_unambiguous() -> None:
+    labels = np.random.default_rng(1).integers(0, 5, (21, 35), dtype=np.uint8)
+    shrunk = resize_labels(labels, 7, 5)
+    np.testing.assert_array_equal(resize_labels(labels[::-1, ::-1], 7, 5), shrunk[::-1, ::-1])
+
+
+def test_labels_agree_with_nearest_exact_of_opencv() -> None:
+    labels = np.random.default_rng(2).integers(0, 255, (37, 53), dtype=np.uint8)
+    for height, width in [(101, 20), (18, 90), (36, 52), (480, 853)]:
+        expected = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        np.testing.assert_array_equal(resize_labels(labels, height, width), expected)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.uint16, np.int32, np.int64])
+def test_labels_keep_their_type(dtype: type) -> None:
+    resized = resize_labels(np.ones((4, 6), dtype=dtype), 9, 5)
+    assert resized.dtype == dtype
+    assert resized.shape == (9, 5)
+
+
+def test_frames_average_when_they_shrink_and_interpolate_when_they_grow() -> None:
+    board = np.repeat((checkerboard(8, 8) * 200)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(resize_frame(board, 4, 4), np.full((4, 4, 3), 100, dtype=np.uint8))
+    ramp = np.repeat(np.array([[0, 100]], dtype=np.uint8)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(resize_frame(ramp, 1, 4)[0, :, 0], [0, 25, 75, 100])
+
+
+def test_frames_keep_their_channel_order() -> None:
+    frame = np.zeros((10, 10, 3), dtype=np.uint8)
+    frame[..., 0] = 250
+    assert resize_frame(frame, 23, 5)[0, 0].tolist() == [250, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter_side", "expected"),
+    [
+        ((1080, 1920), 480, (480, 853)),
+        ((1920, 1080), 480, (853, 480)),
+        ((240, 320), 480, (480, 640)),
+        ((1081, 1921), None, (1081, 1921)),
+        ((100, 5000), 1, (16, 50)),
+        ((9, 12), None, (16, 16)),
+    ],
+)
+def test_working_size(size: tuple[int, int], shorter_side: int | None, expected: tuple[int, int]) -> None:
+    assert working_size(*size, shorter_side) == expected
+
+
+def test_impossible_sizes_and_arrays_are_named() -> None:
+    with pytest.raises(SettingsError, match="0x5 is impossible"):
+        resize_labels(np.zeros((4, 4), dtype=np.uint8), 5, 0)
+    with pytest.raises(SettingsError, match=r"shape \(H, W\)"):
+        resize_labels(np.zeros((4, 4, 3), dtype=np.uint8), 5, 5)
+    with pytest.raises(SettingsError, match="uint8"):
+        resize_frame(np.zeros((4, 4, 3), dtype=np.float32), 5, 5)
+    with pytest.raises(SettingsError, match="such as 480"):
+        working_size(10, 10, 0)
