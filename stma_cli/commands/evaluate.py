@@ -1,6 +1,95 @@
-"""`stma evaluate`."""
+"""`stma evaluate`: scores of predicted masks, or of a training-free baseline, against ground truth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from stma.errors import SettingsError
+
+if TYPE_CHECKING:
+    from stma_cli.sequences import Sequence
 
 
-def evaluate() -> None:
-    """(under construction)"""
-    raise NotImplementedError
+def evaluate(
+    folders: list[Path] = typer.Argument(
+        ...,
+        metavar="[PRED] GT",
+        help="Folder of predictions and folder of ground truth; with --baseline the ground truth alone.",
+        show_default=False,
+    ),
+    baseline: str | None = typer.Option(
+        None,
+        help="Score a training-free baseline instead of predictions: copy, flow or grabcut. "
+        "Needs the pictures beside the ground truth.",
+    ),
+    sequences: list[str] | None = typer.Option(
+        None,
+        help="Only these: a name (can be repeated), or a JSON file with lists of names, see --split.",
+        show_default=False,
+    ),
+    split: str = typer.Option("validation", help="Which list of the JSON file given with --sequences."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+    csv: Path | None = typer.Option(None, help="Also write one line per object to this CSV file."),
+) -> None:
+    """Score masks by the DAVIS semi-supervised protocol: J, F and their mean, per object and sequence.
+
+    PRED and GT hold one folder of label PNGs per sequence, or are one. The first and the last frame are left
+    out, objects that are not predicted count as zero, and an object that enters later is scored after the
+    frame that first shows it. Example: stma evaluate results/ DAVIS/Annotations/480p
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from stma.baselines import BASELINES
+    from stma.evaluation import DatasetScore
+    from stma_cli.score_report import json_text, print_table, write_csv
+    from stma_cli.scoring import score_baseline, score_predictions
+    from stma_cli.sequences import find_sequences
+
+    if len(folders) != (1 if baseline else 2):
+        raise SettingsError(
+            "--baseline takes one folder, the ground truth: stma evaluate --baseline flow GT."
+            if baseline
+            else "Two folders are needed, predictions and ground truth: stma evaluate PRED GT."
+        )
+    known_baseline = next((name for name in BASELINES if name == baseline), None)
+    if baseline and known_baseline is None:
+        raise SettingsError(f"There is no baseline {baseline!r}: choose one of {', '.join(BASELINES)}.")
+    truth_root = folders[-1]
+    truth = _chosen(find_sequences(truth_root), sequences or [], split, truth_root)
+    errors_console = Console(stderr=True)
+    scores = [
+        score_baseline(known_baseline, sequence)
+        if known_baseline
+        else score_predictions(folders[0], sequence, alone=len(truth) == 1)
+        for sequence in track(
+            truth,
+            description="Scoring",
+            console=errors_console,
+            transient=True,
+            disable=not errors_console.is_terminal,
+        )
+    ]
+    total = DatasetScore(tuple(scores))
+    if csv is not None:
+        write_csv(csv, total)
+    if as_json:
+        settings = {"predictions": None if baseline else str(folders[0]), "baseline": baseline}
+        typer.echo(json_text(total, {**settings, "ground_truth": str(truth_root)}))
+    else:
+        print_table(total, f"baseline {baseline}" if baseline else str(folders[0]), Console())
+
+
+def _chosen(found: "list[Sequence]", wanted: list[str], split: str, root: Path) -> "list[Sequence]":
+    """Return the sequences asked for with --sequences, all of them where nothing was asked for."""
+    from stma_cli.sequences import read_split, select_sequences
+
+    if not wanted:
+        return found
+    names = [
+        name
+        for item in wanted
+        for name in (read_split(Path(item), split) if item.endswith(".json") else [item])
+    ]
+    return select_sequences(found, names, root)
