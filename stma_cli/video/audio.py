@@ -1,0 +1,152 @@
+"""The sound of a video, passed on to its copy packet by packet, shifted and cut to the frames kept."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+
+from stma.errors import VideoError
+
+AudioPacket: TypeAlias = Packet[AudioStream]
+
+# What both the container and common players of MP4 files take as it is; anything else becomes AAC.
+_FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac"})
+_AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
+_LEAD_IN = Fraction(8, 100)  # seconds of packets kept before a cut, which decoders need to settle; not played
+
+
+class SoundTrack:
+    """The first sound track of a source, on its way into an output container.
+
+    Only one packet is held at a time. Call `begin` once, then `write_until` with growing limits.
+
+    Attributes:
+        start_time: where the sound starts on the clock of the source, seconds.
+        note: what the user should know, or None.
+    """
+
+    def __init__(self, path: Path, output: OutputContainer) -> None:
+        """Open the source a second time, for its sound, and add a track to `output`."""
+        self._path = path
+        self._output = output
+        try:
+            self._source = av.open(str(path), metadata_errors="replace")
+        except FFmpegError as error:
+            raise self._unreadable(error) from error
+        tracks = [track for track in self._source.streams.audio if track.codec_context is not None]
+        self._track: AudioStream = tracks[0]
+        self._unit = self._track.time_base or Fraction(1, self._track.codec_context.sample_rate)
+        self.start_time = (self._track.start_time or 0) * self._unit
+        self._copies = self._track.codec_context.name in _FITS_MP4
+        self.note = f"of {len(tracks)} sound tracks the first is kept" if len(tracks) > 1 else None
+        self._target = self._add_track()
+        self._packets = self._source.demux(self._track)
+        self._waiting: AudioPacket | None = None
+        self._shift = 0  # ticks
+        self._last_decoding_time: int | None = None
+
+    def begin(self, origin: Fraction) -> None:
+        """Set the time on the source's clock that is time 0 of the output."""
+        self._shift = round(origin / self._unit)
+
+    def write_until(self, limit: Fraction | None) -> None:
+        """Write all packets that start before `limit` seconds of output time; None for all there are.
+
+        Raises:
+            VideoError: the sound of the source cannot be read.
+            FFmpegError: the output cannot be written.
+        """
+        for packet in self._until(limit):
+            if self._copies:
+                self._copy(packet)
+            else:
+                self._convert(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds and close the source."""
+        if not self._copies:
+            self._output.mux(self._target.encode(None))
+        self._source.close()
+
+    def close(self) -> None:
+        """Close the source without writing anything more."""
+        self._source.close()
+
+    def _add_track(self) -> AudioStream:
+        if self._copies:
+            try:
+                return self._output.add_stream_from_template(self._track)
+            except ValueError:  # this codec fits .mp4 but not, for instance, .mov
+                self._copies = False
+        return self._aac_track()
+
+    def _aac_track(self) -> AudioStream:
+        context = self._track.codec_context
+        rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000
+        target = self._output.add_stream("aac", rate=rate, time_base=Fraction(1, rate))
+        target.codec_context.layout = context.layout.name
+        target.codec_context.bit_rate = 96_000 * min(2, context.layout.nb_channels)
+        conversion = f"the sound ({context.name}) does not fit into MP4 and is converted to AAC"
+        self.note = f"{conversion}; {self.note}" if self.note else conversion
+        return target
+
+    def _until(self, limit: Fraction | None) -> Iterator[AudioPacket]:
+        """Yield packets, their times shifted to the output, that start before `limit`."""
+        while True:
+            packet = self._waiting or self._next_packet()
+            self._waiting = None
+            if packet is None:
+                return
+            start = (packet.pts or 0) * self._unit
+            if limit is not None and start >= limit:
+                self._waiting = packet
+                return
+            if start + (packet.duration or 0) * self._unit > -_LEAD_IN:
+                yield packet
+
+    def _next_packet(self) -> AudioPacket | None:
+        """Return the next packet with its times shifted, or None at the end."""
+        try:
+            for packet in self._packets:
+                if packet.size == 0:
+                    continue
+                time = packet.pts if packet.pts is not None else packet.dts
+                if time is None:
+                    time = self._last_decoding_time or 0
+                else:
+                    time -= self._shift
+                packet.pts = packet.dts = time
+                return packet
+        except FFmpegError as error:
+            raise self._unreadable(error) from error
+        return None
+
+    def _copy(self, packet: AudioPacket) -> None:
+        if self._last_decoding_time is not None and packet.dts is not None:
+            packet.dts = packet.pts = max(packet.dts, self._last_decoding_time + 1)
+        self._last_decoding_time = packet.dts
+        packet.stream = self._target
+        self._output.mux(packet)
+
+    def _convert(self, packet: AudioPacket) -> None:
+        try:
+            frames = packet.decode()
+        except FFmpegError as error:
+            raise self._unreadable(error) from error
+        for frame in frames:
+            if frame.pts is None or frame.pts < 0:
+                continue
+            frame.time_base = self._unit
+            self._output.mux(self._target.encode(frame))
+
+    def _unreadable(self, error: FFmpegError) -> VideoError:
+        return VideoError(
+            f"the sound of {self._path} cannot be read ({error.strerror}); copy the file again, "
+            "or leave the sound out with --no-audio"
+        )

@@ -1,0 +1,158 @@
+"""Folders of images as videos: one file per frame, in natural order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from stma.errors import VideoError
+from stma_cli.natural_order import natural_key
+from stma_cli.video.colour import ColourTags
+from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_EXIF_ORIENTATION = 0x0112
+_TRANSPOSED = {5, 6, 7, 8}
+_ROTATION = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}
+_SEVERAL_PICTURES = {"TIFF", "WEBP", "PNG", "GIF"}  # formats where a second picture is another frame
+
+
+@dataclass
+class FolderSource(VideoSource):
+    """A folder with one image per frame.
+
+    Attributes:
+        files: the images in natural order: frame2.jpg before frame10.jpg.
+    """
+
+    files: tuple[Path, ...] = ()
+
+    @classmethod
+    def open(cls, path: Path, frame_rate: Fraction) -> Self:
+        """List the images and check that they have one size, from their headers.
+
+        Raises:
+            VideoError: no images, images of several sizes, two with the same stem, or one unreadable.
+        """
+        files = _images_in(path)
+        sizes = [_display_size(file) for file in files]
+        for file, size in zip(files, sizes, strict=True):
+            if size != sizes[0]:
+                raise VideoError(
+                    f"{path} mixes image sizes: {files[0].name} is {sizes[0][0]}x{sizes[0][1]} but {file.name} is "
+                    f"{size[0]}x{size[1]}; keep the frames of one video in the folder, all of one size"
+                )
+        width, height = sizes[0]
+        with Image.open(files[0]) as image:
+            rotation = _ROTATION.get(image.getexif().get(_EXIF_ORIENTATION, 1), 0)
+            codec = (image.format or "image").lower()
+        info = VideoInfo(
+            path=path,
+            kind="folder",
+            width=width,
+            height=height,
+            frame_rate=frame_rate,
+            time_base=1 / frame_rate,
+            frame_count_hint=len(files),
+            variable_frame_rate=False,
+            rotation=rotation,
+            sample_aspect_ratio=Fraction(1),
+            colour=ColourTags(),
+            has_audio=False,
+            start_time=Fraction(0),
+            codec=codec,
+        )
+        notes = [f"a folder has no frame rate; {float(frame_rate):g} frames per second are assumed"]
+        return cls(info=info, notes=notes, files=files)
+
+    def frames(self, start: int = 0, end: int | None = None) -> Iterator[Frame]:
+        """See `VideoSource.frames`; frames are named after their files."""
+        check_range(start, end)
+        if start >= len(self.files):
+            raise start_beyond_end(self.info.path, start, len(self.files))
+        if end is not None and end > len(self.files):
+            self.add_note(f"the range was to end at frame {end}, but the folder has {len(self.files)} images")
+        step = 1 / self.info.frame_rate
+        for index, file in list(enumerate(self.files))[start:end]:
+            yield Frame(index, self._read(file), index * step, file.stem, step)
+
+    def count_frames(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
+
+    def _read(self, file: Path) -> np.ndarray:
+        try:
+            with Image.open(file) as image:
+                pixels = np.ascontiguousarray(_as_rgb(ImageOps.exif_transpose(image)))
+        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+            raise _unreadable(file, error) from error
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.info.width, self.info.height):
+            raise VideoError(
+                f"{file} is now {width}x{height} and not {self.info.width}x{self.info.height}; "
+                "leave the folder unchanged while it is read, and start again"
+            )
+        return pixels
+
+
+def _images_in(path: Path) -> tuple[Path, ...]:
+    try:
+        found = [
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+        ]
+    except OSError as error:
+        raise VideoError(
+            f"the folder {path} may not be read ({error.strerror}); change its permissions"
+        ) from error
+    if not found:
+        known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+        raise VideoError(
+            f"the folder {path} has no images; give a folder with the frames as {known}, or a video file"
+        )
+    files = tuple(sorted(found, key=lambda file: natural_key(file.name)))
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        other = by_stem.setdefault(file.stem, file)
+        if other is not file:
+            raise VideoError(
+                f"{other.name} and {file.name} in {path} would give results of the same name; "
+                "rename one, or move the images that are not frames elsewhere"
+            )
+    return files
+
+
+def _display_size(file: Path) -> tuple[int, int]:
+    """Return width and height after EXIF orientation, without decoding the pixels."""
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _TRANSPOSED
+            pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise _unreadable(file, error) from error
+    if pictures > 1:
+        raise VideoError(f"{file} holds {pictures} pictures; save each as a file of its own")
+    return (height, width) if turned else (width, height)
+
+
+def _as_rgb(image: Image.Image) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB of any image; 16-bit values are scaled to 8 bits, transparency is dropped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        if image.mode == "F":
+            raise ValueError("floating-point pixels have no defined range")
+        grey = (np.clip(values, 0, 65535).astype(np.float32) / 257 + 0.5).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
+
+
+def _unreadable(file: Path, error: Exception) -> VideoError:
+    return VideoError(
+        f"{file} cannot be read as an image ({error}); replace it, or move it out of the folder if it is no frame"
+    )

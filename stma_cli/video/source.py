@@ -1,0 +1,148 @@
+"""What a video is to the rest of the tool: frames in display orientation with exact times, from any origin."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stma.errors import SettingsError, VideoError
+from stma_cli.video.colour import ColourTags
+
+DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes:
+        index: position in the whole video, from 0, also when only a range is read.
+        pixels: (H, W, 3) uint8 array, RGB, display orientation.
+        time: seconds from the first frame of the video, exact.
+        name: stem for files made from this frame: "00012", or the image's own stem for a folder.
+        duration: seconds this frame is shown, where the container says so.
+    """
+
+    index: int
+    pixels: np.ndarray
+    time: Fraction
+    name: str
+    duration: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video before its frames are read.
+
+    Attributes:
+        path: the file or folder.
+        kind: "container" for a video file, "folder" for a folder of images.
+        width, height: pixels, display orientation (after rotation).
+        frame_rate: average frames per second; single frames may be timed otherwise.
+        time_base: the unit of the container's timestamps in seconds; every Frame.time is a multiple of it.
+        frame_count_hint: number of frames the container claims, or None. Never to be relied upon.
+        variable_frame_rate: what the container suggests, or None where it says nothing.
+        rotation: degrees clockwise that were applied to get display orientation: 0, 90, 180 or 270.
+        sample_aspect_ratio: width / height of a pixel in display orientation. Pixels are kept as stored;
+            the writer passes the ratio on, so that players show the same shape.
+        colour: matrix, range, primaries and transfer of the stored pictures.
+        has_audio: whether a sound track exists.
+        start_time: time of the first frame on the container's clock, which the sound shares.
+        codec: name of the decoder, or of the image format for a folder.
+    """
+
+    path: Path
+    kind: Literal["container", "folder"]
+    width: int
+    height: int
+    frame_rate: Fraction
+    time_base: Fraction
+    frame_count_hint: int | None
+    variable_frame_rate: bool | None
+    rotation: int
+    sample_aspect_ratio: Fraction
+    colour: ColourTags
+    has_audio: bool
+    start_time: Fraction
+    codec: str
+
+
+@dataclass
+class VideoSource(ABC):
+    """A video that can be read from its start any number of times, each time frame by frame.
+
+    Attributes:
+        info: what is known beforehand.
+        notes: sentences the user should see (rotation applied, damaged frames, ...); may grow while reading.
+    """
+
+    info: VideoInfo
+    notes: list[str] = field(default_factory=list)
+
+    @abstractmethod
+    def frames(self, start: int = 0, end: int | None = None) -> Iterator[Frame]:
+        """Yield the frames start, start + 1, ..., end - 1 in display order, holding only a few at a time.
+
+        An `end` beyond the last frame stops at the last frame and adds a note.
+
+        Raises:
+            SettingsError: the range is empty or begins after the last frame.
+            VideoError: a frame cannot be decoded, or the file ends before its frames do.
+        """
+
+    @abstractmethod
+    def count_frames(self) -> int:
+        """Return the true number of frames, by decoding all of them where nothing else can be trusted."""
+
+    def add_note(self, note: str) -> None:
+        """Record `note` once."""
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def check_range(start: int, end: int | None) -> None:
+    """Raise SettingsError unless 0 <= start < end."""
+    if start < 0:
+        raise SettingsError(f"the range starts at frame {start}; frames count from 0, so give 0 or more")
+    if end is not None and end <= start:
+        raise SettingsError(
+            f"the range from frame {start} to {end} is empty, as the end is not part of it; "
+            f"give an end of {start + 1} or more"
+        )
+
+
+def start_beyond_end(path: Path, start: int, frame_count: int) -> SettingsError:
+    """Return the error for a range that begins after the last frame."""
+    return SettingsError(
+        f"the range starts at frame {start}, but {path} has {frame_count} frames; "
+        f"give a start between 0 and {frame_count - 1}"
+    )
+
+
+def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> VideoSource:
+    """Open a video file or a folder of images and read enough of it to know its first frame.
+
+    Args:
+        path: a file of any container FFmpeg reads, or a folder with one image per frame.
+        folder_rate: frames per second to assume for a folder; files keep their own times.
+
+    Raises:
+        VideoError: nothing there, or nothing that can be read as a video.
+    """
+    from stma_cli.video.container import ContainerSource
+    from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource
+
+    path = Path(path)
+    if path.is_dir():
+        return FolderSource.open(path, folder_rate)
+    if not path.exists():
+        raise VideoError(f"{path} does not exist; check the path of the video")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise VideoError(
+            f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
+        )
+    return ContainerSource.open(path)
