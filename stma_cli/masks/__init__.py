@@ -1,0 +1,20 @@
+"""First masks in, result masks out: PNG and JSON annotations become label maps, label maps become PNG."""
+
+from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.label_image import read_labels
+from stma_cli.masks.names import read_names, write_names
+from stma_cli.masks.options import read_mask_options, select_objects
+from stma_cli.masks.reader import read_annotation
+from stma_cli.masks.writer import MaskWriter
+
+__all__ = [
+    "Annotation",
+    "MaskWriter",
+    "ObjectIds",
+    "read_annotation",
+    "read_labels",
+    "read_mask_options",
+    "read_names",
+    "select_objects",
+    "write_names",
+]

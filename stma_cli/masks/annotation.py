@@ -1,0 +1,123 @@
+"""What one annotated frame says, and which id belongs to which object over several annotated frames."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stma.errors import MaskError
+
+LARGEST_ID = 65535  # what a 16-bit PNG can hold
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The objects marked on one frame.
+
+    Attributes:
+        labels: (H, W) int32 object ids at the size of the video, 0 = background.
+        names: the name of every id in `labels`; "object 3" where the file gives none.
+        notes: sentences the user should see, such as "scaled from 960x540".
+    """
+
+    labels: np.ndarray
+    names: dict[int, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The ids in `labels`, ascending, without the background."""
+        return ids_in(self.labels)
+
+
+def ids_in(labels: np.ndarray) -> tuple[int, ...]:
+    """Return the ids of an (H, W) integer label map, ascending, without 0."""
+    return tuple(int(value) for value in np.unique(labels) if value != 0)
+
+
+class ObjectIds:
+    """Gives every object one id, the same in all masks of a run.
+
+    A key is what identifies the object in a file: its name, a colour, a track number. Keys that were seen
+    before keep their id; new ones get the preferred id if it is free, else the smallest free one.
+    """
+
+    def __init__(self) -> None:
+        self._id_of: dict[Hashable, int] = {}
+        self._name_of: dict[int, str] = {}
+        self._used: set[int] = set()
+
+    def reserve(self, object_id: int, name: str | None = None, key: Hashable | None = None) -> int:
+        """Take an id that a file states itself, and remember the object's name and key."""
+        if not 1 <= object_id <= LARGEST_ID:
+            raise MaskError(
+                f"The object id {object_id} is outside 1 to {LARGEST_ID}: give the objects smaller ids."
+            )
+        self._used.add(object_id)
+        if name:
+            self._name_of.setdefault(object_id, name)
+            self._id_of.setdefault(name, object_id)
+        if key is not None:
+            self._id_of.setdefault(key, object_id)
+        return object_id
+
+    def id_for(self, key: Hashable, name: str | None = None, preferred: int | None = None) -> int:
+        """Return the id of the object `key`, and give it one if it is new."""
+        if key in self._id_of:
+            return self._id_of[key]
+        object_id = preferred
+        if object_id is None or object_id in self._used:
+            object_id = next(value for value in range(1, LARGEST_ID + 2) if value not in self._used)
+        self.reserve(object_id, key=key)
+        if name:
+            self._name_of.setdefault(object_id, self._unused_name(name))
+            self._id_of.setdefault(self._name_of[object_id], object_id)
+        return object_id
+
+    def name_of(self, object_id: int) -> str:
+        """Return the name a file gave to the object, or "object <id>"."""
+        return self._name_of.get(object_id, f"object {object_id}")
+
+    def names_in(self, labels: np.ndarray) -> dict[int, str]:
+        """Return the names of all ids in an (H, W) label map."""
+        return {object_id: self.name_of(object_id) for object_id in ids_in(labels)}
+
+    def _unused_name(self, name: str) -> str:
+        taken = set(self._name_of.values())
+        candidate, count = name, 1
+        while candidate in taken:
+            count += 1
+            candidate = f"{name} {count}"
+        return candidate
+
+
+class LabelPainter:
+    """Builds a label map from one mask per object: where two overlap, the later one wins, with a note."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.labels = np.zeros((height, width), dtype=np.int32)
+        self._covered: dict[tuple[int, int], int] = {}
+        self._painted: list[int] = []
+
+    def paint(self, object_id: int, mask: np.ndarray) -> None:
+        """Paint one object; `mask` is (H, W) bool."""
+        below = self.labels[mask]
+        for other, pixels in zip(*np.unique(below, return_counts=True), strict=True):
+            if other not in (0, object_id):
+                pair = (object_id, int(other))
+                self._covered[pair] = self._covered.get(pair, 0) + int(pixels)
+        self.labels[mask] = object_id
+        self._painted.append(object_id)
+
+    def hidden(self) -> list[int]:
+        """Return the painted ids of which nothing is left, because later ones cover them."""
+        left = set(ids_in(self.labels))
+        return [object_id for object_id in dict.fromkeys(self._painted) if object_id not in left]
+
+    def overlap_notes(self, object_ids: ObjectIds) -> list[str]:
+        """Return a sentence per pair of objects that overlap."""
+        return [
+            f"{object_ids.name_of(upper)} covers {pixels} pixels of {object_ids.name_of(lower)}: the later "
+            "wins"
+            for (upper, lower), pixels in self._covered.items()
+        ]

@@ -1,0 +1,155 @@
+"""COCO JSON: polygons, run-length masks (compressed or not), category names."""
+
+import re
+from collections import Counter
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from stma.errors import AnnotationError
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
+from stma_cli.masks.fit import Fit, fit_size
+from stma_cli.masks.polygons import read_points, require_inside, require_simple
+from stma_cli.masks.shapes import finished
+
+NAMES_SHOWN = 4  # pictures of a file named in a message
+
+
+def read_coco(
+    content: dict[str, Any],
+    source: str,
+    width: int,
+    height: int,
+    frame: int,
+    image: str | None,
+    object_ids: ObjectIds,
+) -> Annotation:
+    """Read the annotations of one picture of a COCO file.
+
+    Each annotation is one object, in the order of the file, named after its category ("dog", "dog 2", ...);
+    annotations with the same `track_id` (also inside `attributes`, as CVAT writes it) keep their id in all
+    pictures. Where objects overlap, the later wins. A file with several pictures is asked for the one named
+    `image`, else for the one whose file name ends in the frame's number.
+
+    Raises:
+        AnnotationError: when no picture fits, or an annotation has no usable outline.
+        MaskError: when the size does not fit the video.
+    """
+    picture = _pick_image(content["images"], source, frame, image)
+    fit = fit_size(
+        int(picture.get("width") or width), int(picture.get("height") or height), width, height, source
+    )
+    categories = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    rows = [row for row in content["annotations"] if row.get("image_id") == picture.get("id")]
+    painter = LabelPainter(width, height)
+    counts: Counter[str] = Counter()
+    for number, row in enumerate(rows, start=1):
+        category = categories.get(row.get("category_id"), f"object {number}")
+        what = f"{source}: annotation {row.get('id', number)} ('{category}')"
+        counts[category] += 1
+        name = category if counts[category] == 1 else f"{category} {counts[category]}"
+        track = row.get("track_id", (row.get("attributes") or {}).get("track_id"))
+        object_id = object_ids.id_for(name if track is None else ("track", track), name)
+        painter.paint(object_id, _segmentation_mask(row.get("segmentation"), fit, what))
+    return finished(painter, object_ids, fit, source)
+
+
+def _pick_image(images: list[dict[str, Any]], source: str, frame: int, image: str | None) -> dict[str, Any]:
+    names = [str(row.get("file_name", "")) for row in images]
+    if image is not None:
+        chosen = [
+            row for row, name in zip(images, names, strict=True) if image in (name, PurePath(name).name)
+        ]
+        problem = f"has no picture named {image}"
+    elif len(images) == 1:
+        return images[0]
+    else:
+        chosen = [row for row, name in zip(images, names, strict=True) if _trailing_number(name) == frame]
+        problem = (
+            f"has {len(images)} pictures, and not exactly one whose name ends in the frame number {frame}"
+        )
+    if len(chosen) == 1:
+        return chosen[0]
+    shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+    example = names[0] if names else "picture.jpg"
+    raise AnnotationError(f"{source} {problem} ({shown}): name one, as in --mask '{source}#{example}'.")
+
+
+def _trailing_number(name: str) -> int | None:
+    digits = re.search(r"(\d+)$", PurePath(name).stem)
+    return int(digits.group(1)) if digits else None
+
+
+def _segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
+    """Return (H, W) bool at the size of the video."""
+    if isinstance(segmentation, list) and segmentation:
+        return _polygons_mask(segmentation, fit, what)
+    if isinstance(segmentation, dict):
+        return fit.labels(_decode_run_lengths(segmentation, fit, what), what).astype(bool)
+    raise AnnotationError(f"{what} has no outline, only a box or keypoints: draw a polygon or a mask.")
+
+
+def _polygons_mask(polygons: list[Any], fit: Fit, what: str) -> np.ndarray:
+    if isinstance(polygons[0], int | float):
+        polygons = [polygons]  # some tools leave out the outer list
+    flat = []
+    for polygon in polygons:
+        points = read_points(polygon, f"{what}, polygon")
+        require_simple(points, f"{what}, polygon")
+        require_inside(points, fit.source_width, fit.source_height, f"{what}, polygon")
+        flat.append(fit.points(points).ravel().tolist())
+    runs = coco_mask.merge(coco_mask.frPyObjects(flat, fit.height, fit.width))
+    return np.asarray(coco_mask.decode(runs), dtype=bool)
+
+
+def _decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
+    """Return (H, W) uint8 0 or 1 at the size of the annotated picture."""
+    counts, size = segmentation.get("counts"), segmentation.get("size")
+    other = f"{what} holds run lengths that are not COCO's"
+    if size != [fit.source_height, fit.source_width]:
+        raise AnnotationError(
+            f"{what} has run lengths for the size {size}, but its picture is {fit.source_width}x"
+            f"{fit.source_height}: export it again, with size [height, width]."
+        )
+    if isinstance(counts, str | bytes):
+        lengths = _uncompressed(counts.encode() if isinstance(counts, str) else counts)
+    else:
+        lengths = counts if isinstance(counts, list) else None
+    if (
+        lengths is None
+        or not all(isinstance(length, int) and length >= 0 for length in lengths)
+        or sum(lengths) != fit.source_height * fit.source_width
+    ):
+        raise AnnotationError(
+            f"{other} (they do not add up to {fit.source_width}x{fit.source_height} pixels, as those of "
+            "Label Studio, Supervisely or Kaggle do not): export COCO JSON, polygons or PNG masks."
+        )
+    values = np.arange(len(lengths)) % 2
+    plane = np.repeat(values.astype(np.uint8), lengths)  # column by column, background first
+    return plane.reshape(fit.source_width, fit.source_height).T.copy()
+
+
+def _uncompressed(text: bytes) -> list[int] | None:
+    """Return the run lengths of COCO's compressed string, or None when it is none.
+
+    Five bits per character from "0" on, the sixth says that more follow, the last one carries the sign; from
+    the fourth length on the difference to the one two before is stored. Decoded here, and not in the C code
+    of pycocotools, so that strings of other tools are recognised and refused.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        code = character - 48
+        if not 0 <= code < 64 or shift > 60:
+            return None
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    return lengths if shift == 0 else None

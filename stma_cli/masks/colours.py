@@ -1,0 +1,106 @@
+"""Turns exact colours into object ids, and recognises masks whose edges were smoothed."""
+
+import cv2
+import numpy as np
+
+from stma.errors import MaskError
+from stma.palette import davis_palette
+from stma_cli.masks.annotation import ObjectIds
+
+FEWEST_EDGE_VALUES = 4  # smoothing makes many in-between values; one to three may be real, tiny objects
+WHITE = 0xFFFFFF
+HOW_TO_SAVE = (
+    "paint with a hard pencil, switch smoothing (anti-aliasing) off, scale without interpolation, and save "
+    "as indexed PNG (GIMP: Image > Mode > Indexed, without dithering)."
+)
+
+
+def packed(pixels: np.ndarray) -> np.ndarray:
+    """Return (H, W) int32 0xRRGGBB of an (H, W, 3 or more) uint8 RGB picture."""
+    channels = pixels.astype(np.int32)
+    return (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
+
+
+def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> tuple[np.ndarray, list[str]]:
+    """Give each exact colour an id.
+
+    Background is black, and whatever is fully transparent. White alone is object 1, as is black alone on
+    transparent. Colours of the DAVIS palette have the id of the palette. All other colours get the smallest
+    free ids in the order in which they first appear, row by row from the top left; a colour keeps its id in
+    all masks of a run.
+
+    Args:
+        pixels: (H, W, 4) uint8 RGBA.
+        object_ids: the ids given so far.
+        source: the file, for messages.
+
+    Returns:
+        (H, W) int32 labels, 0 = background, and notes for the user.
+
+    Raises:
+        MaskError: when edges are smoothed or half transparent.
+    """
+    alpha = pixels[..., 3]
+    half = int(np.count_nonzero((alpha > 0) & (alpha < 255)))
+    if half:
+        raise MaskError(
+            f"{source} has {half} half-transparent pixels, so its edges are smoothed (anti-aliased): "
+            f"{HOW_TO_SAVE}"
+        )
+    colours = packed(pixels)
+    transparent = alpha == 0
+    if transparent.any():
+        opaque = np.unique(colours[~transparent])
+        if len(opaque) == 1 and opaque[0] == 0:  # black drawn on nothing is the object
+            return np.where(transparent, 0, object_ids.reserve(1)).astype(np.int32), []
+        colours = np.where(transparent, 0, colours)
+    values, first, classes = np.unique(colours, return_index=True, return_inverse=True)
+    classes = classes.reshape(colours.shape)
+    require_hard_edges(classes, values != 0, "colours", source)
+
+    if set(values.tolist()) <= {0, WHITE} and values[-1] == WHITE:
+        return np.where(colours == WHITE, object_ids.reserve(1, key=("colour", WHITE)), 0).astype(
+            np.int32
+        ), []
+    known = {int(value): index for index, value in enumerate(packed(davis_palette()[None])[0])}
+    id_of_class = np.zeros(len(values), dtype=np.int32)
+    notes = []
+    for index in np.argsort(first):
+        colour = int(values[index])
+        if colour == 0:
+            continue
+        id_of_class[index] = object_ids.id_for(("colour", colour), preferred=known.get(colour))
+        if len(values) > 2 and id_of_class[index] != known.get(colour):
+            notes.append(f"colour #{colour:06x} is object {id_of_class[index]}")
+    return id_of_class[classes], notes
+
+
+def require_hard_edges(classes: np.ndarray, foreground: np.ndarray, what: str, source: str) -> None:
+    """Refuse a mask with many values that occur only along edges.
+
+    Args:
+        classes: (H, W) int array of class numbers, 0 to N - 1.
+        foreground: (N,) bool, False for the class of the background.
+        what: "ids" or "colours", for the message.
+        source: the file, for the message.
+
+    Raises:
+        MaskError: when most values nowhere fill a 3 x 3 block, as smoothed edges do.
+    """
+    count = int(np.count_nonzero(foreground))
+    if count < FEWEST_EDGE_VALUES:
+        return
+    if len(foreground) < 65536:
+        plane = classes.astype(np.uint16)
+        kernel = np.ones((3, 3), np.uint8)
+        solid_pixels = classes[cv2.erode(plane, kernel) == cv2.dilate(plane, kernel)]
+        solid = int(np.count_nonzero(foreground[np.unique(solid_pixels)]))
+    else:
+        solid = 0
+    edges = count - solid
+    if edges >= FEWEST_EDGE_VALUES and edges > solid:
+        raise MaskError(
+            f"{source} has {count} different {what}, and {edges} of them occur only in thin lines and "
+            f"specks: its edges are smoothed (anti-aliased), or it is a photograph. Once more as a plain "
+            f"mask: {HOW_TO_SAVE}"
+        )

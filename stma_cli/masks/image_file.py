@@ -1,0 +1,88 @@
+"""Opens mask pictures, and refuses by name what cannot be a mask: photographs, animations, giants."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from stma.errors import MaskError
+
+LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
+LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "GIF")
+SAVE_AS_PNG = "save the mask as PNG (indexed, grey or RGB)."
+
+
+@dataclass(frozen=True)
+class MaskPicture:
+    """The pixels of a mask picture.
+
+    Attributes:
+        kind: "index" (palette indices), "bits" (1-bit), "grey" (8-bit), "wide" (16-bit grey) or "colour".
+        pixels: (H, W) uint8 or int32, or (H, W, 4) uint8 RGBA for "colour".
+        palette: (N, 3) uint8 RGB of an "index" picture, else None.
+    """
+
+    kind: str
+    pixels: np.ndarray
+    palette: np.ndarray | None = None
+
+
+def read_picture(path: Path) -> MaskPicture:
+    """Read a mask picture without changing any value.
+
+    Raises:
+        MaskError: when the file is missing, damaged, animated, too large, a JPEG or no picture.
+    """
+    if not path.is_file():
+        raise MaskError(f"There is no mask file {path}: check the path given with --mask.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                _require_usable(image, path)
+                image.load()
+                return _pixels_of(image, path)
+    except UnidentifiedImageError as error:
+        raise MaskError(f"{path} is not a picture that can be read: {SAVE_AS_PNG}") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
+
+
+def _require_usable(image: Image.Image, path: Path) -> None:
+    if image.width * image.height > LARGEST_PICTURE:
+        raise _too_large(path)
+    if getattr(image, "n_frames", 1) > 1:
+        raise MaskError(
+            f"{path} is animated or has several pages: save the one picture that belongs to the frame as PNG."
+        )
+    if image.format not in LOSSLESS_FORMATS:
+        raise MaskError(
+            f"{path} is a {image.format} file, which does not keep exact colours or is not supported: "
+            + SAVE_AS_PNG
+        )
+
+
+def _too_large(path: Path) -> MaskError:
+    return MaskError(
+        f"{path} has more than {LARGEST_PICTURE // 1_000_000} million pixels: "
+        "save the mask with the width and height of the video."
+    )
+
+
+def _pixels_of(image: Image.Image, path: Path) -> MaskPicture:
+    if image.mode == "P":
+        palette = np.asarray(image.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+        return MaskPicture("index", np.asarray(image), palette)
+    if image.mode == "1":
+        return MaskPicture("bits", np.asarray(image).astype(np.uint8))
+    if image.mode == "L":
+        return MaskPicture("grey", np.asarray(image))
+    if image.mode.startswith("I"):
+        return MaskPicture("wide", np.asarray(image).astype(np.int32))
+    if image.mode in ("RGB", "RGBA", "LA", "PA"):
+        return MaskPicture("colour", np.asarray(image.convert("RGBA")))
+    raise MaskError(f"{path} stores its pixels as {image.mode}, which a mask does not: {SAVE_AS_PNG}")

@@ -1,0 +1,77 @@
+"""Reads annotation JSON, tells the formats apart, and refuses the others by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stma.errors import AnnotationError
+from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.coco import read_coco
+from stma_cli.masks.labelme import read_labelme
+from stma_cli.masks.schema import read_schema
+
+LARGEST_FILE = 1 << 30  # bytes
+SUPPORTED = (
+    "export labelme JSON, COCO JSON (polygons or run-length masks), stma's own JSON, or an indexed PNG."
+)
+
+
+def read_json_annotation(
+    path: Path, width: int, height: int, frame: int, image: str | None, object_ids: ObjectIds
+) -> Annotation:
+    """Read a polygon or run-length JSON for a video of `width` x `height` pixels.
+
+    Args:
+        path: the file.
+        width: columns of the video, display orientation.
+        height: its rows.
+        frame: the frame the annotation is for; picks the picture of a COCO file with several.
+        image: the file name of the picture in a COCO file, where the user names it.
+        object_ids: the ids given so far; new objects are added.
+
+    Raises:
+        AnnotationError: when the file is no JSON, of another format, or its shapes cannot be used.
+        MaskError: when the size does not fit the video.
+    """
+    content = _load(path)
+    if isinstance(content, dict):
+        if "stma" in content:
+            return read_schema(content, str(path), width, height, object_ids)
+        if "shapes" in content:
+            return read_labelme(content, str(path), width, height, object_ids)
+        if "annotations" in content and "images" in content:
+            return read_coco(content, str(path), width, height, frame, image, object_ids)
+    found = next(
+        (name for name, fits in _OTHER_FORMATS if fits(content)), "JSON of a format that stma does not know"
+    )
+    raise AnnotationError(f"{path} is {found}: {SUPPORTED}")
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise AnnotationError(f"There is no annotation file {path}: check the path given with --mask.")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise AnnotationError(f"{path} is larger than 1 GiB: export only the annotated frame.")
+        return json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path} is not valid JSON ({error}): export it again.") from error
+
+
+def _keys(content: Any) -> set[str]:
+    first = content[0] if isinstance(content, list) and content else content
+    return set(first) if isinstance(first, dict) else set()
+
+
+_OTHER_FORMATS: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("YouTube-VIS JSON", lambda content: {"videos", "annotations"} <= _keys(content)),
+    ("a Label Studio export, whose run-length code is not COCO's", lambda content: "data" in _keys(content)),
+    ("a VGG Image Annotator project", lambda content: "_via_img_metadata" in _keys(content)),
+    ("a Supervisely annotation", lambda content: {"objects", "size"} <= _keys(content)),
+    ("GeoJSON", lambda content: isinstance(content, dict) and content.get("type") == "FeatureCollection"),
+    ("a COCO result list without its images", lambda content: "segmentation" in _keys(content)),
+    ("a list of names only", lambda content: _keys(content) == {"objects"}),
+)

@@ -1,0 +1,101 @@
+"""Mask pictures to label maps: indexed, 16-bit grey, black and white, exact colours."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stma.errors import MaskError
+from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.colours import HOW_TO_SAVE, ids_from_colours, require_hard_edges
+from stma_cli.masks.fit import fit_size
+from stma_cli.masks.image_file import MaskPicture, read_picture
+from stma_cli.masks.names import read_names
+
+SMALLEST_OBJECT = 16  # pixels; below it the user probably marked a speck by mistake
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Read one label PNG as `MaskWriter` and the DAVIS data set write them, values as they are.
+
+    Args:
+        path: an indexed PNG (ids = palette indices) or a grey PNG of 1, 8 or 16 bits (ids = values).
+
+    Returns:
+        (H, W) uint8 or int32 object ids, 0 = background.
+
+    Raises:
+        MaskError: when the file cannot be read, or is a colour picture.
+    """
+    picture = read_picture(path)
+    if picture.kind == "colour":
+        raise MaskError(f"{path} is a colour picture, not a label map: save it as indexed PNG.")
+    return picture.pixels
+
+
+def read_image_annotation(path: Path, width: int, height: int, object_ids: ObjectIds) -> Annotation:
+    """Read a mask picture for a video of `width` x `height` pixels; empty masks are returned as they are.
+
+    Names come from a `names.json` in the same folder, as `MaskWriter` leaves it there.
+
+    Raises:
+        MaskError: when the picture cannot be read, has smoothed edges or does not fit the video.
+    """
+    picture = read_picture(path)
+    rows, columns = picture.pixels.shape[:2]
+    fit = fit_size(columns, rows, width, height, str(path))
+    labels, notes = _labels_of(picture, object_ids, path)
+    labels = fit.labels(labels, str(path))
+    for value, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
+        if value != 0 and pixels < SMALLEST_OBJECT:
+            notes.append(f"object {value} has only {pixels} pixels")
+    return Annotation(labels, object_ids.names_in(labels), tuple(fit.notes + notes))
+
+
+def _labels_of(picture: MaskPicture, object_ids: ObjectIds, path: Path) -> tuple[np.ndarray, list[str]]:
+    pixels = picture.pixels
+    if picture.kind == "colour":
+        return ids_from_colours(pixels, object_ids, str(path))
+    if picture.palette is not None and _background_is_not_first(pixels, picture.palette):
+        labels, notes = ids_from_colours(_painted(pixels, picture.palette), object_ids, str(path))
+        return labels, ["the palette's black is not its first colour, so ids come from the colours", *notes]
+    values = np.unique(pixels)
+    white = {"grey": 255, "wide": 65535}.get(picture.kind)
+    if picture.kind == "bits" or (white is not None and set(values.tolist()) <= {0, white}):
+        object_id = object_ids.reserve(1) if values[-1] else 0
+        return np.where(pixels > 0, object_id, 0).astype(np.int32), []
+    if values[0] < 0:
+        raise MaskError(f"{path} holds negative values: save it as indexed or 16-bit grey PNG.")
+    classes = np.searchsorted(values, pixels)
+    require_hard_edges(classes, values != 0, "ids", str(path))
+    if picture.kind == "grey" and values[-1] == 255:
+        _refuse_grey_edge(classes, values, path)
+    given_names = read_names(path.parent)
+    for value in values[values != 0].tolist():
+        object_ids.reserve(value, given_names.get(value))
+    return pixels.astype(np.int32), []
+
+
+def _refuse_grey_edge(classes: np.ndarray, values: np.ndarray, path: Path) -> None:
+    """Refuse white on black with a few greys between: a smoothed binary mask and not a label map."""
+    pixels = np.bincount(classes.ravel(), minlength=len(values))
+    between = (values > 0) & (values < 255)
+    if pixels[between].sum() * 4 < pixels[values == 255].sum() and values[between].min() > 15:
+        raise MaskError(
+            f"{path} is white on black with {int(between.sum())} greys between, so its edges are smoothed "
+            f"(anti-aliased): {HOW_TO_SAVE}"
+        )
+
+
+def _background_is_not_first(pixels: np.ndarray, palette: np.ndarray) -> bool:
+    """Whether an editor put black, the background, at another index than 0."""
+    black = palette.max(axis=1, initial=0) == 0
+    used = np.unique(pixels)
+    used = used[used < len(palette)]
+    return len(black) > 0 and not black[0] and bool(black[used].any())
+
+
+def _painted(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    opaque = np.full((*pixels.shape, 1), 255, dtype=np.uint8)
+    full = np.zeros((256, 3), dtype=np.uint8)
+    full[: len(palette)] = palette[:256]
+    return np.concatenate([full[pixels], opaque], axis=2)

@@ -1,0 +1,31 @@
+"""names.json: the names of the objects, beside the masks that hold their ids."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from stma_cli.output import replacing
+
+NAMES_FILE = "names.json"
+
+
+def write_names(folder: Path, names: Mapping[int, str]) -> Path:
+    """Write `names.json`: {"objects": [{"id": 1, "name": "person"}, ...]}, ids ascending.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    path = folder / NAMES_FILE
+    rows = [{"id": object_id, "name": names[object_id]} for object_id in sorted(names)]
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"objects": rows}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def read_names(folder: Path) -> dict[int, str]:
+    """Return the names in the folder's `names.json`; empty where there is none or it is of another tool."""
+    try:
+        content = json.loads((folder / NAMES_FILE).read_text("utf-8"))
+        return {int(row["id"]): str(row["name"]) for row in content["objects"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

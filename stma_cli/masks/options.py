@@ -1,0 +1,169 @@
+"""The values of --mask and --objects.
+
+--mask first.png                     the first frame; all formats
+--mask 120=fix.png                   frame 120 of the video (counted from 0, whatever --start says)
+--mask person=a.png --mask dog=b.png one object per file, ids in the order given, names kept
+--mask 120:person=a.png              the same on frame 120
+--mask all.json#00120.jpg            one picture of a COCO file that has several
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stma.errors import MaskError
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_in
+from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
+
+_OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class MaskOption:
+    """One --mask value: the frame (None = the first one processed), the object's name, the file."""
+
+    frame: int | None
+    name: str | None
+    path: Path
+    image: str | None = None
+
+
+def parse_mask_option(text: str) -> MaskOption:
+    """Take a --mask value apart; a value that is an existing file is taken as it is, "=" or not."""
+    if Path(text).exists():
+        return MaskOption(None, None, Path(text))
+    match = _OPTION.fullmatch(text)
+    frame, name, file = (None, None, text) if match is None else _fields(match)
+    path, image = Path(file), None
+    if not path.exists() and ".json#" in file:
+        before, _, image = file.rpartition("#")
+        path = Path(before)
+    return MaskOption(frame, name, path, image)
+
+
+def _fields(match: re.Match[str]) -> tuple[int | None, str | None, str]:
+    frame = match["frame"] or match["named_frame"]
+    return (int(frame) if frame else None), match["name"], match["file"]
+
+
+def read_mask_options(
+    options: Sequence[str], width: int, height: int, first_frame: int = 0
+) -> dict[int, Annotation]:
+    """Read all --mask values of a run.
+
+    Where the masks of several named objects overlap, the one given later wins, with a note. Some masks may be
+    empty as long as one is not.
+
+    Args:
+        options: the values as typed, see the top of this module.
+        width: columns of the video, display orientation.
+        height: its rows.
+        first_frame: the frame that masks without a number belong to.
+
+    Returns:
+        The annotations by frame number, ascending; the same object has the same id and name in all.
+
+    Raises:
+        MaskError: when a mask cannot be used, all are empty, or two are given for the same thing.
+        AnnotationError: when a JSON file cannot be used.
+    """
+    if not options:
+        raise MaskError("No mask is given, so there is nothing to follow: add --mask first.png.")
+    by_frame: dict[int, list[MaskOption]] = {}
+    for text in options:
+        option = parse_mask_option(text)
+        by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
+    object_ids = ObjectIds()
+    read = {frame: _read_frame(frame, given, width, height, object_ids) for frame, given in by_frame.items()}
+    if not any(annotation.object_ids for annotation in read.values()):
+        files = ", ".join(str(parse_mask_option(text).path) for text in options)
+        raise MaskError(f"{files} is empty, all of it is background: {NOTHING_MARKED}")
+    return {
+        frame: replace(read[frame], names=object_ids.names_in(read[frame].labels)) for frame in sorted(read)
+    }
+
+
+def _read_frame(
+    frame: int, given: list[MaskOption], width: int, height: int, object_ids: ObjectIds
+) -> Annotation:
+    named = [option for option in given if option.name is not None]
+    if len(named) < len(given):
+        if len(given) > 1:
+            raise MaskError(
+                f"Frame {frame} has {len(given)} masks "
+                f"({', '.join(str(option.path) for option in given)}): give one file with all objects, or "
+                "name every file, as in --mask person=a.png --mask dog=b.png."
+            )
+        option = given[0]
+        return read_annotation(
+            option.path,
+            width,
+            height,
+            frame=frame,
+            image=option.image,
+            object_ids=object_ids,
+            allow_empty=True,
+        )
+    painter, notes = LabelPainter(width, height), []
+    names = [option.name for option in named]
+    for option in named:
+        if names.count(option.name) > 1:
+            raise MaskError(
+                f"Frame {frame} has two masks named {option.name}: give each object its own name."
+            )
+        single = read_annotation(option.path, width, height, frame=frame, image=option.image)
+        if len(single.object_ids) > 1:
+            raise MaskError(
+                f"{option.path} is given as {option.name}, but holds {len(single.object_ids)} objects: "
+                f"give a mask of one object, or leave the name out: --mask {option.path}."
+            )
+        notes += [f"{option.name}: {note}" for note in single.notes]
+        painter.paint(object_ids.id_for(option.name, option.name), single.labels > 0)
+    hidden = painter.hidden()
+    if hidden:
+        raise MaskError(
+            f"Nothing is left of {', '.join(map(object_ids.name_of, hidden))} on frame {frame}, later "
+            "masks cover it: give it after them, or check that the files differ."
+        )
+    notes += painter.overlap_notes(object_ids)
+    return Annotation(painter.labels, object_ids.names_in(painter.labels), tuple(notes))
+
+
+def select_objects(annotations: Mapping[int, Annotation], wanted: str) -> dict[int, Annotation]:
+    """Keep only some objects.
+
+    Args:
+        annotations: by frame number.
+        wanted: the value of --objects: ids and names with commas between, such as "1,3" or "person,dog".
+
+    Returns:
+        The annotations with all other objects turned to background.
+
+    Raises:
+        MaskError: when an object is in no mask.
+    """
+    names: dict[int, str] = {}
+    for annotation in annotations.values():
+        names |= annotation.names
+    id_of_name = {name: object_id for object_id, name in names.items()}
+    chosen: set[int] = set()
+    for item in filter(None, (part.strip() for part in wanted.split(","))):
+        object_id = id_of_name.get(item, int(item) if item.isdecimal() else 0)
+        if object_id not in names:
+            there = ", ".join(f"{key} ({names[key]})" for key in sorted(names))
+            raise MaskError(f"--objects asks for {item}, which is in no mask: choose from {there}.")
+        chosen.add(object_id)
+    if not chosen:
+        raise MaskError("--objects names no object: give ids or names, as in --objects 1,3.")
+    return {frame: _only(annotation, chosen) for frame, annotation in annotations.items()}
+
+
+def _only(annotation: Annotation, chosen: set[int]) -> Annotation:
+    labels = np.where(np.isin(annotation.labels, list(chosen)), annotation.labels, 0).astype(np.int32)
+    kept = set(ids_in(labels))
+    return replace(
+        annotation, labels=labels, names={key: name for key, name in annotation.names.items() if key in kept}
+    )

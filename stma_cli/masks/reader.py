@@ -1,0 +1,51 @@
+"""One annotation file, whatever its format."""
+
+from pathlib import Path
+
+from stma.errors import MaskError
+from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.json_file import read_json_annotation
+from stma_cli.masks.label_image import read_image_annotation
+
+NOTHING_MARKED = "mark at least one object in it (black or index 0 is background)."
+
+
+def read_annotation(
+    path: Path,
+    width: int,
+    height: int,
+    *,
+    frame: int = 0,
+    image: str | None = None,
+    object_ids: ObjectIds | None = None,
+    allow_empty: bool = False,
+) -> Annotation:
+    """Read the objects marked on one frame.
+
+    JSON is told by its ending `.json`; everything else is opened as a picture: an indexed PNG (ids = palette
+    indices), a grey PNG of 8 or 16 bits (ids = values), black and white (one object, id 1), or exact colours.
+
+    Args:
+        path: the file.
+        width: columns of the video, display orientation.
+        height: its rows.
+        frame: number of the frame, which picks the picture of a COCO file with several.
+        image: file name of the picture in such a file, where the user names it.
+        object_ids: the ids given so far in this run, which this call extends; a fresh set by default.
+        allow_empty: return an annotation without objects in place of refusing it.
+
+    Returns:
+        The annotation at `width` x `height`.
+
+    Raises:
+        MaskError: when a mask picture cannot be used, is empty or does not fit the video.
+        AnnotationError: when a JSON file cannot be used.
+    """
+    ids = object_ids if object_ids is not None else ObjectIds()
+    if path.suffix.lower() == ".json":
+        annotation = read_json_annotation(path, width, height, frame, image, ids)
+    else:
+        annotation = read_image_annotation(path, width, height, ids)
+    if not allow_empty and not annotation.object_ids:
+        raise MaskError(f"{path} is empty, all of it is background: {NOTHING_MARKED}")
+    return annotation

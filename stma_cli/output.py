@@ -1,0 +1,89 @@
+"""Results on disk: complete files only, an output folder that was ours to fill, errors with a fix."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stma.errors import OutputError
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Turn an error of the operating system into one that says what to do."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return OutputError(
+            f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(
+            f"{path} is not writable: choose another folder with --out or change its permissions."
+        )
+    reason = error.strerror or str(error)
+    return OutputError(f"{path} cannot be written ({reason}): choose another folder with --out.")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name in the folder of `path`, and rename it to `path` when all went well.
+
+    Raises:
+        OutputError: when the file cannot be written; nothing is left behind then.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """A folder that takes the results of one run.
+
+    Attributes:
+        path: the folder.
+        created: the folders that were made for it, outermost first.
+    """
+
+    path: Path
+    created: tuple[Path, ...]
+
+    def remove_if_unused(self) -> None:
+        """Remove the folders we made, as far as they are still empty."""
+        for folder in reversed(self.created):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def prepare_folder(path: Path, force: bool) -> OutputFolder:
+    """Make the output folder, or take an empty one.
+
+    Args:
+        path: the folder; parents are made too.
+        force: take a folder that has files in it; files of the same name are replaced, others stay.
+
+    Raises:
+        OutputError: when `path` is a file, not empty (without `force`) or not writable.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file: choose another folder with --out.")
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        folder = OutputFolder(path, tuple(reversed(missing)))
+        if not force and any(path.iterdir()):
+            raise OutputError(
+                f"{path} is not empty: choose another folder with --out, or add --force to write into it."
+            )
+        probe = path / ".stma-write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise output_error(path, error) from error
+    return folder
