@@ -101,7 +101,7 @@ def _polygons_mask(polygons: list[Any], fit: Fit, what: str) -> np.ndarray:
         require_inside(points, fit.source_width, fit.source_height, f"{what}, polygon")
         flat.append(fit.points(points).ravel().tolist())
     runs = coco_mask.merge(coco_mask.frPyObjects(flat, fit.height, fit.width))
-    return np.asarray(coco_mask.decode(runs), dtype=bool)
+    return _plane(_uncompressed(runs["counts"]) or [], fit.width, fit.height).astype(bool)
 
 
 def _decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
@@ -126,9 +126,13 @@ def _decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np
             f"{other} (they do not add up to {fit.source_width}x{fit.source_height} pixels, as those of "
             "Label Studio, Supervisely or Kaggle do not): export COCO JSON, polygons or PNG masks."
         )
+    return _plane(lengths, fit.source_width, fit.source_height)
+
+
+def _plane(lengths: list[int], width: int, height: int) -> np.ndarray:
+    """Return (H, W) uint8 0 or 1 from run lengths that go column by column, background first."""
     values = np.arange(len(lengths)) % 2
-    plane = np.repeat(values.astype(np.uint8), lengths)  # column by column, background first
-    return plane.reshape(fit.source_width, fit.source_height).T.copy()
+    return np.repeat(values.astype(np.uint8), lengths).reshape(width, height).T.copy()
 
 
 def _uncompressed(text: bytes) -> list[int] | None:

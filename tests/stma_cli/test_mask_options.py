@@ -1,0 +1,104 @@
+"""--mask and --objects: frames, names, several files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stma.errors import MaskError
+from stma.palette import davis_palette
+from stma_cli.masks import read_mask_options, select_objects
+
+WIDTH, HEIGHT = 40, 30
+
+
+@pytest.fixture
+def masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with binary masks a.png and b.png (they overlap), an indexed one and an empty one."""
+    monkeypatch.chdir(tmp_path)
+    for name, columns in (("a", slice(2, 14)), ("b", slice(10, 22)), ("empty", slice(0, 0))):
+        plane = np.zeros((HEIGHT, WIDTH), np.uint8)
+        plane[5:15, columns] = 255
+        Image.fromarray(plane).save(f"{name}.png")
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[2:10, 2:10], labels[2:10, 20:30] = 3, 5
+    image = Image.fromarray(labels)
+    image.putpalette(davis_palette().tobytes())
+    image.save("indexed.png")
+    return tmp_path
+
+
+def test_one_file_belongs_to_the_first_frame(masks: Path) -> None:
+    assert list(read_mask_options(["indexed.png"], WIDTH, HEIGHT)) == [0]
+    assert list(read_mask_options(["indexed.png"], WIDTH, HEIGHT, first_frame=100)) == [100]
+
+
+def test_named_files_are_numbered_in_the_order_given(masks: Path) -> None:
+    annotation = read_mask_options(["person=a.png", "dog=b.png"], WIDTH, HEIGHT)[0]
+    assert annotation.names == {1: "person", 2: "dog"}
+    assert annotation.labels[6, 3] == 1
+    assert annotation.labels[6, 12] == 2
+    assert annotation.notes == ("dog covers 40 pixels of person: the later wins",)
+
+
+def test_frames_and_names_together(masks: Path) -> None:
+    read = read_mask_options(["120=indexed.png", "dog=a.png", "60:cat=b.png", "60:dog=a.png"], WIDTH, HEIGHT)
+    assert list(read) == [0, 60, 120]
+    assert read[120].object_ids == (3, 5)
+    assert read[0].object_ids == (1,)
+    assert read[60].names == {1: "dog", 2: "cat"}
+
+
+def test_a_path_with_an_equals_sign_is_a_path(masks: Path) -> None:
+    (masks / "a.png").rename(masks / "x=1.png")
+    assert read_mask_options(["x=1.png"], WIDTH, HEIGHT)[0].object_ids == (1,)
+
+
+def test_empty_first_mask_with_a_later_one(masks: Path) -> None:
+    read = read_mask_options(["empty.png", "7=a.png"], WIDTH, HEIGHT)
+    assert read[0].object_ids == ()
+    assert read[7].object_ids == (1,)
+    with pytest.raises(MaskError, match="empty, all of it is background"):
+        read_mask_options(["empty.png", "9=empty.png"], WIDTH, HEIGHT)
+
+
+def test_names_given_later_hold_for_all_frames(masks: Path) -> None:
+    (masks / "late").mkdir()
+    (masks / "late" / "names.json").write_text('{"objects": [{"id": 3, "name": "dog"}]}')
+    (masks / "late" / "fix.png").write_bytes((masks / "indexed.png").read_bytes())
+    read = read_mask_options(["indexed.png", "9=late/fix.png"], WIDTH, HEIGHT)
+    assert read[0].names == {3: "dog", 5: "object 5"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "add --mask"),
+        (["a.png", "b.png"], "name every file"),
+        (["0=a.png", "b.png"], "Frame 0 has 2 masks"),
+        (["dog=a.png", "dog=b.png"], "two masks named dog"),
+        (["dog=indexed.png"], "holds 2 objects"),
+        (["dog=empty.png"], "empty.png is empty"),
+        (["one=a.png", "two=a.png"], "Nothing is left of one"),
+        (["120=absent.png"], "no mask file absent.png"),
+    ],
+)
+def test_contradictions(masks: Path, options: list[str], words: str) -> None:
+    with pytest.raises(MaskError, match=words):
+        read_mask_options(options, WIDTH, HEIGHT)
+
+
+def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
+    read = read_mask_options(["dog=a.png", "cat=b.png", "9=indexed.png"], WIDTH, HEIGHT)
+    chosen = select_objects(read, "cat, 5")
+    assert chosen[0].names == {2: "cat"}
+    assert chosen[9].object_ids == (5,)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"), [("7", r"asks for 7.*choose from 3 \(object 3\)"), (" ,", "no object")]
+)
+def test_objects_that_are_not_there(masks: Path, wanted: str, words: str) -> None:
+    with pytest.raises(MaskError, match=words):
+        select_objects(read_mask_options(["indexed.png"], WIDTH, HEIGHT), wanted)
