@@ -1,6 +1,7 @@
 """First masks in, result masks out: PNG and JSON annotations become label maps, label maps become PNG."""
 
 from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.label_image import read_labels
 from stma_cli.masks.names import read_names, write_names
 from stma_cli.masks.options import read_mask_options, select_objects
@@ -11,6 +12,7 @@ __all__ = [
     "Annotation",
     "MaskWriter",
     "ObjectIds",
+    "WantedPicture",
     "read_annotation",
     "read_labels",
     "read_mask_options",

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -17,27 +18,40 @@ from stma_cli.masks.shapes import finished
 NAMES_SHOWN = 4  # pictures of a file named in a message
 
 
+@dataclass(frozen=True)
+class WantedPicture:
+    """Which picture of a file with several is meant.
+
+    Attributes:
+        frame: number of the frame, which the picture's file name ends in.
+        stem: file name of the frame without ending, where the video is a folder of pictures; decides then.
+        image: file name that the user gave; decides before all others.
+    """
+
+    frame: int = 0
+    stem: str | None = None
+    image: str | None = None
+
+
 def read_coco(
     content: dict[str, Any],
     source: str,
     width: int,
     height: int,
-    frame: int,
-    image: str | None,
+    wanted: WantedPicture,
     object_ids: ObjectIds,
 ) -> Annotation:
     """Read the annotations of one picture of a COCO file.
 
     Each annotation is one object, in the order of the file, named after its category ("dog", "dog 2", ...);
     annotations with the same `track_id` (also inside `attributes`, as CVAT writes it) keep their id in all
-    pictures. Where objects overlap, the later wins. A file with several pictures is asked for the one named
-    `image`, else for the one whose file name ends in the frame's number.
+    pictures. Where objects overlap, the later wins. `wanted` picks from a file with several pictures.
 
     Raises:
         AnnotationError: when no picture fits, or an annotation has no usable outline.
         MaskError: when the size does not fit the video.
     """
-    picture = _pick_image(content["images"], source, frame, image)
+    picture = _pick_image(content["images"], source, wanted)
     fit = fit_size(
         int(picture.get("width") or width), int(picture.get("height") or height), width, height, source
     )
@@ -56,22 +70,23 @@ def read_coco(
     return finished(painter, object_ids, fit, source)
 
 
-def _pick_image(images: list[dict[str, Any]], source: str, frame: int, image: str | None) -> dict[str, Any]:
+def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture) -> dict[str, Any]:
     names = [str(row.get("file_name", "")) for row in images]
-    if image is not None:
-        chosen = [
-            row for row, name in zip(images, names, strict=True) if image in (name, PurePath(name).name)
-        ]
-        problem = f"has no picture named {image}"
+    if wanted.image is not None:
+        fits = [wanted.image in (name, PurePath(name).name) for name in names]
+        problem = f"has no picture named {wanted.image}"
     elif len(images) == 1:
         return images[0]
+    elif wanted.stem is not None:
+        fits = [PurePath(name).stem == wanted.stem for name in names]
+        problem = f"has {len(images)} pictures, and not exactly one named {wanted.stem} like the frame"
     else:
-        chosen = [row for row, name in zip(images, names, strict=True) if _trailing_number(name) == frame]
+        fits = [_trailing_number(name) == wanted.frame for name in names]
         problem = (
-            f"has {len(images)} pictures, and not exactly one whose name ends in the frame number {frame}"
+            f"has {len(images)} pictures, and not exactly one whose name ends in the number {wanted.frame}"
         )
-    if len(chosen) == 1:
-        return chosen[0]
+    if sum(fits) == 1:
+        return images[fits.index(True)]
     shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
     example = names[0] if names else "picture.jpg"
     raise AnnotationError(f"{source} {problem} ({shown}): name one, as in --mask '{source}#{example}'.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from stma.errors import AnnotationError
 from stma_cli.masks.annotation import Annotation, ObjectIds
-from stma_cli.masks.coco import read_coco
+from stma_cli.masks.coco import WantedPicture, read_coco
 from stma_cli.masks.labelme import read_labelme
 from stma_cli.masks.schema import read_schema
 
@@ -18,7 +18,7 @@ SUPPORTED = (
 
 
 def read_json_annotation(
-    path: Path, width: int, height: int, frame: int, image: str | None, object_ids: ObjectIds
+    path: Path, width: int, height: int, wanted: WantedPicture, object_ids: ObjectIds
 ) -> Annotation:
     """Read a polygon or run-length JSON for a video of `width` x `height` pixels.
 
@@ -26,8 +26,7 @@ def read_json_annotation(
         path: the file.
         width: columns of the video, display orientation.
         height: its rows.
-        frame: the frame the annotation is for; picks the picture of a COCO file with several.
-        image: the file name of the picture in a COCO file, where the user names it.
+        wanted: the picture of a COCO file with several.
         object_ids: the ids given so far; new objects are added.
 
     Raises:
@@ -41,7 +40,7 @@ def read_json_annotation(
         if "shapes" in content:
             return read_labelme(content, str(path), width, height, object_ids)
         if "annotations" in content and "images" in content:
-            return read_coco(content, str(path), width, height, frame, image, object_ids)
+            return read_coco(content, str(path), width, height, wanted, object_ids)
     found = next(
         (name for name, fits in _OTHER_FORMATS if fits(content)), "JSON of a format that stma does not know"
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_in
+from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
@@ -50,7 +51,7 @@ def _fields(match: re.Match[str]) -> tuple[int | None, str | None, str]:
 
 
 def read_mask_options(
-    options: Sequence[str], width: int, height: int, first_frame: int = 0
+    options: Sequence[str], width: int, height: int, first_frame: int = 0, stems: Sequence[str] = ()
 ) -> dict[int, Annotation]:
     """Read all --mask values of a run.
 
@@ -62,6 +63,7 @@ def read_mask_options(
         width: columns of the video, display orientation.
         height: its rows.
         first_frame: the frame that masks without a number belong to.
+        stems: the file names of all frames without ending, where the video is a folder of pictures.
 
     Returns:
         The annotations by frame number, ascending; the same object has the same id and name in all.
@@ -87,13 +89,13 @@ def read_mask_options(
 
 
 def _read_frame(
-    frame: int, given: list[MaskOption], width: int, height: int, object_ids: ObjectIds
+    place: WantedPicture, given: list[MaskOption], width: int, height: int, object_ids: ObjectIds
 ) -> Annotation:
     named = [option for option in given if option.name is not None]
     if len(named) < len(given):
         if len(given) > 1:
             raise MaskError(
-                f"Frame {frame} has {len(given)} masks "
+                f"Frame {place.frame} has {len(given)} masks "
                 f"({', '.join(str(option.path) for option in given)}): give one file with all objects, or "
                 "name every file, as in --mask person=a.png --mask dog=b.png."
             )
@@ -112,9 +114,9 @@ def _read_frame(
     for option in named:
         if names.count(option.name) > 1:
             raise MaskError(
-                f"Frame {frame} has two masks named {option.name}: give each object its own name."
+                f"Frame {place.frame} has two masks named {option.name}: give each object its own name."
             )
-        single = read_annotation(option.path, width, height, frame=frame, image=option.image)
+        single = read_annotation(option.path, width, height, wanted=replace(place, image=option.image))
         if len(single.object_ids) > 1:
             raise MaskError(
                 f"{option.path} is given as {option.name}, but holds {len(single.object_ids)} objects: "
@@ -125,7 +127,7 @@ def _read_frame(
     hidden = painter.hidden()
     if hidden:
         raise MaskError(
-            f"Nothing is left of {', '.join(map(object_ids.name_of, hidden))} on frame {frame}, later "
+            f"Nothing is left of {', '.join(map(object_ids.name_of, hidden))} on frame {place.frame}, later "
             "masks cover it: give it after them, or check that the files differ."
         )
     notes += painter.overlap_notes(object_ids)

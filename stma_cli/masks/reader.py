@@ -4,9 +4,11 @@ from pathlib import Path
 
 from stma.errors import MaskError
 from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.json_file import read_json_annotation
 from stma_cli.masks.label_image import read_image_annotation
 
+FIRST = WantedPicture()
 NOTHING_MARKED = "mark at least one object in it (black or index 0 is background)."
 
 
@@ -15,8 +17,7 @@ def read_annotation(
     width: int,
     height: int,
     *,
-    frame: int = 0,
-    image: str | None = None,
+    wanted: WantedPicture = FIRST,
     object_ids: ObjectIds | None = None,
     allow_empty: bool = False,
 ) -> Annotation:
@@ -29,8 +30,7 @@ def read_annotation(
         path: the file.
         width: columns of the video, display orientation.
         height: its rows.
-        frame: number of the frame, which picks the picture of a COCO file with several.
-        image: file name of the picture in such a file, where the user names it.
+        wanted: the picture of a COCO file with several.
         object_ids: the ids given so far in this run, which this call extends; a fresh set by default.
         allow_empty: return an annotation without objects in place of refusing it.
 
@@ -43,7 +43,7 @@ def read_annotation(
     """
     ids = object_ids if object_ids is not None else ObjectIds()
     if path.suffix.lower() == ".json":
-        annotation = read_json_annotation(path, width, height, frame, image, ids)
+        annotation = read_json_annotation(path, width, height, wanted, ids)
     else:
         annotation = read_image_annotation(path, width, height, ids)
     if not allow_empty and not annotation.object_ids:

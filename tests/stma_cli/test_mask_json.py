@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from stma.errors import AnnotationError, MaskError
-from stma_cli.masks import Annotation, ObjectIds, read_annotation
+from stma_cli.masks import Annotation, ObjectIds, WantedPicture, read_annotation
 
 WIDTH, HEIGHT = 64, 48
 BOX = [[4, 6], [20, 6], [20, 30], [4, 30]]
@@ -175,13 +175,14 @@ class TestCoco:
         content["images"].append({"id": 10, "file_name": "cam/f_00120.jpg", "width": WIDTH, "height": HEIGHT})
         later = {"id": 80, "image_id": 10, "category_id": 0, "segmentation": [[30, 6, 40, 6, 40, 20, 30, 20]]}
         content["annotations"].append(later)
-        assert read(tmp_path, content, frame=0).labels[5, 5] == 1
-        assert read(tmp_path, content, frame=120).labels[10, 35] == 1
-        assert read(tmp_path, content, frame=3, image="f_00120.jpg").labels[10, 35] == 1
+        assert read(tmp_path, content, wanted=WantedPicture(0)).labels[5, 5] == 1
+        assert read(tmp_path, content, wanted=WantedPicture(120)).labels[10, 35] == 1
+        assert read(tmp_path, content, wanted=WantedPicture(3, image="f_00120.jpg")).labels[10, 35] == 1
+        assert read(tmp_path, content, wanted=WantedPicture(1, stem="f_00120")).labels[10, 35] == 1
         with pytest.raises(AnnotationError, match=r"has 2 pictures.*#00000\.jpg"):
-            read(tmp_path, content, frame=7)
+            read(tmp_path, content, wanted=WantedPicture(7))
         with pytest.raises(AnnotationError, match=r"no picture named x\.jpg"):
-            read(tmp_path, content, frame=0, image="x.jpg")
+            read(tmp_path, content, wanted=WantedPicture(0, image="x.jpg"))
 
     def test_tracks_keep_their_id(self, tmp_path: Path) -> None:
         object_ids = ObjectIds()
