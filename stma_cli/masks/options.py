@@ -79,7 +79,10 @@ def read_mask_options(
         option = parse_mask_option(text)
         by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
     object_ids = ObjectIds()
-    read = {frame: _read_frame(frame, given, width, height, object_ids) for frame, given in by_frame.items()}
+    read = {}
+    for frame, given in by_frame.items():
+        place = WantedPicture(frame, stems[frame] if frame < len(stems) else None)
+        read[frame] = _read_frame(place, given, width, height, object_ids)
     if not any(annotation.object_ids for annotation in read.values()):
         files = ", ".join(str(parse_mask_option(text).path) for text in options)
         raise MaskError(f"{files} is empty, all of it is background: {NOTHING_MARKED}")
@@ -99,16 +102,8 @@ def _read_frame(
                 f"({', '.join(str(option.path) for option in given)}): give one file with all objects, or "
                 "name every file, as in --mask person=a.png --mask dog=b.png."
             )
-        option = given[0]
-        return read_annotation(
-            option.path,
-            width,
-            height,
-            frame=frame,
-            image=option.image,
-            object_ids=object_ids,
-            allow_empty=True,
-        )
+        path, wanted = given[0].path, replace(place, image=given[0].image)
+        return read_annotation(path, width, height, wanted=wanted, object_ids=object_ids, allow_empty=True)
     painter, notes = LabelPainter(width, height), []
     names = [option.name for option in named]
     for option in named:
