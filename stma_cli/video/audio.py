@@ -13,7 +13,7 @@ from av.packet import Packet
 
 from stma.errors import VideoError
 
-AudioPacket: TypeAlias = Packet[AudioStream]
+AudioPacket: TypeAlias = "Packet[AudioStream]"
 
 # What both the container and common players of MP4 files take as it is; anything else becomes AAC.
 _FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac"})
@@ -110,7 +110,7 @@ class SoundTrack:
             if start + (packet.duration or 0) * self._unit > -_LEAD_IN:
                 yield packet
 
-    def _next_packet(self) -> AudioPacket | None:
+    def _next_packet(self) -> "AudioPacket | None":
         """Return the next packet with its times shifted, or None at the end."""
         try:
             for packet in self._packets:

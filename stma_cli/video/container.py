@@ -97,8 +97,9 @@ class ContainerSource(VideoSource):
             height, width = width, height
         if (width, height) != (self.info.width, self.info.height):
             raise VideoError(
-                f"{self.info.path} changes its size at frame {index}, from {self.info.width}x{self.info.height} "
-                f"to {width}x{height}; cut it there, or convert it to one size with: "
+                f"{self.info.path} changes its size at frame {index}, from "
+                f"{self.info.width}x{self.info.height} to {width}x{height}; "
+                "cut it there, or convert it to one size with: "
                 f"ffmpeg -i INPUT -vf scale={self.info.width}:{self.info.height} OUTPUT.mp4"
             )
 
@@ -179,8 +180,8 @@ def _decoded(
                 count += 1
     except FFmpegError as error:
         raise VideoError(
-            f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({error.strerror}): the file "
-            f"is damaged there; copy it again, or leave the damage out with --end {max(count, 1)}"
+            f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({error.strerror}): "
+            f"the file is damaged there; copy it again, or leave the damage out with --end {max(count, 1)}"
         ) from error
     if count:
         missing = missing_part(container, stream, packets, reached)

@@ -43,8 +43,9 @@ class FolderSource(VideoSource):
         for file, size in zip(files, sizes, strict=True):
             if size != sizes[0]:
                 raise VideoError(
-                    f"{path} mixes image sizes: {files[0].name} is {sizes[0][0]}x{sizes[0][1]} but {file.name} is "
-                    f"{size[0]}x{size[1]}; keep the frames of one video in the folder, all of one size"
+                    f"{path} mixes image sizes: {files[0].name} is {sizes[0][0]}x{sizes[0][1]} "
+                    f"but {file.name} is {size[0]}x{size[1]}; "
+                    "keep the frames of one video in the folder, all of one size"
                 )
         width, height = sizes[0]
         with Image.open(files[0]) as image:
@@ -107,9 +108,7 @@ def _images_in(path: Path) -> tuple[Path, ...]:
             if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
         ]
     except OSError as error:
-        raise VideoError(
-            f"the folder {path} may not be read ({error.strerror}); change its permissions"
-        ) from error
+        raise VideoError(f"{path} may not be read ({error.strerror}); change its permissions") from error
     if not found:
         known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise VideoError(
@@ -142,7 +141,7 @@ def _display_size(file: Path) -> tuple[int, int]:
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB of any image; 16-bit values are scaled to 8 bits, transparency is dropped."""
+    """Return (H, W, 3) uint8 RGB of any image; 16-bit values scaled to 8 bits, no transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         if image.mode == "F":
@@ -154,5 +153,5 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
 
 def _unreadable(file: Path, error: Exception) -> VideoError:
     return VideoError(
-        f"{file} cannot be read as an image ({error}); replace it, or move it out of the folder if it is no frame"
+        f"{file} cannot be read as an image ({error}); replace it, or move it away if it is no frame"
     )

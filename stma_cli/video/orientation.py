@@ -1,6 +1,7 @@
 """Display orientation: the quarter turns and mirrorings that a container asks players to apply."""
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import av
 import cv2
@@ -17,7 +18,7 @@ class Orientation:
 
     @property
     def rotation(self) -> int:
-        """Degrees clockwise, 0, 90, 180 or 270; for a mirrored picture the turn before mirroring left-right."""
+        """Degrees clockwise, 0, 90, 180 or 270; for a mirrored picture the turn before mirroring."""
         mirrored = self.transpose ^ self.mirror_x ^ self.mirror_y
         mirror_x = self.mirror_x ^ mirrored
         if self.transpose:
@@ -61,7 +62,7 @@ def from_matrix(matrix: np.ndarray) -> Orientation | None:
 
 def of_frame(frame: av.VideoFrame) -> Orientation | None:
     """Return the orientation a decoded frame asks for, None for a turn that is not a quarter turn."""
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    side_data = cast(Any, frame.side_data).get("DISPLAYMATRIX")
     if side_data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(side_data), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""What a video is to the rest of the tool: frames in display orientation with exact times, from any origin."""
+"""What a video is to the rest of the tool: frames in display orientation with exact times."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator

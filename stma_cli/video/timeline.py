@@ -2,12 +2,16 @@
 
 from fractions import Fraction
 
+_JUMP_SECONDS = 1
+_JUMP_STEPS = 10
+
 
 class Timeline:
     """Turns the timestamps of decoded frames into seconds from the first frame.
 
     A frame without a timestamp is placed one average frame after the one before it; a timestamp that does
-    not increase is moved to one tick after the one before it. Both are counted.
+    not increase is moved to one tick after the one before it. Both are counted. Long jumps are kept, as they
+    are right for a screen recording, and remembered, as they also show that a part of the file was lost.
     """
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction) -> None:
@@ -15,6 +19,8 @@ class Timeline:
         self._step = max(1, round(1 / (frame_rate * time_base)))  # ticks
         self._first: int | None = None
         self._last = 0
+        self._placed = 0
+        self._jumps: list[str] = []
         self.missing = 0
         self.repeated = 0
 
@@ -23,6 +29,7 @@ class Timeline:
         if self._first is None:
             self.missing += timestamp is None
             self._first = self._last = timestamp or 0
+            self._placed = 1
             return Fraction(0)
         if timestamp is None:
             self.missing += 1
@@ -30,7 +37,12 @@ class Timeline:
         elif timestamp <= self._last:
             self.repeated += 1
             timestamp = self._last + 1
+        gap = timestamp - self._last
+        if gap * self._time_base > _JUMP_SECONDS and gap > _JUMP_STEPS * self._step:
+            before, after = (float((t - self._first) * self._time_base) for t in (self._last, timestamp))
+            self._jumps.append(f"from {before:.2f} s to {after:.2f} s at frame {self._placed}")
         self._last = timestamp
+        self._placed += 1
         return (timestamp - self._first) * self._time_base
 
     def notes(self) -> list[str]:
@@ -40,4 +52,10 @@ class Timeline:
             notes.append(f"{self.missing} frames had no timestamp and were placed one average frame apart")
         if self.repeated:
             notes.append(f"{self.repeated} timestamps did not increase and were moved by one tick")
+        if self._jumps:
+            more = f" and {len(self._jumps) - 1} times more" if len(self._jumps) > 1 else ""
+            notes.append(
+                f"the time jumps {self._jumps[0]}{more}; if the pictures should go on there, the file is "
+                "damaged and lacks some: copy it again"
+            )
         return notes

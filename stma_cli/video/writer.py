@@ -11,6 +11,7 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.codec.context import Flags
 from av.error import FFmpegError
 
 from stma.errors import OutputError
@@ -32,8 +33,8 @@ class VideoWriter:
     removes it. Until then the file has a temporary name in the same folder.
 
     Sound packets are copied from the source as the pictures are written. For a range of frames they are
-    shifted and cut to it. A picture with an odd number of rows or columns, which H.264 4:2:0 cannot hold, gets
-    its last row or column twice.
+    shifted and cut to it. A picture with an odd number of rows or columns, which H.264 4:2:0 cannot hold,
+    gets its last row or column twice.
 
     Attributes:
         notes: what the user should know about the file.
@@ -82,6 +83,7 @@ class VideoWriter:
         self._is_open = False
         with self._or_output_error():
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary.touch()  # the container opens its file only with the first packet
             self._container = av.open(
                 str(self._temporary),
                 "w",
@@ -198,12 +200,13 @@ class VideoWriter:
         )
         if info.width % 2 or info.height % 2:
             self.notes.append(
-                f"H.264 needs even sizes: {info.width}x{info.height} is padded to {track.width}x{track.height} by "
-                "repeating the last row or column"
+                f"H.264 needs even sizes: {info.width}x{info.height} is padded to "
+                f"{track.width}x{track.height} by repeating the last row or column"
             )
         context = track.codec_context
         context.pix_fmt = "yuv420p"
         context.thread_count = thread_count()
+        context.flags |= Flags.frame_duration
         context.colorspace = tags.matrix
         context.color_range = 2 if tags.full_range else 1
         context.color_primaries = tags.primaries
