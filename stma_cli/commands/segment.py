@@ -1,6 +1,124 @@
 """`stma segment`."""
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
-def segment() -> None:
-    """(under construction)"""
-    raise NotImplementedError
+import typer
+
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Precision(StrEnum):
+    """Number format of the model."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+def segment(
+    video: Annotated[
+        Path, typer.Argument(help="Video file, or folder of frames (jpg, png, webp, bmp, tif).")
+    ],
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mask",
+            help="Objects of the first frame: PNG (indexed, black and white, exact colours) or JSON "
+            "(labelme, COCO, stma). Repeat it: NAME=FILE for one object per file, NUMBER=FILE for another "
+            "frame, NUMBER:NAME=FILE for both. NUMBER is the frame in the whole video, from 0, also with --start.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="New or empty folder for the masks. [default: <video>_stma]"),
+    ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="Also write an MP4 with the objects drawn over the video.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    precision: Annotated[Precision, typer.Option(help="Number format of the model.")] = Precision.AUTO,
+    size: Annotated[
+        int,
+        typer.Option(min=0, help="Shorter side in pixels that the model works at; 0 for the video's own."),
+    ] = 480,
+    chunk: Annotated[
+        int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
+    ] = 4,
+    start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
+    end: Annotated[
+        int | None, typer.Option(min=1, help="Frame to stop before. [default: to the last]")
+    ] = None,
+    objects: Annotated[
+        str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write into a folder with files, replacing those of the same name."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
+    ] = False,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")] = False,
+) -> None:
+    """Follow the marked objects through a video: one mask per frame, and an overlay to look at.
+
+    Example: stma segment cat.mp4 --mask cat.png --overlay cat_overlay.mp4
+    """
+    import json
+
+    from stma_cli.segment_run import segment_video
+    from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
+
+    def say(line: str) -> None:
+        typer.echo(line, err=as_json)
+
+    settings = SegmentSettings(
+        video=video,
+        masks=tuple(mask or ()),
+        out=out if out is not None else Path(f"{video.resolve().stem}_stma"),
+        overlay=overlay,
+        device=device.value,
+        precision=precision.value,
+        model=model,
+        size=size,
+        chunk=chunk,
+        start=start,
+        end=end,
+        objects=objects,
+        audio=not no_audio,
+        force=force,
+        quiet=as_json,
+    )
+    try:
+        result = segment_video(settings, say)
+    except SegmentInterrupted as interrupt:
+        typer.echo(f"stopped: {interrupt.frames} masks in {interrupt.out} are complete.", err=True)
+        if interrupt.command is not None:
+            typer.echo(f"go on with: {interrupt.command}", err=True)
+        if as_json:
+            summary = {"interrupted": True, "frames": interrupt.frames, "masks": str(interrupt.out)}
+            typer.echo(json.dumps(summary | {"resume": interrupt.command}))
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps(result.summary()))
+        return
+    say(f"done     {result.frames} frames in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
+    say(f"masks    {result.out}")
+    if result.overlay is not None:
+        say(f"overlay  {result.overlay}")
+    else:
+        say(f"to see   stma overlay {video} {result.out} -o overlay.mp4")

@@ -1,0 +1,147 @@
+"""report.json: what was run, on what, how fast, and how sure the model was of each object on each frame.
+
+Rows of frames go to a temporary file as they come, so that memory does not grow with the video.
+"""
+
+import json
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from stma_cli.output import output_error, replacing
+from stma_cli.pipeline import PredictionLike
+
+if TYPE_CHECKING:
+    from stma_cli.video import Frame
+
+FORMAT = 1
+PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
+REPORT_FILE = "report.json"
+
+
+@dataclass
+class _ObjectSummary:
+    first_frame: int
+    frames_visible: int = 0
+    area: int = 0
+    confidence: float = 0.0
+    frames: int = 0
+
+
+class ReportWriter:
+    """Collects the rows of a run and writes `report.json` at its end; leaving the context removes the "
+    "rows."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare the report of a run whose results are in `folder`, an existing folder."""
+        self.path = folder / REPORT_FILE
+        self._rows_path = folder / f".{REPORT_FILE}.rows.part"
+        self._rows: IO[str] | None = None
+        self._objects: dict[int, _ObjectSummary] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        with suppress(OSError):
+            if self._rows is not None:
+                self._rows.close()
+            self._rows_path.unlink(missing_ok=True)
+
+    def add(self, frame: "Frame", prediction: PredictionLike) -> None:
+        """Add the row of one frame.
+
+        Raises:
+            OutputError: when it cannot be written.
+        """
+        objects = {}
+        for object_id in prediction.object_ids:
+            area = int(prediction.area.get(object_id, 0))
+            confidence = float(prediction.confidence.get(object_id, 0.0))
+            objects[str(object_id)] = {"area": area, "confidence": round(confidence, 4)}
+            summary = self._objects.setdefault(object_id, _ObjectSummary(frame.index))
+            summary.frames += 1
+            summary.frames_visible += area > 0
+            summary.area += area
+            summary.confidence += confidence
+        row = {
+            "frame": frame.index,
+            "file": f"{frame.name}.png",
+            "time": round(float(frame.time), 6),
+            "objects": objects,
+        }
+        try:
+            if self._rows is None:
+                self._rows = self._rows_path.open("w", encoding="utf-8")
+            self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
+        except OSError as error:
+            raise output_error(self.path, error) from error
+
+    def finish(self, head: Mapping[str, Any], names: Mapping[int, str]) -> Path:
+        """Write `report.json`: `head`, then the objects, then the rows of all frames.
+
+        Raises:
+            OutputError: when it cannot be written.
+        """
+        content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
+            report.write(json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}"))
+            report.write(',\n  "frames": [\n')
+            if self._rows is not None:
+                self._rows.close()
+                with self._rows_path.open(encoding="utf-8") as rows:
+                    shutil.copyfileobj(rows, report)
+            report.write("\n  ]\n}\n")
+        return self.path
+
+    def _object_rows(self, names: Mapping[int, str]) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": object_id,
+                "name": names.get(object_id, f"object {object_id}"),
+                "first_frame": summary.first_frame,
+                "frames_visible": summary.frames_visible,
+                "mean_area": round(summary.area / summary.frames, 1),
+                "mean_confidence": round(summary.confidence / summary.frames, 4),
+            }
+            for object_id, summary in self._objects.items()
+        ]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of stma, Python, the system and the packages that change results."""
+    from stma import __version__
+
+    found = {"stma": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def peak_memory() -> dict[str, int]:
+    """Return the largest memory this process has used, in bytes: "process", and "gpu" where CUDA is used."""
+    peak = {"process": _peak_resident()}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        peak["gpu"] = int(torch.cuda.max_memory_allocated())
+    return peak
+
+
+def _peak_resident() -> int:
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS

@@ -1,0 +1,83 @@
+"""What `stma segment` checks before it loads weights or decodes more than one frame."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stma.errors import MaskError, OutputError, SettingsError
+from stma_cli.segment_settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+    from stma_cli.video import VideoSource
+
+
+def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "dict[int, Annotation]":
+    """Read the masks, keep the objects asked for, and check that their frames will be segmented.
+
+    Raises:
+        SettingsError: when the range of frames is empty.
+        MaskError: when a mask cannot be used, or belongs to a frame out of range.
+        AnnotationError: when a JSON file cannot be used.
+    """
+    from stma_cli.masks import read_mask_options, select_objects
+    from stma_cli.video.folder import FolderSource
+
+    start, end, info = settings.start, settings.end, source.info
+    if end is not None and end <= start:
+        raise SettingsError(
+            f"--end {end} is not after --start {start}: give an --end of {start + 1} or more."
+        )
+    stems = [file.stem for file in source.files] if isinstance(source, FolderSource) else []
+    annotations = read_mask_options(settings.masks, info.width, info.height, start, stems)
+    if settings.objects is not None:
+        annotations = select_objects(annotations, settings.objects)
+    first, last = min(annotations), max(annotations)
+    if first < start:
+        raise MaskError(
+            f"The mask of frame {first} is before --start {start}: frame numbers are those of the whole "
+            f"video; give --start {first}, or leave the number out for a mask of the first frame that is "
+            "segmented."
+        )
+    if end is not None and last >= end:
+        raise MaskError(
+            f"The mask of frame {last} is not before --end {end}: give --end {last + 1} or more, or no --end."
+        )
+    hint = info.frame_count_hint
+    if hint is not None and last >= hint:
+        require_frame_exists(last, source.count_frames(), source)  # the container's own count proves nothing
+    return annotations
+
+
+def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
+    """Refuse an annotated frame beyond the `count` frames of the video.
+
+    Raises:
+        MaskError: naming both.
+    """
+    if frame >= count:
+        raise MaskError(
+            f"There is a mask for frame {frame}, but {source.info.path} has {count} frames: "
+            f"give a number from 0 to {count - 1}."
+        )
+
+
+def require_overlay_place(settings: SegmentSettings) -> None:
+    """Refuse an overlay that would replace a file.
+
+    Raises:
+        OutputError: when it is the video itself, no MP4, or there already.
+    """
+    overlay = settings.overlay
+    if overlay is None:
+        return
+    if overlay.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise OutputError(f"{overlay} is not a name for an MP4 file: let it end in .mp4.")
+    if overlay.exists() and overlay.samefile(settings.video):
+        raise OutputError(f"--overlay {overlay} is the video itself: choose another name.")
+    if overlay.exists() and not settings.force:
+        raise OutputError(f"{overlay} is there already: choose another name, or add --force to replace it.")
+
+
+def all_names(annotations: "Mapping[int, Annotation]") -> dict[int, str]:
+    """Return the names of all objects of a run by id."""
+    return {key: name for annotation in annotations.values() for key, name in annotation.names.items()}

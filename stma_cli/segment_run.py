@@ -1,0 +1,160 @@
+"""What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.output import prepare_folder
+from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
+from stma_cli.progress import progress_for
+from stma_cli.report import ReportWriter, peak_memory, versions
+from stma_cli.segment_checks import (
+    all_names,
+    checked_annotations,
+    require_frame_exists,
+    require_overlay_place,
+)
+from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
+from stma_cli.sinks import MaskSink, OverlaySink
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+    from stma_cli.video import Frame, VideoSource
+
+
+def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> SegmentResult:
+    """Follow the marked objects through a video and write masks, overlay and report.
+
+    Args:
+        settings: what to do.
+        say: takes the lines that the user should read.
+
+    Raises:
+        StmaError: when anything given cannot be used, or a result cannot be written.
+        SegmentInterrupted: on Ctrl-C; complete files stay.
+    """
+    from stma_cli.video import open_video
+
+    source = open_video(settings.video)
+    annotations = checked_annotations(settings, source)
+    require_overlay_place(settings)
+    folder = prepare_folder(settings.out, settings.force)
+    try:
+        setup = set_up_model(settings)
+        for line in _opening_lines(settings, source, annotations, setup):
+            say(line)
+        return _run(settings, source, annotations, setup, say)
+    finally:
+        folder.remove_if_unused()
+
+
+def _opening_lines(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    setup: ModelSetup,
+) -> list[str]:
+    info, names = source.info, all_names(annotations)
+    frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
+    working_height, working_width = setup.working_size(info.height, info.width)
+    lines = [
+        f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
+        f"{float(info.frame_rate):.3f} per second",
+        f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
+        f"{settings.chunk} frames at once",
+        f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
+        *(f"note     {note}" for note in source.notes),
+    ]
+    for frame, annotation in annotations.items():
+        lines += [f"note     mask of frame {frame}: {note}" for note in annotation.notes]
+    first = min(frame for frame, annotation in annotations.items() if annotation.object_ids)
+    if first > settings.start:
+        lines.append(f"note     nothing is marked before frame {first}: the masks before it are empty")
+    return lines
+
+
+def _run(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    setup: ModelSetup,
+    say: Callable[[str], None],
+) -> SegmentResult:
+    from stma.palette import davis_palette
+    from stma_cli.masks import MaskWriter
+
+    names, said = all_names(annotations), len(source.notes)
+    mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
+    overlay_sinks = _overlay_sinks(settings, source, names)
+    masks = {frame: annotation.labels for frame, annotation in annotations.items()}
+    progress = progress_for(_expected_frames(settings, source), settings.quiet)
+    with ReportWriter(settings.out) as report:
+
+        def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
+            report.add(frame, prediction)
+            progress.advance()
+
+        pipeline = Pipeline(setup.segmenter, masks, [mask_sink, *overlay_sinks], settings.chunk, on_frame)
+        try:
+            with progress:
+                pipeline.run(source.frames(settings.start, settings.end))
+        except RunInterrupted as interrupt:
+            command = None
+            if interrupt.last_index is not None and mask_sink.last_path is not None:
+                command = settings.resume_command(interrupt.last_index, mask_sink.last_path, annotations)
+            raise SegmentInterrupted(mask_sink.count, settings.out, command) from None
+        notes = [*source.notes, *(note for sink in overlay_sinks for note in sink.notes)]
+        head = {
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "versions": versions(),
+            "model": setup.description,
+            "settings": asdict(settings),
+            "video": asdict(source.info),
+            "masks": [
+                {"frame": frame, "objects": annotation.object_ids, "notes": annotation.notes}
+                for frame, annotation in annotations.items()
+            ],
+            "frame_count": pipeline.frame_count,
+            "seconds": asdict(pipeline.timings),
+            "peak_memory_bytes": peak_memory(),
+            "notes": notes,
+        }
+        report_path = report.finish(_plain(head), names)
+    for note in notes[said:]:
+        say(f"note     {note}")
+    require_frame_exists(max(annotations), settings.start + pipeline.frame_count, source)
+    seconds = round(pipeline.timings.wall, 3)
+    return SegmentResult(settings.out, settings.overlay, report_path, pipeline.frame_count, names, seconds)
+
+
+def _overlay_sinks(
+    settings: SegmentSettings, source: "VideoSource", names: Mapping[int, str]
+) -> list[OverlaySink]:
+    if settings.overlay is None:
+        return []
+    from stma_cli.render import OverlayRenderer
+    from stma_cli.video import VideoWriter
+
+    writer = VideoWriter(
+        settings.overlay, source.info, audio=settings.audio, start=settings.start, end=settings.end
+    )
+    return [OverlaySink(writer, OverlayRenderer(names))]
+
+
+def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
+    """Return the number of frames for the progress line, as far as it is known."""
+    end = settings.end if settings.end is not None else source.info.frame_count_hint
+    return None if end is None else max(0, end - settings.start)
+
+
+def _plain(value: Any) -> Any:
+    """Turn paths, fractions and tuples into what JSON holds; a fraction becomes the text "30000/1001"."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path | Fraction) else value

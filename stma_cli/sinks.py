@@ -1,0 +1,91 @@
+"""Where segmented frames go: label PNGs, and an overlay video."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from stma_cli.masks import MaskWriter
+    from stma_cli.render import OverlayRenderer
+    from stma_cli.video import Frame, VideoWriter
+
+
+class Sink(Protocol):
+    """Takes the frames of a run in order, in a thread of its own."""
+
+    @property
+    def name(self) -> str:
+        """What it writes, for the report: "masks" or "overlay"."""
+
+    @property
+    def count(self) -> int:
+        """Frames written so far."""
+
+    def write(self, frame: "Frame", labels: np.ndarray) -> None:
+        """Write one frame; `labels` is (H, W) of object ids."""
+
+    def close(self) -> None:
+        """Complete the result after the last frame."""
+
+    def abort(self) -> None:
+        """End early: keep complete files, remove what would stay unfinished."""
+
+
+class MaskSink:
+    """Writes one label PNG per frame, and `names.json` with the first."""
+
+    name = "masks"
+
+    def __init__(self, writer: "MaskWriter") -> None:
+        self._writer = writer
+        self.last_path: Path | None = None
+
+    @property
+    def count(self) -> int:
+        """Frames written so far."""
+        return self._writer.count
+
+    def write(self, frame: "Frame", labels: np.ndarray) -> None:
+        """Write the label PNG of one frame."""
+        if self.last_path is None:
+            self._writer.write_names()
+        self.last_path = self._writer.write(frame.name, labels)
+
+    def close(self) -> None:
+        """Nothing is left to do: every file is complete when it has its name."""
+
+    def abort(self) -> None:
+        """Keep all files, each of them is complete."""
+
+
+class OverlaySink:
+    """Renders the objects over the frames and writes them as a video."""
+
+    name = "overlay"
+
+    def __init__(self, writer: "VideoWriter", renderer: "OverlayRenderer") -> None:
+        self._writer = writer
+        self._renderer = renderer
+
+    @property
+    def count(self) -> int:
+        """Frames written so far."""
+        return self._writer.frame_count
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the video."""
+        return self._writer.notes
+
+    def write(self, frame: "Frame", labels: np.ndarray) -> None:
+        """Render and append one frame."""
+        self._writer.write(self._renderer.render(frame.pixels, labels), frame.time, frame.duration)
+
+    def close(self) -> None:
+        """Complete the video and give it its name."""
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Remove the unfinished video."""
+        self._writer.abort()
