@@ -9,15 +9,6 @@ import typer
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
-class Device(StrEnum):
-    """Where the model runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
-
-
 class Precision(StrEnum):
     """Number format of the model."""
 
@@ -37,7 +28,7 @@ def segment(
             "--mask",
             help="Objects of the first frame: PNG (indexed, black and white, exact colours) or JSON "
             "(labelme, COCO, stma). Repeat it: NAME=FILE for one object per file, NUMBER=FILE for another "
-            "frame, NUMBER:NAME=FILE for both. NUMBER is the frame in the whole video, from 0, also with --start.",
+            "frame, NUMBER:NAME=FILE for both. Frames count from 0 in the whole video, also with --start.",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +39,9 @@ def segment(
     overlay: Annotated[
         Path | None, typer.Option(help="Also write an MP4 with the objects drawn over the video.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.AUTO,
+    device: Annotated[
+        str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format of the model.")] = Precision.AUTO,
     size: Annotated[
         int,
@@ -91,7 +84,7 @@ def segment(
         masks=tuple(mask or ()),
         out=out if out is not None else Path(f"{video.resolve().stem}_stma"),
         overlay=overlay,
-        device=device.value,
+        device=device,
         precision=precision.value,
         model=model,
         size=size,

@@ -1,0 +1,252 @@
+"""`stma segment` from option to file, with a stand-in for the model."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import CopySegmenter, fake_setup
+from media import decoded, make_clip, make_folder
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from stma.errors import OutputError, StmaError
+from stma.palette import davis_palette
+from stma_cli import segment_run
+from stma_cli.main import app
+from stma_cli.masks import read_labels, read_names
+
+WIDTH, HEIGHT, COUNT = 64, 48, 10
+
+
+def save_mask(path: str, *ids: int, width: int = WIDTH, height: int = HEIGHT) -> None:
+    labels = np.zeros((height, width), np.uint8)
+    for place, object_id in enumerate(ids):
+        labels[10:20, 4 + 16 * place : 14 + 16 * place] = object_id
+    image = Image.fromarray(labels)
+    image.putpalette(davis_palette().tobytes())
+    image.save(path)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with clip.mp4 of ten frames, masks, and a model that copies."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT)
+    save_mask("first.png", 1, 4)
+    save_mask("empty.png")
+    save_mask("wide.png", 1, width=WIDTH * 3)
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["segment", *words])
+
+
+def refused(*words: str) -> str:
+    """Run a command that must fail with an error of ours, and return the message."""
+    result = run(*words)
+    assert isinstance(result.exception, StmaError), result.output
+    assert result.exception.exit_code == 2
+    return str(result.exception)
+
+
+def test_masks_names_report_and_overlay(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "first.png", "--overlay", "seen.mp4")
+    assert result.exit_code == 0, result.output
+    out = workplace / "clip_stma"
+    assert sorted(path.name for path in out.iterdir()) == [
+        *(f"{index:05d}.png" for index in range(COUNT)),
+        "names.json",
+        "report.json",
+    ]
+    np.testing.assert_array_equal(read_labels(out / "00009.png"), read_labels(workplace / "first.png"))
+    assert read_names(out) == {1: "object 1", 4: "object 4"}
+    assert len(decoded(workplace / "seen.mp4")) == COUNT
+    for line in ("fake on cpu in fp32", "at 640x480", "objects  2", "clip_stma", "overlay  seen.mp4"):
+        assert line in result.stdout
+
+
+def test_report_holds_every_frame_and_where_the_time_went(workplace: Path) -> None:
+    run("clip.mp4", "--mask", "person=first.png", "--out", "a")  # two objects under one name
+    assert not (workplace / "a").exists()
+    assert run("clip.mp4", "--mask", "first.png", "--out", "a").exit_code == 0
+    report: dict[str, Any] = json.loads((workplace / "a" / "report.json").read_text())
+    assert [row["frame"] for row in report["frames"]] == list(range(COUNT))
+    assert report["frames"][3]["file"] == "00003.png"
+    assert report["frames"][3]["objects"] == {
+        "1": {"area": 100, "confidence": 0.5},
+        "4": {"area": 100, "confidence": 0.5},
+    }
+    assert report["objects"][1]["name"] == "object 4"
+    assert report["objects"][1]["frames_visible"] == COUNT
+    assert set(report["seconds"]) == {"decode", "model", "write", "wall"}
+    assert set(report["seconds"]["write"]) == {"masks"}
+    assert report["peak_memory_bytes"]["process"] > 10_000_000
+    assert report["model"]["sha256"] == "0"
+    assert report["settings"]["size"] == 480
+    assert {"stma", "python", "torch", "av"} <= set(report["versions"])
+
+
+def test_json_summary_is_all_there_is_on_stdout(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "first.png", "--json", "--out", "a")
+    summary = json.loads(result.stdout)
+    assert summary["frames"] == COUNT
+    assert summary["masks"] == "a"
+    assert summary["overlay"] is None
+    assert "fake on cpu" in result.stderr
+
+
+def test_range_counts_frames_of_the_whole_video(workplace: Path) -> None:
+    save_mask("fix.png", 0, 2)
+    words = ("--start", "3", "--end", "8", "--mask", "first.png", "--mask", "6=fix.png", "--out", "a")
+    result = run("clip.mp4", *words, "--overlay", "a.mp4")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (workplace / "a").glob("*.png")) == [
+        f"{i:05d}.png" for i in range(3, 8)
+    ]
+    assert 2 not in np.unique(read_labels(workplace / "a" / "00005.png"))
+    assert 2 in np.unique(read_labels(workplace / "a" / "00006.png"))
+    assert len(decoded(workplace / "a.mp4")) == 5
+
+
+def test_objects_picks_some(workplace: Path) -> None:
+    assert run("clip.mp4", "--mask", "first.png", "--objects", "4", "--out", "a").exit_code == 0
+    assert np.unique(read_labels(workplace / "a" / "00000.png")).tolist() == [0, 4]
+    assert "--objects asks for 7" in refused("clip.mp4", "--mask", "first.png", "--objects", "7")
+
+
+def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "empty.png", "--mask", "4=first.png", "--out", "a")
+    assert "nothing is marked before frame 4" in result.stdout
+    assert read_labels(workplace / "a" / "00003.png").max() == 0
+    assert read_labels(workplace / "a" / "00004.png").max() == 4
+
+
+def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
+    make_folder(workplace / "frames", ["f2.png", "f10.png", "f1.png"], WIDTH, HEIGHT)
+    assert run("frames", "--mask", "first.png").exit_code == 0
+    out = workplace / "frames_stma"
+    assert sorted(path.stem for path in out.glob("*.png")) == ["f1", "f10", "f2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent.mp4", "--mask", "first.png"], "absent.mp4 does not exist"),
+        (["first.txt", "--mask", "first.png"], "first.txt"),
+        (["clip.mp4"], "add --mask first.png"),
+        (["clip.mp4", "--mask", "absent.png"], "no mask file absent.png"),
+        (["clip.mp4", "--mask", "empty.png"], "empty.png is empty"),
+        (["clip.mp4", "--mask", "wide.png"], "of another shape"),
+        (["clip.mp4", "--mask", "first.txt"], "not a picture"),
+        (["clip.mp4", "--mask", "other.json"], "does not know"),
+        (["clip.mp4", "--mask", "50=first.png"], r"frame 50, but clip.mp4 has 10 frames"),
+        (["clip.mp4", "--mask", "2=first.png", "--start", "5"], "frame 2 is before --start 5"),
+        (["clip.mp4", "--mask", "8=first.png", "--end", "5"], "frame 8 is not before --end 5"),
+        (["clip.mp4", "--mask", "first.png", "--start", "5", "--end", "5"], "--end of 6 or more"),
+        (["clip.mp4", "--mask", "first.png", "--start", "50"], "frame 50"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "clip.mp4"], "is the video itself"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "first.png"], "end in .mp4"),
+        (["clip.mp4", "--mask", "first.png", "--out", "full"], "add --force"),
+        (["clip.mp4", "--mask", "first.png", "--out", "first.txt"], "is a file"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    Path("first.txt").write_text("hello")
+    Path("other.json").write_text("{}")
+    Path("full").mkdir()
+    Path("full/kept").touch()
+    before = sorted(workplace.rglob("*"))
+
+    def must_not_load(settings: object) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr(segment_run, "set_up_model", must_not_load)
+    assert message in refused(*words)
+    assert sorted(workplace.rglob("*")) == before
+
+
+def test_force_writes_into_a_folder_and_keeps_other_files(workplace: Path) -> None:
+    Path("full").mkdir()
+    Path("full/kept").touch()
+    assert run("clip.mp4", "--mask", "first.png", "--out", "full", "--force").exit_code == 0
+    assert Path("full/kept").exists()
+
+
+def test_cut_off_video_is_an_error_and_leaves_complete_masks(workplace: Path) -> None:
+    make_clip(Path("long.mkv"), 60, width=WIDTH, height=HEIGHT)
+    content = Path("long.mkv").read_bytes()
+    Path("cut.mkv").write_bytes(content[: len(content) * 2 // 3])
+    refused("cut.mkv", "--mask", "first.png", "--out", "a", "--overlay", "a.mp4")
+    left = list(Path("a").iterdir())
+    assert not [path for path in left if path.name.startswith(".") or path.name == "report.json"]
+    for path in Path("a").glob("*.png"):
+        read_labels(path)
+    assert not Path("a.mp4").exists()
+
+
+def test_full_disk_is_an_output_error(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", no_space)
+    result = run("clip.mp4", "--mask", "first.png", "--out", "a")
+    assert isinstance(result.exception, OutputError)
+    assert "disk is full" in str(result.exception)
+    assert [path.name for path in Path("a").iterdir()] == ["names.json"]
+
+
+def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(chunks: int) -> None:
+        if chunks == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        segment_run, "set_up_model", lambda settings: fake_setup(settings, CopySegmenter(interrupt))
+    )
+    save_mask("fix.png", 0, 2)
+    words = ["--mask", "dog=a dog.png", "--mask", "8:cat=cat.png", "--chunk", "2", "--out", "a"]
+    save_mask("a dog.png", 1)
+    save_mask("cat.png", 0, 1)
+    result = run("clip.mp4", *words, "--overlay", "a.mp4")
+    assert result.exit_code == 130
+    assert "4 masks in a are complete" in result.stderr
+    assert sorted(path.name for path in Path("a").iterdir()) == [
+        *(f"{i:05d}.png" for i in range(4)),
+        "names.json",
+    ]
+    assert not Path("a.mp4").exists()
+    command = shlex.split(result.stderr.split("go on with: ")[1])
+    assert command[:3] == ["stma", "segment", "clip.mp4"]
+    assert command[3:9] == ["--mask", "3=a/00003.png", "--mask", "8:cat=cat.png", "--start", "3"]
+
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    assert run(*command[2:]).exit_code == 0
+    assert run("clip.mp4", *words[:-1], "b").exit_code == 0
+    for path in sorted(Path("b").glob("*.png")):
+        np.testing.assert_array_equal(read_labels(Path("a") / path.name), read_labels(path))
+    assert read_names(Path("a")) == read_names(Path("b")) == {1: "dog", 2: "cat"}
+
+
+def test_interrupt_as_json(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(chunks: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        segment_run, "set_up_model", lambda settings: fake_setup(settings, CopySegmenter(interrupt))
+    )
+    result = run("clip.mp4", "--mask", "first.png", "--json")
+    assert result.exit_code == 130
+    assert json.loads(result.stdout) == {
+        "interrupted": True,
+        "frames": 0,
+        "masks": "clip_stma",
+        "resume": None,
+    }
+    assert not Path("clip_stma").exists()
