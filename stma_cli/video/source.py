@@ -146,3 +146,18 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
             f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
         )
     return ContainerSource.open(path)
+
+
+def parse_rate(text: str) -> Fraction:
+    """Return a frame rate given as "25", "29.97" or "30000/1001".
+
+    Raises:
+        SettingsError: it is not a number above 0 and at most 1000.
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise SettingsError(f"{text!r} is not a frame rate; give a number such as 25 or 30000/1001")
+    return rate
