@@ -1,0 +1,81 @@
+"""Configurations: one frozen dataclass per concern, a reason beside each default."""
+
+from dataclasses import dataclass, field
+
+from stma.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the network. The numbers are ours: the paper's are not published."""
+
+    stem_width: int = 32  # stride 2 is bound by memory traffic, so it stays thin
+    widths: tuple[int, int, int] = (64, 128, 256)  # strides 4, 8, 16: equal arithmetic per stride
+    blocks: tuple[int, int, int] = (1, 2, 2)  # residual blocks per stride; depth pays least where maps are large
+    stml_blocks: int = 2  # object information needs two blocks to reach the test stream
+    heads: int = 4  # 64 channels per head keep fused attention on its fast path
+    feed_forward_ratio: int = 2  # the convolutions before it already mix channels
+    tokens_per_object: int = 4  # half of them summarise the foreground, half the background around it
+    key_width: int = 64  # matching happens in this space at both strides
+    value_width: int = 128  # per object and memory cell; the cost of the readout is proportional to it
+    decoder_width: int = 64  # the only part that is paid once per object at stride 8
+    initial_temperature: float = 15.0  # sharp enough to match, soft enough to pass gradients at the start
+
+    def __post_init__(self) -> None:
+        if self.widths[2] % self.heads:
+            raise SettingsError(
+                f"width {self.widths[2]} at stride 16 cannot be split into {self.heads} heads; "
+                "choose a width that is a multiple of the heads"
+            )
+        if self.tokens_per_object % 2:
+            raise SettingsError(
+                f"tokens_per_object is {self.tokens_per_object}, but half of them are foreground; use an even number"
+            )
+
+
+MODEL_CONFIGS: dict[str, ModelConfig] = {
+    "small": ModelConfig(),
+    "tiny": ModelConfig(
+        stem_width=8,
+        widths=(16, 24, 32),
+        blocks=(1, 1, 1),
+        heads=2,
+        tokens_per_object=2,
+        key_width=16,
+        value_width=16,
+        decoder_width=16,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """Policy of the spatial-temporal memory bank."""
+
+    interval: int = 5  # write every fifth frame: neighbours in time are nearly the same
+    capacity: int = 4  # temporary entries kept; with the permanent ones this bounds time and memory
+    previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
+    references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
+    permanent_capacity: int = 8  # annotated frames kept; beyond it the oldest but the first leave
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "capacity", "references", "permanent_capacity"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """How a video is processed."""
+
+    size: int | None = 480  # shorter side in pixels that the model works at; None keeps the video's own
+    chunk: int = 4  # frames that go through the embedding at once: larger fills a GPU, costs memory
+    device: str = "auto"  # cuda, then mps, then cpu
+    precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 32:
+            raise SettingsError(f"size is {self.size} pixels; use 32 or more")
+        if self.chunk < 1:
+            raise SettingsError(f"chunk is {self.chunk} frames; use 1 or more")

@@ -1,0 +1,95 @@
+"""Decoder: one logit map per object from the readout, the test features and the propagated labels."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+from stma.network.embedding import Features
+from stma.network.layers import PlainResidual, upsample_twice
+
+LABEL_FLOOR = 1e-3  # propagated labels are averages of few cells: certainty beyond this is not theirs to claim
+
+
+@dataclass(frozen=True)
+class DecoderContext:
+    """What does not depend on the object, computed once per frame: maps at strides 16, 8 and 4."""
+
+    stride16: Tensor
+    stride8: Tensor
+    stride4: Tensor
+
+
+class Decoder(nn.Module):
+    """Per-object decoder; it corrects the logit of the label propagation."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width4, width8, width16 = config.widths
+        wide, thin = config.decoder_width, config.decoder_width // 2
+        self.shared16 = nn.Conv2d(width16, wide, 1)
+        self.shared8 = nn.Conv2d(width8, wide, 3, padding=1)
+        self.shared4 = nn.Conv2d(width4, thin, 3, padding=1)
+        self.readout = nn.Conv2d(config.value_width, wide, 3, padding=1)
+        self.refine16 = PlainResidual(wide)
+        self.label = nn.Conv2d(2, wide, 3, padding=1)
+        self.mix8 = nn.Conv2d(wide, wide, 3, padding=1)
+        self.refine8 = PlainResidual(wide)
+        self.mix4 = nn.Conv2d(wide, thin, 3, padding=1)
+        self.refine4 = PlainResidual(thin)
+        self.logit = nn.Conv2d(thin, 1, 3, padding=1)
+
+    def context(self, features: Features, final: Tensor) -> DecoderContext:
+        """Object-independent part from the features and the final (B, C, H/16, W/16) map of the STML blocks."""
+        return DecoderContext(
+            self.shared16(final), self.shared8(features.stride8), self.shared4(features.stride4)
+        )
+
+    def forward(self, context: DecoderContext, readout: Tensor, propagated: Tensor) -> Tensor:
+        """Decode all objects.
+
+        Args:
+            context: shared maps of the B frames.
+            readout: (B, K, value_width, H/16, W/16).
+            propagated: (B, K, H/8, W/8) soft masks in 0..1.
+
+        Returns:
+            (B, K, H/4, W/4) float32 logits.
+        """
+        batch, objects = readout.shape[:2]
+        others = (propagated.sum(1, keepdim=True) - propagated).clamp(0, 1)
+        label = torch.stack([propagated, others], dim=2).flatten(0, 1)  # (B*K, 2, H/8, W/8)
+        label = label.contiguous(memory_format=torch.channels_last).to(readout.dtype)
+        x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        x = self.refine16(functional.relu(_add_shared(x, context.stride16, objects)))
+        x = self.mix8(upsample_twice(x)) + self.label(label)
+        x = self.refine8(functional.relu(_add_shared(x, context.stride8, objects)))
+        x = self.mix4(upsample_twice(x))
+        x = self.refine4(functional.relu(_add_shared(x, context.stride4, objects)))
+        logits = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
+        certain = propagated.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
+        return logits + upsample_twice(torch.logit(certain))
+
+
+def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:
+    """Add a (B, C, h, w) map to (B*K, C, h, w) without repeating it in memory."""
+    if objects == 1:
+        return per_object + shared
+    return (per_object.unflatten(0, (-1, objects)) + shared[:, None]).flatten(0, 1)
+
+
+def soft_aggregation(probabilities: Tensor) -> Tensor:
+    """Soft aggregation with background (STM, arXiv 1904.00607, equation 4).
+
+    Args:
+        probabilities: (B, K, h, w) per-object probabilities in 0..1.
+
+    Returns:
+        (B, K+1, h, w) float32 logits of a distribution over background (first) and objects;
+        their softmax sums to one.
+    """
+    probabilities = probabilities.float()
+    background = torch.prod(1 - probabilities, dim=1, keepdim=True)
+    return torch.logit(torch.cat([background, probabilities], dim=1).clamp(1e-6, 1 - 1e-6))

@@ -1,0 +1,72 @@
+"""Shared embedding: one convolutional pyramid for test and reference frames."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+from stma.network.layers import ConvNorm, ResidualBlock, upsample_twice
+
+RGB_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's photographs, on the 0..1 scale
+RGB_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the embedding makes of B frames of H x W pixels; channels-last maps.
+
+    Attributes:
+        stride4: (B, widths[0], H/4, W/4).
+        stride8: (B, widths[1], H/8, W/8), enriched with the stride-16 map.
+        stride16: (B, widths[2], H/16, W/16).
+        label_key: (B, key_width, H/8, W/8), L2-normalised over channels: keys of the label propagation.
+    """
+
+    stride4: Tensor
+    stride8: Tensor
+    stride16: Tensor
+    label_key: Tensor
+
+    def frame(self, index: int) -> "Features":
+        """Features of one frame of the batch, with the batch axis kept."""
+        part = slice(index, index + 1)
+        return Features(self.stride4[part], self.stride8[part], self.stride16[part], self.label_key[part])
+
+
+class Embedding(nn.Module):
+    """Convolutional pyramid at strides 4, 8 and 16 with one top-down step to stride 8."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width4, width8, width16 = config.widths
+        self.stem = ConvNorm(3, config.stem_width, stride=2)
+        self.down4 = ConvNorm(config.stem_width, width4, stride=2)
+        self.stage4 = nn.Sequential(*(ResidualBlock(width4) for _ in range(config.blocks[0])))
+        self.down8 = ConvNorm(width4, width8, stride=2)
+        self.stage8 = nn.Sequential(*(ResidualBlock(width8) for _ in range(config.blocks[1])))
+        self.down16 = ConvNorm(width8, width16, stride=2)
+        self.stage16 = nn.Sequential(*(ResidualBlock(width16) for _ in range(config.blocks[2])))
+        self.lateral8 = ConvNorm(width8, width8)
+        self.top_down = nn.Conv2d(width16, width8, 1)
+        self.label_key = nn.Conv2d(width8, config.key_width, 3, padding=1)
+        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(RGB_DEVIATION).view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.deviation: Tensor
+
+    def forward(self, frames: Tensor) -> Features:
+        """Embed frames.
+
+        Args:
+            frames: (B, 3, H, W) float, RGB in 0..1, H and W multiples of 16.
+        """
+        x = ((frames - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self.stem(x), inplace=True)
+        stride4 = self.stage4(functional.relu(self.down4(x), inplace=True))
+        stride8 = self.stage8(functional.relu(self.down8(stride4), inplace=True))
+        stride16 = self.stage16(functional.relu(self.down16(stride8), inplace=True))
+        stride8 = functional.relu(self.lateral8(stride8) + upsample_twice(self.top_down(stride16)), inplace=True)
+        label_key = functional.normalize(self.label_key(stride8), dim=1)
+        return Features(stride4, stride8, stride16, label_key)

@@ -1,0 +1,101 @@
+"""Memory encoder with fusion, and the projection of the temporal memory to object tokens."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+from stma.network.embedding import Features
+from stma.network.layers import PlainResidual
+
+
+class MemoryEncoder(nn.Module):
+    """Encodes the current frame together with one object's mask, then fuses it with the old memory.
+
+    The frame enters through its shared embedding, so its part is computed once for all objects.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width4, width8, width16 = config.widths
+        value = config.value_width
+        half, quarter = value // 2, value // 4
+        self.mask8 = nn.Conv2d(2, quarter, 3, stride=2, padding=1)
+        self.frame8 = nn.Conv2d(width4, quarter, 3, stride=2, padding=1)
+        self.mask16 = nn.Conv2d(quarter, half, 3, stride=2, padding=1)
+        self.frame16 = nn.Conv2d(width8, half, 3, stride=2, padding=1)
+        self.value = nn.Conv2d(half, value, 3, padding=1)
+        self.frame_value = nn.Conv2d(width16, value, 1)
+        self.refine = PlainResidual(value)
+        self.gate = nn.Conv2d(2 * value, value, 3, padding=1)
+        assert self.gate.bias is not None
+        nn.init.constant_(self.gate.bias, -2.0)  # new evidence dominates until training says otherwise
+
+    def forward(self, features: Features, masks: Tensor, readout: Tensor | None) -> Tensor:
+        """Encode one frame for the memory.
+
+        Args:
+            features: embedding of the B frames.
+            masks: (B, K, H/4, W/4) soft masks in 0..1.
+            readout: (B, K, value_width, H/16, W/16) of the same frame, or None when nothing was remembered yet.
+
+        Returns:
+            (B, K, value_width, H/16, W/16) values.
+        """
+        batch, objects = masks.shape[:2]
+        masks = masks.to(features.stride4.dtype)
+        others = masks.sum(1, keepdim=True) - masks
+        pair = torch.stack([masks, others.clamp(0, 1)], dim=2).flatten(0, 1)  # (B*K, 2, H/4, W/4)
+        pair = pair.contiguous(memory_format=torch.channels_last)
+        x = functional.relu(self.mask8(pair) + _per_object(self.frame8(features.stride4), objects))
+        x = functional.relu(self.mask16(x) + _per_object(self.frame16(features.stride8), objects))
+        x = functional.relu(self.value(x) + _per_object(self.frame_value(features.stride16), objects))
+        x = self.refine(x)
+        if readout is not None:
+            old = readout.flatten(0, 1).to(x.dtype)
+            gate = torch.sigmoid(self.gate(torch.cat([x, old], dim=1)))
+            x = x + gate * (old - x)  # a convex mixture cannot grow, however long the video is
+        return x.unflatten(0, (batch, objects))
+
+
+class ObjectProjection(nn.Module):
+    """Object tokens F_o: attentive averages of the temporal memory inside and outside each mask."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.tokens = config.tokens_per_object
+        self.weight = nn.Conv2d(config.value_width, self.tokens, 1)
+        self.project = nn.Linear(config.value_width, config.widths[2])
+
+    def forward(self, values: Tensor, masks: Tensor, entry_valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Summarise the reference entries of the memory.
+
+        Args:
+            values: (B, m, K, value_width, h, w) at stride 16.
+            masks: (B, m, K, h, w) soft masks at stride 16, 0..1.
+            entry_valid: (B, m, K) bool, False where the entry is older than the object or the object is padding.
+
+        Returns:
+            tokens (B, K*tokens_per_object, C) and their validity (B, K*tokens_per_object) bool.
+        """
+        batch, frames, objects = masks.shape[:3]
+        weight = torch.sigmoid(self.weight(values.flatten(0, 2)))  # (B*m*K, Q, h, w)
+        weight = weight.unflatten(0, (batch, frames, objects))
+        foreground = masks[:, :, :, None].expand(-1, -1, -1, self.tokens // 2, -1, -1)
+        regions = torch.cat([foreground, 1 - foreground], dim=3).to(weight.dtype)
+        weight = weight * regions * entry_valid[:, :, :, None, None, None].to(weight.dtype)
+        weight = weight.flatten(4)  # (B, m, K, Q, h*w)
+        cells = values.flatten(4).transpose(3, 4)  # (B, m, K, h*w, value_width)
+        total = torch.matmul(weight, cells).sum(1)  # (B, K, Q, value_width)
+        area = weight.float().sum((1, 4))[..., None]  # (B, K, Q, 1)
+        summary = total / (area + 1.0).to(total.dtype)  # one cell of prior keeps an empty region small
+        tokens = self.project(summary).flatten(1, 2)  # (B, K*Q, C)
+        valid = entry_valid.any(1)[:, :, None].expand(-1, -1, self.tokens).flatten(1)
+        return tokens, valid
+
+
+def _per_object(frame_map: Tensor, objects: int) -> Tensor:
+    """Repeat (B, C, h, w) for K objects: (B*K, C, h, w); a view when there is one object."""
+    if objects == 1:
+        return frame_map
+    return frame_map.repeat_interleave(objects, 0)

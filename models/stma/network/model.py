@@ -1,0 +1,191 @@
+"""The STMA network: the modules of the method and the steps that join them.
+
+A reconstruction from the abstract and the framework figure of arXiv 2404.06265; the numbers are ours.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+from stma.network.association import IDAssociation, LabelPropagation
+from stma.network.decoder import Decoder, DecoderContext, soft_aggregation
+from stma.network.embedding import Embedding, Features
+from stma.network.layers import ConvNorm, to_map, to_tokens
+from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
+from stma.network.stml import STML, ReferenceCache
+
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class MemoryEntry:
+    """One remembered frame of a batch of B clips with K objects.
+
+    Attributes:
+        tokens: (B, N, C) reference tokens at stride 16, straight from the embedding (spatial memory).
+        key: (B, N, key_width) unit keys at stride 16.
+        value: (B, K, value_width, h, w) per-object ID features at stride 16 (temporal memory).
+        mask: (B, K, h, w) soft masks at stride 16.
+        label_key: (B, 4N, key_width) unit keys at stride 8.
+        label_mask: (B, K, 4N) soft masks at stride 8.
+    """
+
+    tokens: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor
+    label_key: Tensor
+    label_mask: Tensor
+
+
+@dataclass(frozen=True)
+class MemoryView:
+    """Entries joined along their cells, as the association reads them: M cells at stride 16, 4M at stride 8."""
+
+    keys: Tensor  # (B, M, key_width)
+    values: Tensor  # (B, K, M, value_width)
+    label_keys: Tensor  # (B, 4M, key_width)
+    label_masks: Tensor  # (B, K, 4M)
+
+
+@dataclass(frozen=True)
+class TestFrame:
+    """A test frame after the STML blocks: final map, its keys, and the decoder's shared context."""
+
+    features: Features
+    final: Tensor  # (B, C, h, w)
+    key: Tensor  # (B, N, key_width)
+    context: DecoderContext
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What the memory says about a test frame, per object."""
+
+    values: Tensor  # (B, K, value_width, h, w) at stride 16
+    labels: Tensor  # (B, K, 2h, 2w) propagated soft masks at stride 8
+
+
+def join_entries(entries: list[MemoryEntry]) -> MemoryView:
+    """Join entries along their cells, in the order given."""
+    return MemoryView(
+        keys=torch.cat([entry.key for entry in entries], dim=1),
+        values=torch.cat([entry.value.flatten(3).transpose(2, 3) for entry in entries], dim=2),
+        label_keys=torch.cat([entry.label_key for entry in entries], dim=1),
+        label_masks=torch.cat([entry.label_mask for entry in entries], dim=2),
+    )
+
+
+class STMA(nn.Module):
+    """Spatial-temporal multi-level association network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.object_projection = ObjectProjection(config)
+        self.stml = STML(config)
+        self.id_association = IDAssociation(config)
+        self.label_propagation = LabelPropagation(config)
+        self.memory_encoder = MemoryEncoder(config)
+        self.decoder = Decoder(config)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def embed(self, frames: Tensor) -> Features:
+        """(B, 3, H, W) float RGB in 0..1, sides multiples of 16, to the shared embedding."""
+        features: Features = self.embedding(frames)
+        return features
+
+    def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> ReferenceCache:
+        """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
+        `ObjectProjection.forward`."""
+        values = torch.stack([entry.value for entry in entries], dim=1)  # (B, m, K, value_width, h, w)
+        masks = torch.stack([entry.mask for entry in entries], dim=1)  # (B, m, K, h, w)
+        tokens, token_valid = self.object_projection(values, masks, entry_valid)
+        references = torch.stack([entry.tokens for entry in entries], dim=1)  # (B, m, N, C)
+        return self.stml.encode_references(tokens, references, token_valid)
+
+    def encode_test(self, features: Features, cache: ReferenceCache) -> TestFrame:
+        """Run the test stream and prepare everything that does not depend on the object."""
+        height, width = features.stride16.shape[2:]
+        tokens = self.stml.encode_test(to_tokens(features.stride16), cache)  # (B, N, C)
+        final = to_map(tokens, height, width)
+        return TestFrame(
+            features, final, self.id_association.keys(tokens), self.decoder.context(features, final)
+        )
+
+    def read(self, test: TestFrame, view: MemoryView) -> Readout:
+        """ID association and label propagation of one frame against the memory."""
+        height, width = test.final.shape[2:]
+        values = self.id_association(test.key, view.keys, view.values)  # (B, K, N, value_width)
+        labels = self.label_propagation(test.features.label_key, view.label_keys, view.label_masks)
+        values = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)  # (B, K, value_width, h, w)
+        return Readout(values, labels)
+
+    def decode(self, test: TestFrame, readout: Readout) -> Tensor:
+        """(B, K, H/4, W/4) float32 per-object logits, before soft aggregation."""
+        logits: Tensor = self.decoder(test.context, readout.values, readout.labels)
+        return logits
+
+    def remember(self, test: TestFrame, masks: Tensor, readout: Readout | None) -> MemoryEntry:
+        """Encode a frame and its (B, K, H/4, W/4) soft masks as a memory entry."""
+        value = self.memory_encoder(test.features, masks, None if readout is None else readout.values)
+        mask8 = functional.avg_pool2d(masks.float(), 2)
+        return MemoryEntry(
+            tokens=to_tokens(test.features.stride16),
+            key=test.key,
+            value=value,
+            mask=functional.avg_pool2d(mask8, 2),
+            label_key=to_tokens(test.features.label_key),
+            label_mask=mask8.flatten(2),
+        )
+
+    def remember_first(self, features: Features, masks: Tensor, object_valid: Tensor) -> tuple[MemoryEntry, TestFrame]:
+        """Encode an annotated frame when nothing is remembered yet: it is its own reference.
+
+        Args:
+            features: embedding of the B frames.
+            masks: (B, K, H/4, W/4) annotated masks in 0..1.
+            object_valid: (B, K) bool, False for padding.
+        """
+        value = self.memory_encoder(features, masks, None)
+        mask8 = functional.avg_pool2d(masks.float(), 2)
+        tokens = to_tokens(features.stride16)
+        draft = MemoryEntry(
+            tokens=tokens,
+            key=tokens.new_empty(0),
+            value=value,
+            mask=functional.avg_pool2d(mask8, 2),
+            label_key=to_tokens(features.label_key),
+            label_mask=mask8.flatten(2),
+        )
+        test = self.encode_test(features, self.encode_references([draft], object_valid[:, None]))
+        entry = MemoryEntry(tokens, test.key, value, draft.mask, draft.label_key, draft.label_mask)
+        return entry, test
+
+    def fold_batch_norms(self) -> None:
+        """Merge all batch norms into their convolutions: for inference only, the output stays the same."""
+        for module in list(self.modules()):
+            if isinstance(module, ConvNorm):
+                module.fold()
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Aggregate per-object logits.
+
+    Args:
+        logits: (B, K, h, w) per-object logits.
+        object_valid: (B, K) bool, False for padding; None when all are real.
+
+    Returns:
+        aggregated (B, K+1, h, w) logits with background first, and (B, K, h, w) soft masks.
+    """
+    probabilities = torch.sigmoid(logits)
+    if object_valid is not None:
+        probabilities = probabilities * object_valid[:, :, None, None]
+    aggregated = soft_aggregation(probabilities)
+    return aggregated, aggregated.softmax(dim=1)[:, 1:]

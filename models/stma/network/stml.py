@@ -1,0 +1,127 @@
+"""Spatial-temporal multi-level (STML) feature association: three decoupled correlations per block.
+
+Streams: object tokens o, reference tokens r, test tokens t. Information flows o -> r -> t only, so the
+references' keys and values depend on the memory alone and are computed once per change of the memory.
+The decoupled block equals one masked attention over [o; r; t].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class ReferenceCache:
+    """Keys and values of the references for every block: each (B, heads, m*N, width/heads)."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+
+class STMLBlock(nn.Module):
+    """One block; projection, feed-forward and norms are shared by the three streams."""
+
+    def __init__(self, width: int, heads: int, feed_forward_ratio: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.projection = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, feed_forward_ratio * width),
+            nn.ReLU(inplace=True),
+            nn.Linear(feed_forward_ratio * width, width),
+        )
+        for last in (self.output, self.feed_forward[2]):
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)  # a new block starts as the identity
+            nn.init.zeros_(last.bias)
+
+    def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N, C) tokens to queries, keys and values of (B, heads, N, C/heads)."""
+        projected = self.projection(self.norm_attention(tokens))  # (B, N, 3C)
+        projected = projected.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, C/heads)
+        return projected[0], projected[1], projected[2]
+
+    def finish(self, tokens: Tensor, attended: Tensor) -> Tensor:
+        """Residual additions of the attended values (B, heads, N, C/heads) and of the feed-forward part."""
+        tokens = tokens + self.output(attended.transpose(1, 2).flatten(2))
+        result: Tensor = tokens + self.feed_forward(self.norm_feed_forward(tokens))
+        return result
+
+    def memory_streams(
+        self, objects: Tensor, references: Tensor, object_valid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Object self-attention and reference object enhancement.
+
+        Args:
+            objects: (B, n, C) object tokens.
+            references: (B, m, N, C) tokens of m reference frames.
+            object_valid: (B, n) bool; padded tokens are False and are never attended to.
+
+        Returns:
+            objects and references after the block, and the references' keys and values of the block,
+            (B, heads, m*N, C/heads) each.
+        """
+        batch, frames, count, _ = references.shape
+        object_query, object_key, object_value = self.project(objects)
+        flat = references.flatten(0, 1)  # (B*m, N, C): each reference frame by itself
+        query, key, value = self.project(flat)
+        mask = object_valid[:, None, None, :]  # (B, 1, 1, n)
+        attended_objects = functional.scaled_dot_product_attention(
+            object_query, object_key, object_value, attn_mask=mask.expand(-1, -1, objects.shape[1], -1)
+        )
+        attended_objects = torch.nan_to_num(attended_objects)  # a batch item without any object attends to nothing
+        joint_mask = torch.cat([mask.new_ones(batch, 1, 1, count), mask], dim=3)  # (B, 1, 1, N+n)
+        attended = functional.scaled_dot_product_attention(
+            query,
+            torch.cat([key, object_key.repeat_interleave(frames, 0)], dim=2),
+            torch.cat([value, object_value.repeat_interleave(frames, 0)], dim=2),
+            attn_mask=joint_mask.repeat_interleave(frames, 0).expand(-1, -1, count, -1),
+        )
+        new_references = self.finish(flat, attended).unflatten(0, (batch, frames))
+        key = key.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)  # (B, heads, m*N, C/heads)
+        value = value.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
+        return self.finish(objects, attended_objects), new_references, key, value
+
+    def test_stream(self, test: Tensor, reference_key: Tensor, reference_value: Tensor) -> Tensor:
+        """Test-reference correlation: (B, N, C) test tokens attend to themselves and to the references."""
+        query, key, value = self.project(test)
+        attended = functional.scaled_dot_product_attention(
+            query, torch.cat([key, reference_key], dim=2), torch.cat([value, reference_value], dim=2)
+        )
+        return self.finish(test, attended)
+
+
+class STML(nn.Module):
+    """The stack of STML blocks."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            STMLBlock(config.widths[2], config.heads, config.feed_forward_ratio) for _ in range(config.stml_blocks)
+        )
+        self.norm = nn.LayerNorm(config.widths[2])
+
+    def encode_references(self, objects: Tensor, references: Tensor, object_valid: Tensor) -> ReferenceCache:
+        """Run the object and reference streams through all blocks; see `STMLBlock.memory_streams`."""
+        keys, values = [], []
+        for block in self.blocks:
+            assert isinstance(block, STMLBlock)
+            objects, references, key, value = block.memory_streams(objects, references, object_valid)
+            keys.append(key)
+            values.append(value)
+        return ReferenceCache(tuple(keys), tuple(values))
+
+    def encode_test(self, test: Tensor, cache: ReferenceCache) -> Tensor:
+        """Run the test stream, (B, N, C) tokens, through all blocks; the result is normalised."""
+        for block, key, value in zip(self.blocks, cache.keys, cache.values, strict=True):
+            assert isinstance(block, STMLBlock)
+            test = block.test_stream(test, key, value)
+        result: Tensor = self.norm(test)
+        return result

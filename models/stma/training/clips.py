@@ -1,0 +1,252 @@
+"""Training clips: real ones, whole stills set in motion, and composites of cut-outs over moving backgrounds."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from stma.training.colour import degrade, draw_colour
+from stma.training.config import DataConfig
+from stma.training.motion import CAMERA, JITTER, OBJECT, STILL, affine_walk, elastic_walk, placement, warp
+from stma.training.pool import (
+    REGION_DATASETS,
+    STILL_WEIGHTS,
+    UNION_DATASETS,
+    LabelledImage,
+    Sequence,
+    TrainingPool,
+    read_image,
+    read_label,
+)
+
+SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
+REFLECT = cv2.BORDER_REFLECT_101
+DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8, objects numbered from 1; `objects` their number."""
+
+    frames: np.ndarray
+    labels: np.ndarray
+    objects: int
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """An object cut from a still: (h, w, 3) uint8 RGB and its (h, w) uint8 alpha, 0 or 255."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+
+
+class ClipMaker:
+    """Draws clips from a pool; the same generator state gives the same clip."""
+
+    def __init__(self, pool: TrainingPool, config: DataConfig) -> None:
+        self.pool = pool
+        self.config = config
+        self.cuttable = tuple(still for still in pool.stills if still.dataset not in REGION_DATASETS)
+        self.still_weights = _balance([STILL_WEIGHTS.get(s.dataset, 1.0) for s in pool.stills], pool.stills)
+        self.cut_weights = _balance([STILL_WEIGHTS.get(s.dataset, 1.0) for s in self.cuttable], self.cuttable)
+        weights = np.array([0.4 if sequence.sparse else 1.0 for sequence in pool.sequences])
+        self.sequence_weights = weights / max(weights.sum(), 1e-9)
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        """Draw one clip with at least one visible object in its first frame."""
+        while True:
+            choice = rng.random()
+            if self.pool.sequences and (choice < self.config.real_share or not self.pool.stills):
+                frames, labels = self._real(rng)
+            elif not self.cuttable or rng.random() < 0.35:
+                frames, labels = self._moving_still(rng)
+            else:
+                frames, labels = self._composite(rng)
+            clip = _finish(rng, frames, labels, self.config.max_objects)
+            if clip is not None:
+                return clip
+
+    def _real(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self.sequence_weights)]
+        chosen = _choose_frames(rng, sequence, self.config)
+        images = [read_image(frame.image) for frame in chosen]
+        labels = [read_label(frame.label) for frame in chosen]
+        base = _crop_matrix(rng, labels[0], self.config.crop)
+        jitter = affine_walk(rng, len(chosen), self.config.crop, JITTER)
+        colour = draw_colour(rng, 0.8)
+        side = self.config.crop
+        frames = [
+            colour.apply(warp(image, move @ base, side, None, False, REFLECT))
+            for image, move in zip(images, jitter, strict=True)
+        ]
+        maps = [
+            warp(label, move @ base, side, None, True, REFLECT) for label, move in zip(labels, jitter, strict=True)
+        ]
+        if self.cuttable and rng.random() < self.config.paste_probability:
+            number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
+            self._paste(rng, frames, maps, self._cut_out(rng), number)
+        return frames, maps
+
+    def _moving_still(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        still = self.pool.stills[rng.choice(len(self.pool.stills), p=self.still_weights)]
+        image, label = read_image(still.image), _still_label(rng, still)
+        side, count = self.config.crop, self.config.frames
+        base = _crop_matrix(rng, label, side)
+        moves = affine_walk(rng, count, side, STILL)
+        fields = elastic_walk(rng, count, side, STILL.elastic)
+        image = draw_colour(rng, 1.0).apply(image)
+        frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        maps = [warp(label, m @ base, side, f, True, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        if self.cuttable and rng.random() < 0.3:
+            self._paste(rng, frames, maps, self._cut_out(rng), int(label.max()) + 1)
+        return frames, maps
+
+    def _composite(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        side, count = self.config.crop, self.config.frames
+        if self.pool.plain and rng.random() < 0.7:
+            background = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
+        else:
+            background = read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
+        background = draw_colour(rng, 1.0).apply(background)
+        height, width = background.shape[:2]
+        scale = side / min(height, width) * rng.uniform(1.0, 1.8)
+        base = placement(width / 2, height / 2, side / 2, side / 2, rng.uniform(-10, 10), scale)
+        moves = affine_walk(rng, count, side, CAMERA)
+        fields = elastic_walk(rng, count, side, CAMERA.elastic)
+        frames = [warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        maps = [np.zeros((side, side), dtype=np.uint8) for _ in range(count)]
+        objects = int(rng.integers(1, self.config.max_objects + 1))
+        cut_out = self._cut_out(rng)
+        for number in range(1, objects + 1):
+            self._paste(rng, frames, maps, cut_out, number)
+            if rng.random() > 0.25:  # otherwise the next object looks like this one
+                cut_out = self._cut_out(rng)
+        if rng.random() < 0.3:
+            self._paste(rng, frames, maps, cut_out, DISTRACTOR)
+        return frames, maps
+
+    def _cut_out(self, rng: np.random.Generator) -> CutOut:
+        while True:
+            still = self.cuttable[rng.choice(len(self.cuttable), p=self.cut_weights)]
+            label = _still_label(rng, still)
+            ids = np.unique(label)
+            ids = ids[ids > 0]
+            if len(ids) == 0:
+                continue
+            alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
+            x, y, width, height = cv2.boundingRect(alpha)
+            if width * height < 400 or min(width, height) < 12:
+                continue
+            part = (slice(y, y + height), slice(x, x + width))
+            image = np.ascontiguousarray(read_image(still.image)[part])
+            alpha = np.ascontiguousarray(alpha[part])
+            if rng.random() < 0.5:
+                image, alpha = cv2.flip(image, 1), cv2.flip(alpha, 1)
+            return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
+
+    def _paste(
+        self, rng: np.random.Generator, frames: list[np.ndarray], maps: list[np.ndarray], cut_out: CutOut, number: int
+    ) -> None:
+        """Move a cut-out over the frames, in place; it occludes what is there."""
+        side, count = self.config.crop, self.config.frames
+        height, width = cut_out.alpha.shape
+        size = side * np.exp(rng.uniform(np.log(0.12), np.log(0.7)))
+        scale = size / max(height, width)
+        x, y = rng.uniform(0.15, 0.85, 2) * side
+        base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), scale)
+        to_place, from_place = placement(side / 2, side / 2, x, y, 0, 1), placement(x, y, side / 2, side / 2, 0, 1)
+        moves = affine_walk(rng, count, side, OBJECT)
+        fields = elastic_walk(rng, count, side, OBJECT.elastic * min(1.0, size / side * 2))
+        softness = rng.uniform(0.4, 1.2)
+        for time in range(count):
+            matrix = to_place @ moves[time] @ from_place @ base
+            image = warp(cut_out.image, matrix, side, fields[time], False, cv2.BORDER_REPLICATE)
+            alpha = warp(cut_out.alpha, matrix, side, fields[time], False, cv2.BORDER_CONSTANT)
+            soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
+            frames[time] = (image * soft + frames[time] * (1 - soft)).astype(np.uint8)
+            maps[time][alpha > 127] = number
+
+
+class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Clip number `index` of an endless reproducible stream: (T, 3, H, W), (T, H, W), (max_objects,) validity."""
+
+    def __init__(self, pool: TrainingPool, config: DataConfig, seed: int, length: int) -> None:
+        self.maker = ClipMaker(pool, config)
+        self.seed = seed
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        clip = self.maker.draw(np.random.default_rng((self.seed, index)))
+        valid = torch.arange(self.maker.config.max_objects) < clip.objects
+        return torch.from_numpy(clip.frames).permute(0, 3, 1, 2), torch.from_numpy(clip.labels), valid
+
+
+def _balance(weights: list[float], stills: tuple[LabelledImage, ...]) -> np.ndarray:
+    """Weights of stills such that a data set counts with the square root of its size."""
+    if not stills:
+        return np.zeros(0)
+    counts: dict[str, int] = {}
+    for still in stills:
+        counts[still.dataset] = counts.get(still.dataset, 0) + 1
+    balanced = np.array([w / np.sqrt(counts[s.dataset]) for w, s in zip(weights, stills, strict=True)])
+    return np.asarray(balanced / balanced.sum())
+
+
+def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
+    label = read_label(still.label)
+    if still.dataset in UNION_DATASETS and rng.random() < 0.7:
+        label = (label > 0).astype(np.uint8)
+    return label
+
+
+def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
+    available = len(sequence.frames)
+    largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))
+    gaps = rng.integers(1, largest + 1, config.frames - 1)
+    while gaps.sum() > available - 1:
+        gaps = np.maximum(gaps - 1, 0 if gaps.max() <= 1 else 1)
+    start = int(rng.integers(0, available - int(gaps.sum())))
+    indices = start + np.concatenate([[0], np.cumsum(gaps)])
+    if rng.random() < 0.5:
+        indices = indices[::-1]
+    return [sequence.frames[i] for i in indices]
+
+
+def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.ndarray:
+    """Random crop: scale, aspect kept, mostly near the labelled objects, flipped half of the time."""
+    height, width = label.shape
+    scale = side / min(height, width) * np.exp(rng.uniform(0.0, np.log(1.9)))
+    span = side / scale  # of the crop, in source pixels
+    rows, columns = np.nonzero(label)
+    if len(rows) and rng.random() < 0.8:
+        pick = rng.integers(len(rows))
+        x, y = float(columns[pick]), float(rows[pick])
+    else:
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+    x = float(np.clip(x + rng.normal(0, 0.15) * span, span / 2, max(span / 2, width - span / 2)))
+    y = float(np.clip(y + rng.normal(0, 0.15) * span, span / 2, max(span / 2, height - span / 2)))
+    matrix = placement(x, y, side / 2, side / 2, rng.normal(0, 4), scale)
+    if rng.random() < 0.5:
+        matrix = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
+    return matrix
+
+
+def _finish(
+    rng: np.random.Generator, frames: list[np.ndarray], maps: list[np.ndarray], max_objects: int
+) -> Clip | None:
+    """Number the visible objects from 1 in random order; None when the first frame shows none."""
+    ids, counts = np.unique(maps[0], return_counts=True)
+    ids = ids[(counts >= SMALLEST_SHARE * maps[0].size) & (ids != 0) & (ids != DISTRACTOR)]
+    if len(ids) == 0:
+        return None
+    ids = rng.permutation(ids)[:max_objects]
+    table = np.zeros(256, dtype=np.uint8)
+    table[ids] = np.arange(1, len(ids) + 1)
+    return Clip(np.stack([degrade(rng, f) for f in frames]), table[np.stack(maps)], len(ids))

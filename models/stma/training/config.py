@@ -1,0 +1,39 @@
+"""Configuration of training: every default has a reason beside it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What a training clip looks like."""
+
+    crop: int = 256  # pixels; matching is learned at stride 8, so small crops already teach it
+    frames: int = 4  # first + three predicted: the memory is written and read at least twice
+    max_objects: int = 3  # more cost time and teach little beyond competition between objects
+    real_share: float = 0.5  # real motion against the variety of the stills
+    max_gap: int = 6  # frames between two of a clip; grows the motion that is seen
+    paste_probability: float = 0.4  # a cut-out moves over a real clip: occlusion and distractors
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network is trained."""
+
+    model: str = "small"
+    steps: int | None = None  # end after so many steps, or
+    minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
+    batch: int = 4  # clips per step: what a CPU step of about a second holds
+    learning_rate: float = 8e-4  # AdamW peak
+    weight_decay: float = 0.02  # little data, but batch norm and synthesis regularise already
+    warm_up: int = 100  # steps of linear warm-up
+    clip_norm: float = 3.0  # gradients through the written masks spike early on
+    ema: float = 0.998  # averages the last few hundred steps; what is validated and shipped
+    hard_pixels: tuple[float, float] = (1.0, 0.25)  # share of hardest pixels in the cross entropy, first to last
+    label_weight: float = 0.5  # auxiliary loss on the label propagation
+    seed: int = 0
+    threads: int = 2
+    workers: int = 1  # data processes beside the model
+    validate_minutes: float = 20.0
+    checkpoint_minutes: float = 4.0
+    device: str = "auto"
+    data: DataConfig = field(default_factory=DataConfig)

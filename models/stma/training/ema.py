@@ -1,0 +1,25 @@
+"""Exponential moving average of a model's weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class AveragedModel:
+    """Keeps a copy of a model whose weights and statistics follow it slowly; the copy is what is validated."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Follow the model; early on the average is short so that it forgets the random start."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        source = model.state_dict()
+        for name, mine in self.model.state_dict().items():
+            if mine.is_floating_point():
+                mine.lerp_(source[name].detach(), 1 - decay)
+            else:
+                mine.copy_(source[name])

@@ -1,0 +1,51 @@
+"""Losses on predicted soft masks."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def bootstrapped_cross_entropy(logits: Tensor, target: Tensor, share: float) -> Tensor:
+    """Cross entropy over the hardest pixels (XMem, arXiv 2207.07115).
+
+    Args:
+        logits: (B, K+1, H, W) aggregated logits.
+        target: (B, H, W) int64 object index, 0 = background.
+        share: share of pixels kept per clip, 0..1.
+    """
+    loss = functional.cross_entropy(logits, target, reduction="none").flatten(1)  # (B, H*W)
+    if share < 1.0:
+        loss = loss.topk(int(loss.shape[1] * share), dim=1, sorted=False).values
+    return loss.mean()
+
+
+def dice(masks: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
+    """Dice loss 1 - (2 sum pg + 1) / (sum p + sum g + 1), averaged over the real objects.
+
+    Args:
+        masks: (B, K, H, W) soft masks in 0..1.
+        target: (B, H, W) int64 object index, 0 = background.
+        object_valid: (B, K) bool.
+    """
+    objects = torch.arange(1, masks.shape[1] + 1, device=target.device)
+    truth = (target[:, None] == objects[None, :, None, None]).to(masks.dtype)  # (B, K, H, W)
+    overlap = (masks * truth).sum((2, 3))
+    loss = 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + truth.sum((2, 3)) + 1)
+    weight = object_valid.to(loss.dtype)
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def label_loss(propagated: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
+    """Cross entropy of the propagated labels against area-averaged masks.
+
+    Args:
+        propagated: (B, K, h, w) soft masks in 0..1.
+        target: (B, K, h, w) soft truth at the same stride.
+        object_valid: (B, K) bool.
+    """
+    propagated = propagated.float() * object_valid[:, :, None, None]
+    target = target * object_valid[:, :, None, None]
+    background = (1 - propagated.sum(1, keepdim=True)).clamp(0, 1)
+    distribution = torch.cat([background, propagated], dim=1).clamp(1e-4, 1)
+    truth = torch.cat([(1 - target.sum(1, keepdim=True)).clamp(0, 1), target], dim=1)
+    return -(truth * distribution.log()).sum(1).mean()

@@ -1,0 +1,80 @@
+"""Smooth random motion: affine walks and elastic deformation for the layers of a synthetic clip."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class MotionRange:
+    """How far a layer may move over a whole clip; lengths are shares of the crop's side."""
+
+    shift: float
+    rotation: float  # degrees
+    log_scale: float
+    elastic: float
+
+
+CAMERA = MotionRange(shift=0.15, rotation=8.0, log_scale=0.15, elastic=0.01)
+OBJECT = MotionRange(shift=0.35, rotation=25.0, log_scale=0.35, elastic=0.03)
+STILL = MotionRange(shift=0.2, rotation=20.0, log_scale=0.3, elastic=0.05)
+JITTER = MotionRange(shift=0.03, rotation=4.0, log_scale=0.05, elastic=0.0)
+
+
+def walk(rng: np.random.Generator, frames: int, reach: float) -> np.ndarray:
+    """Random walk of `frames` values that starts at 0, with a steady drift and jitter; float64."""
+    if frames == 1:
+        return np.zeros(1)
+    time = np.linspace(0, 1, frames)
+    steps = rng.normal(0, 1, frames) * 0.25 / np.sqrt(frames)
+    steps[0] = 0
+    return np.asarray(reach * (rng.normal(0, 0.6) * time + np.cumsum(steps)))
+
+
+def affine_walk(rng: np.random.Generator, frames: int, side: int, motion: MotionRange) -> list[np.ndarray]:
+    """One 3x3 matrix per frame that moves points about the centre of a side x side crop; the first is identity."""
+    x, y = walk(rng, frames, motion.shift * side), walk(rng, frames, motion.shift * side)
+    angle, scale = walk(rng, frames, motion.rotation), np.exp(walk(rng, frames, motion.log_scale))
+    return [placement(side / 2, side / 2, side / 2 + x[i], side / 2 + y[i], angle[i], scale[i]) for i in range(frames)]
+
+
+def placement(
+    source_x: float, source_y: float, target_x: float, target_y: float, degrees: float, scale: float
+) -> np.ndarray:
+    """3x3 matrix that takes the source point to the target point with a rotation and a scale about it."""
+    cosine, sine = scale * np.cos(np.deg2rad(degrees)), scale * np.sin(np.deg2rad(degrees))
+    return np.array(
+        [
+            [cosine, -sine, target_x - cosine * source_x + sine * source_y],
+            [sine, cosine, target_y - sine * source_x - cosine * source_y],
+            [0, 0, 1],
+        ]
+    )
+
+
+def elastic_walk(rng: np.random.Generator, frames: int, side: int, reach: float) -> list[np.ndarray | None]:
+    """Per frame a smooth (side, side, 2) float32 displacement in pixels that grows from none, or None."""
+    if reach == 0 or frames == 1:
+        return [None] * frames
+    cells = int(rng.integers(3, 6))
+    target = rng.normal(0, reach * side, (2, cells, cells, 2)).astype(np.float32)
+    fields = [cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC) for field in target]
+    phase = np.linspace(0, 1, frames)
+    return [
+        None if i == 0 else (phase[i] * fields[0] + np.sin(np.pi * phase[i]) * 0.5 * fields[1]).astype(np.float32)
+        for i in range(frames)
+    ]
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, nearest: bool, border: int) -> np.ndarray:
+    """Warp (H, W[, C]) to a side x side crop; `matrix` takes source to crop, `field` displaces crop pixels."""
+    interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    if field is None:
+        return cv2.warpAffine(image, matrix[:2], (side, side), flags=interpolation, borderMode=border)
+    inverse = np.linalg.inv(matrix).astype(np.float32)
+    grid = np.arange(side, dtype=np.float32)
+    x, y = field[..., 0] + grid[None, :], field[..., 1] + grid[:, None]
+    source_x = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
+    source_y = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
+    return cv2.remap(image, source_x, source_y, interpolation, borderMode=border)

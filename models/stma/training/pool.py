@@ -1,0 +1,113 @@
+"""What a training folder holds: real clips, labelled stills and plain photographs.
+
+Layout: `video/<dataset>/<sequence>/00000.jpg + 00000.png`, `still/<dataset>/name.jpg + name.png`,
+`plain/<dataset>/name.jpg`, and `splits.json` whose "validation" sequences are never trained on.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from stma.errors import DataError
+
+UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
+REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
+STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
+SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image and its label map on disk."""
+
+    image: Path
+    label: Path
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A real clip, every frame labelled."""
+
+    name: str
+    frames: tuple[LabelledImage, ...]
+
+    @property
+    def sparse(self) -> bool:
+        return len(self.frames) <= SPARSE_FRAMES
+
+
+@dataclass(frozen=True)
+class TrainingPool:
+    """Everything below a training folder; `validation` is kept apart."""
+
+    sequences: tuple[Sequence, ...]
+    validation: tuple[Sequence, ...]
+    stills: tuple[LabelledImage, ...]
+    plain: tuple[Path, ...]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as (H, W, 3) uint8 RGB."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError(f"{path} is not a readable image; remove it or replace it by a JPEG or PNG file")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_label(path: Path) -> np.ndarray:
+    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background."""
+    with Image.open(path) as image:
+        if image.mode not in ("P", "L", "1"):
+            raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
+        return np.array(image, dtype=np.uint8)
+
+
+def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
+    return tuple(
+        LabelledImage(image, image.with_suffix(".png"), dataset)
+        for image in sorted(folder.glob("*.jpg"))
+        if image.with_suffix(".png").is_file()
+    )
+
+
+def scan(root: Path) -> TrainingPool:
+    """List a training folder.
+
+    Raises:
+        DataError: the folder is missing, holds nothing to train on, or its splits.json is not readable.
+    """
+    if not root.is_dir():
+        raise DataError(f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it")
+    validation: set[str] = set()
+    splits = root / "splits.json"
+    if splits.is_file():
+        try:
+            validation = set(json.loads(splits.read_text()).get("validation", []))
+        except (ValueError, AttributeError) as error:
+            raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it') from error
+    every = []
+    for folder in sorted((root / "video").glob("*/*")):
+        frames = _pairs(folder, folder.parent.name)
+        if len(frames) >= 2:
+            every.append(Sequence(f"{folder.parent.name}/{folder.name}", frames))
+    unknown = validation - {sequence.name for sequence in every}
+    if unknown:
+        raise DataError(f"{splits} names {', '.join(sorted(unknown))}, absent from {root / 'video'}; correct the names")
+    stills = tuple(
+        pair for folder in sorted((root / "still").glob("*")) for pair in _pairs(folder, folder.name)
+    )
+    plain = tuple(sorted((root / "plain").glob("*/*.jpg")))
+    pool = TrainingPool(
+        tuple(sequence for sequence in every if sequence.name not in validation),
+        tuple(sequence for sequence in every if sequence.name in validation),
+        stills,
+        plain,
+    )
+    if not pool.sequences and not pool.stills:
+        raise DataError(f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png")
+    return pool

@@ -1,0 +1,229 @@
+"""The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from stma.config import MODEL_CONFIGS
+from stma.device import resolve_device, resolve_precision
+from stma.errors import SettingsError, WeightsError
+from stma.network.model import STMA
+from stma.training.clip import ClipLoss, run_clip
+from stma.training.clips import ClipDataset
+from stma.training.config import TrainConfig
+from stma.training.distributed import Group, join_group, local_device
+from stma.training.ema import AveragedModel
+from stma.training.pool import TrainingPool, scan
+from stma.training.schedule import hard_share, learning_rate, progress
+
+ENDLESS = 1 << 30
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step tells: losses, training IoU, and where the time went, in seconds."""
+
+    step: int
+    done: float
+    loss: float
+    cross_entropy: float
+    dice: float
+    labels: float
+    iou: float
+    learning_rate: float
+    data_seconds: float
+    model_seconds: float
+    clips_per_second: float
+
+
+class Trainer:
+    """Owns the model, its average, the optimiser and the position in the stream of clips."""
+
+    def __init__(self, data: Path, run: Path, config: TrainConfig) -> None:
+        """Prepare a run.
+
+        Args:
+            data: training folder, see `stma.training.pool`.
+            run: folder of checkpoints and logs; a checkpoint in it is resumed.
+            config: how to train.
+
+        Raises:
+            DataError: the training folder cannot be used.
+            SettingsError: the configuration gives no end, or names an unknown model.
+            WeightsError: the checkpoint is damaged or of another model.
+        """
+        if config.steps is None and config.minutes is None:
+            raise SettingsError("training has no end; give --steps or --minutes")
+        if config.model not in MODEL_CONFIGS:
+            raise SettingsError(f"model {config.model!r} is unknown; use one of {', '.join(MODEL_CONFIGS)}")
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.run = run
+        self.pool: TrainingPool = scan(data)
+        self.group: Group = join_group()
+        self.device = local_device(self.group, resolve_device(config.device))
+        self.precision = resolve_precision("auto", self.device)
+        self.model = STMA(MODEL_CONFIGS[config.model]).to(self.device).train()
+        self.average = AveragedModel(self.model, config.ema)
+        decay = [p for p in self.model.parameters() if p.ndim > 1]
+        keep = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": config.weight_decay}, {"params": keep, "weight_decay": 0.0}],
+            lr=config.learning_rate,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        self.step = 0
+        self.clips_drawn = 0
+        self.seconds = 0.0
+        run.mkdir(parents=True, exist_ok=True)
+        if self.checkpoint.is_file():
+            self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.run / "checkpoint.pt"
+
+    def train(
+        self,
+        on_step: Callable[[StepReport], None] = lambda report: None,
+        validate: Callable[[STMA, Group], dict[str, Any]] | None = None,
+    ) -> None:
+        """Train to the end of the schedule; checkpoints and validates on the way.
+
+        Args:
+            on_step: called on the leading process after every step.
+            validate: called on every process with the averaged model; its result is logged.
+        """
+        config = self.config
+        batches = iter(self._loader())
+        last_checkpoint = last_validation = started = time.monotonic()
+        before = self.seconds
+        while True:
+            self.seconds = before + time.monotonic() - started
+            done = self.group.broadcast(progress(config, self.step, self.seconds))
+            if done >= 1.0:
+                break
+            report = self._step(batches, done)
+            if self.group.leads:
+                self._log("train.jsonl", asdict(report))
+                on_step(report)
+            now = time.monotonic()
+            if self.group.broadcast(now - last_checkpoint) > 60 * config.checkpoint_minutes:
+                self.save()
+                last_checkpoint = time.monotonic()
+            if validate and self.group.broadcast(now - last_validation) > 60 * config.validate_minutes:
+                self._validate(validate)
+                last_validation = time.monotonic()
+        if validate:
+            self._validate(validate)
+        self.save()
+        self.group.close()
+
+    def _loader(self) -> DataLoader[Any]:
+        config = self.config
+        dataset = ClipDataset(self.pool, config.data, config.seed, ENDLESS)
+        first = self.clips_drawn + self.group.rank
+        loader: DataLoader[Any] = DataLoader(
+            Subset(dataset, range(first, ENDLESS, self.group.size)),
+            batch_size=config.batch,
+            num_workers=config.workers,
+            worker_init_fn=_quiet_worker,
+            pin_memory=self.device.type == "cuda",
+            prefetch_factor=4 if config.workers else None,
+        )
+        return loader
+
+    def _step(self, batches: Any, done: float) -> StepReport:
+        config = self.config
+        begin = time.monotonic()
+        frames, labels, valid = (part.to(self.device, non_blocking=True) for part in next(batches))
+        objects = int(valid.sum(1).max())
+        valid = valid[:, :objects]
+        loaded = time.monotonic()
+        rate = learning_rate(config, self.step, done)
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = rate
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            loss = run_clip(self.model, frames, labels, valid, hard_share(config, done), config.label_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        self.group.average_gradients(self.model)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.model, self.step)
+        self.step += 1
+        self.clips_drawn += config.batch * self.group.size
+        finished = time.monotonic()
+        return self._report(loss, done, rate, loaded - begin, finished - loaded)
+
+    def _report(self, loss: ClipLoss, done: float, rate: float, data: float, model: float) -> StepReport:
+        return StepReport(
+            self.step,
+            round(done, 5),
+            *(round(_number(x), 4) for x in (loss.total, loss.cross_entropy, loss.dice, loss.labels, loss.iou)),
+            learning_rate=rate,
+            data_seconds=round(data, 4),
+            model_seconds=round(model, 4),
+            clips_per_second=round(self.config.batch * self.group.size / (data + model), 3),
+        )
+
+    def _validate(self, validate: Callable[[STMA, Group], dict[str, Any]]) -> None:
+        self.group.average_buffers(self.average.model)
+        scores = validate(self.average.model, self.group)
+        if self.group.leads:
+            self._log("validation.jsonl", {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+
+    def _log(self, name: str, row: dict[str, Any]) -> None:
+        with (self.run / name).open("a") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint of the leading process; an older one is replaced only when complete."""
+        self.group.average_buffers(self.model)
+        if not self.group.leads:
+            return
+        state = {
+            "config": asdict(MODEL_CONFIGS[self.config.model]),
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "clips_drawn": self.clips_drawn,
+            "seconds": self.seconds,
+        }
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.model.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            raise WeightsError(
+                f"{self.checkpoint} cannot be resumed ({error}); give another --run folder or remove the file"
+            ) from error
+        self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
+
+
+def _number(value: Tensor) -> float:
+    return float(value.detach())
+
+
+def _quiet_worker(worker: int) -> None:
+    """Keep data workers on one thread: the model needs the others."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
