@@ -61,12 +61,14 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
         )
 
 
-def require_overlay_place(settings: SegmentSettings) -> None:
-    """Refuse an overlay that would replace a file.
+def require_places(settings: SegmentSettings) -> None:
+    """Refuse results that would replace the video, or an older overlay.
 
     Raises:
-        OutputError: when it is the video itself, no MP4, or there already.
+        OutputError: when a result is the video itself, or the overlay is no MP4 or there already.
     """
+    if settings.out.exists() and settings.out.samefile(settings.video):
+        raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
     overlay = settings.overlay
     if overlay is None:
         return

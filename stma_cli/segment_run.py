@@ -16,7 +16,7 @@ from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
     require_frame_exists,
-    require_overlay_place,
+    require_places,
 )
 from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink, OverlaySink
@@ -41,7 +41,7 @@ def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> Segm
 
     source = open_video(settings.video)
     annotations = checked_annotations(settings, source)
-    require_overlay_place(settings)
+    require_places(settings)
     folder = prepare_folder(settings.out, settings.force)
     try:
         setup = set_up_model(settings)
@@ -124,6 +124,9 @@ def _run(
             "notes": notes,
         }
         report_path = report.finish(_plain(head), names)
+    others = sum(1 for _ in settings.out.glob("*.png")) - pipeline.frame_count
+    if others:
+        notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
     for note in notes[said:]:
         say(f"note     {note}")
     require_frame_exists(max(annotations), settings.start + pipeline.frame_count, source)

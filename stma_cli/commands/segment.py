@@ -82,7 +82,7 @@ def segment(
     settings = SegmentSettings(
         video=video,
         masks=tuple(mask or ()),
-        out=out if out is not None else Path(f"{video.resolve().stem}_stma"),
+        out=out or Path(f"{video.resolve().name if video.is_dir() else video.stem}_stma"),
         overlay=overlay,
         device=device,
         precision=precision.value,
@@ -105,6 +105,9 @@ def segment(
         if as_json:
             summary = {"interrupted": True, "frames": interrupt.frames, "masks": str(interrupt.out)}
             typer.echo(json.dumps(summary | {"resume": interrupt.command}))
+        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped before the first frame: nothing was written, run the command again.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(result.summary()))

@@ -33,14 +33,19 @@ def read_json_annotation(
         AnnotationError: when the file is no JSON, of another format, or its shapes cannot be used.
         MaskError: when the size does not fit the video.
     """
-    content = _load(path)
-    if isinstance(content, dict):
-        if "stma" in content:
-            return read_schema(content, str(path), width, height, object_ids)
-        if "shapes" in content:
-            return read_labelme(content, str(path), width, height, object_ids)
-        if "annotations" in content and "images" in content:
-            return read_coco(content, str(path), width, height, wanted, object_ids)
+    content, source = _load(path), str(path)
+    try:
+        if isinstance(content, dict):
+            if "stma" in content:
+                return read_schema(content, source, width, height, object_ids)
+            if "shapes" in content:
+                return read_labelme(content, source, width, height, object_ids)
+            if "annotations" in content and "images" in content:
+                return read_coco(content, source, width, height, wanted, object_ids)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise AnnotationError(
+            f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
+        ) from error
     found = next(
         (name for name, fits in _OTHER_FORMATS if fits(content)), "JSON of a format that stma does not know"
     )

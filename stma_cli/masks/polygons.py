@@ -11,7 +11,7 @@ import numpy as np
 from stma.errors import AnnotationError
 
 FRAME_TOLERANCE = 1.0  # pixels; tools round to pixel edges differently
-PAIRS_AT_ONCE = 512  # edges compared with all others in one go, which bounds memory for traced outlines
+EDGES_AT_ONCE = 64  # compared with all edges near them in one go, which bounds memory for traced outlines
 
 
 def read_points(raw: Any, what: str) -> np.ndarray:
@@ -65,15 +65,20 @@ def require_simple(points: np.ndarray, what: str) -> None:
     Raises:
         AnnotationError: with the place of the first crossing.
     """
-    start, end = points, np.roll(points, -1, axis=0)
-    for first in range(0, len(points), PAIRS_AT_ONCE):
-        rows = slice(first, first + PAIRS_AT_ONCE)
-        a, b = start[rows, None], end[rows, None]  # (R, 1, 2) against (1, N, 2)
-        c, d = start[None], end[None]
+    following = np.roll(points, -1, axis=0)
+    left, right = np.minimum(points, following), np.maximum(points, following)
+    order = np.argsort(left[:, 0])  # neighbours in x together, so that few edges can meet those of one group
+    for first in range(0, len(points), EDGES_AT_ONCE):
+        group = order[first : first + EDGES_AT_ONCE]
+        near = (left <= right[group].max(axis=0)).all(axis=1) & (right >= left[group].min(axis=0)).all(axis=1)
+        others = np.flatnonzero(near)
+        a, b = points[group, None], following[group, None]  # (R, 1, 2) against (1, N, 2)
+        c, d = points[None, others], following[None, others]
         crosses = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
         if crosses.any():
-            edge, other = np.argwhere(crosses)[0]
-            x, y = _crossing(start[first + edge], end[first + edge], start[other], end[other])
+            row, column = np.argwhere(crosses)[0]
+            edge, other = group[row], others[column]
+            x, y = _crossing(points[edge], following[edge], points[other], following[other])
             raise AnnotationError(
                 f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}: draw it again as one simple outline, "
                 "or as several polygons of the same object."

@@ -1,5 +1,6 @@
 """Writes label maps: indexed PNG with the DAVIS palette, 16-bit grey where ids exceed 255."""
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from stma_cli.masks.names import write_names
 from stma_cli.output import replacing
 
 INDEXED_LARGEST_ID = 255
-COMPRESS_LEVEL = 1  # label maps are runs: higher levels save little and cost several times as long
+COMPRESSION = zlib.Z_RLE  # label maps are runs: a third of the size of the usual search, and sooner done
 
 
 class MaskWriter:
@@ -68,6 +69,6 @@ class MaskWriter:
             image.putpalette(self._palette)
         path = self.folder / f"{name}.png"
         with replacing(path) as temporary:
-            image.save(temporary, format="PNG", compress_level=COMPRESS_LEVEL)
+            image.save(temporary, format="PNG", compress_type=COMPRESSION)
         self.count += 1
         return path

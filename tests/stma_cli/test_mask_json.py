@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from stma.errors import AnnotationError, MaskError
+from stma.errors import AnnotationError, InputError, MaskError
 from stma_cli.masks import Annotation, ObjectIds, WantedPicture, read_annotation
 
 WIDTH, HEIGHT = 64, 48
@@ -243,6 +245,33 @@ class TestOwnSchema:
 def test_other_formats_are_named(tmp_path: Path, content: Any, words: str) -> None:
     with pytest.raises(AnnotationError, match=rf"{words}.*export labelme JSON"):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "x", [], {}, [7], [None], {"a": []}, float("nan"), -1, 1e400])
+def test_fields_of_any_wrong_kind_are_refused_without_a_traceback(tmp_path: Path, wrong: Any) -> None:
+    flat = [value for point in BOX for value in point]
+    good = [
+        labelme(shape("dog", BOX)),
+        coco([flat]),
+        coco({"size": [HEIGHT, WIDTH], "counts": [0, WIDTH * HEIGHT]}),
+        own({"id": 1, "polygons": [BOX], "holes": []}),
+    ]
+
+    def variants(node: Any, put: Callable[[Any], Any]) -> Iterator[Any]:
+        yield put(wrong)
+        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        for key, child in items:
+            yield from variants(child, lambda new, key=key: put(replaced(node, key, new)))
+
+    def replaced(node: Any, key: Any, new: Any) -> Any:
+        copy = node.copy()
+        copy[key] = new
+        return copy
+
+    for content in good:
+        for variant in variants(content, lambda new: new):
+            with suppress(InputError):
+                read(tmp_path, variant)
 
 
 def test_broken_json(tmp_path: Path) -> None:

@@ -174,9 +174,26 @@ def test_bad_input_is_refused_before_anything_is_written(
 
 def test_force_writes_into_a_folder_and_keeps_other_files(workplace: Path) -> None:
     Path("full").mkdir()
-    Path("full/kept").touch()
-    assert run("clip.mp4", "--mask", "first.png", "--out", "full", "--force").exit_code == 0
-    assert Path("full/kept").exists()
+    Path("full/kept.png").touch()
+    result = run("clip.mp4", "--mask", "first.png", "--out", "full", "--force")
+    assert "also holds 1 PNG files of an earlier run" in result.stdout
+    assert Path("full/kept.png").exists()
+
+
+def test_masks_never_replace_the_frames(workplace: Path) -> None:
+    make_folder(workplace / "frames", ["0.png", "1.png"], WIDTH, HEIGHT)
+    assert "folder of the frames" in refused("frames", "--mask", "first.png", "--out", "frames", "--force")
+
+
+def test_interrupt_before_the_first_frame(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segment_run, "set_up_model", interrupt)
+    result = run("clip.mp4", "--mask", "first.png")
+    assert result.exit_code == 130
+    assert "nothing was written" in result.stderr
+    assert not Path("clip_stma").exists()
 
 
 def test_cut_off_video_is_an_error_and_leaves_complete_masks(workplace: Path) -> None:
