@@ -6,12 +6,13 @@ A failure in any thread ends all of them. Frames that were decoded before a dama
 and written. Memory does not depend on the length of the video.
 """
 
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
@@ -123,50 +124,46 @@ class Pipeline:
             OutputError: when the frames written are not as many as the frames read.
         """
         started = time.perf_counter()
+        try:
+            with _interrupted_once():
+                self._run(frames)
+        except BaseException as error:
+            for sink in self._sinks:
+                sink.abort()
+            if isinstance(error, KeyboardInterrupt):
+                raise RunInterrupted(self._last_index) from None
+            raise
+        finally:
+            self.timings.wall = time.perf_counter() - started
+
+    def _run(self, frames: Iterable["Frame"]) -> None:
         decode_stop, write_stop = Stop(), Stop()
         length = max(SHORTEST_QUEUE, self._chunk)
         source: Channel[Frame] = Channel(length, decode_stop)
         outputs: list[Channel[tuple[Frame, np.ndarray]]] = [Channel(length, write_stop) for _ in self._sinks]
-        decoder = start_thread("decode", partial(self._decode, frames, source), decode_stop)
-        writers = [
-            start_thread(sink.name, partial(self._write, sink, output), write_stop)
-            for sink, output in zip(self._sinks, outputs, strict=True)
-        ]
-        threads = (decoder, *writers)
+        threads: list[Thread] = []
         failure: BaseException | None = None
         try:
+            threads.append(start_thread("decode", partial(self._decode, frames, source), decode_stop))
+            for sink, output in zip(self._sinks, outputs, strict=True):
+                threads.append(start_thread(sink.name, partial(self._write, sink, output), write_stop))
             self._segment(source, outputs)
             _drain(outputs, threads)
         except Stopped:
             pass  # the thread that stopped has left its reason
-        except KeyboardInterrupt:
-            failure = RunInterrupted(None)
         except BaseException as error:
             failure = error
         if failure is not None or write_stop.requested:
             decode_stop.request()
             _drain(outputs, threads)
-        if isinstance(failure, RunInterrupted):
-            failure = RunInterrupted(self._last_index)
         failure = write_stop.failure or failure or decode_stop.failure or self._decode_failure
-        self._end_sinks(failure)
-        self.timings.wall = time.perf_counter() - started
-
-    def _end_sinks(self, failure: BaseException | None) -> None:
-        """Complete the results of a whole run, or end them early and raise."""
-        if failure is None:
-            try:
-                self._require_all_written()
-                for sink in self._sinks:
-                    begun = time.perf_counter()
-                    sink.close()
-                    self.timings.write[sink.name] += time.perf_counter() - begun
-            except BaseException as error:
-                failure = error
         if failure is not None:
-            for sink in self._sinks:
-                sink.abort()
             raise failure
+        self._require_all_written()
+        for sink in self._sinks:
+            begun = time.perf_counter()
+            sink.close()
+            self.timings.write[sink.name] += time.perf_counter() - begun
 
     def _require_all_written(self) -> None:
         for sink in self._sinks:
@@ -217,6 +214,24 @@ class Pipeline:
             self.timings.write[sink.name] += time.perf_counter() - begun
             if sink is self._sinks[0]:
                 self._last_index = frame.index
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Let the first Ctrl-C raise KeyboardInterrupt, and ignore more of them while the run comes to its end."""
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def interrupt(number: int, stack: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _drain(outputs: Iterable[Channel[Item]], threads: Iterable[Thread]) -> None:

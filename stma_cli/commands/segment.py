@@ -107,7 +107,8 @@ def segment(
             typer.echo(json.dumps(summary | {"resume": interrupt.command}))
         raise typer.Exit(INTERRUPTED) from None
     except KeyboardInterrupt:
-        typer.echo("stopped before the first frame: nothing was written, run the command again.", err=True)
+        again = "again, with --force" if settings.out.exists() else "again"
+        typer.echo(f"stopped: no result is complete, run the command {again}.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(result.summary()))

@@ -48,7 +48,9 @@ def read_picture(path: Path) -> MaskPicture:
         raise MaskError(f"{path} is not a picture that can be read: {SAVE_AS_PNG}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MaskError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to TypeError
         raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
 
 

@@ -1,5 +1,7 @@
 """The pipeline: order, completeness, and a clean end whatever fails."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -154,6 +156,27 @@ def test_interrupt_writes_what_is_segmented_and_says_how_far_it_came() -> None:
     assert caught.value.last_index == 11
     assert sink.count == slow.count == 12
     assert sink.end == ["aborted"]
+
+
+def test_more_interrupts_do_not_disturb_the_end_of_the_run() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+
+    def interrupt(chunks: int) -> None:
+        if chunks == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    class Interrupting(ListSink):
+        def write(self, frame: Frame, labels: np.ndarray) -> None:
+            super().write(frame, labels)
+            if frame.index > 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    sink = Interrupting(slow=0.02)
+    with pytest.raises(RunInterrupted) as caught:
+        make(sink, segmenter=CopySegmenter(interrupt)).run(frames(100_000))
+    assert caught.value.last_index == 3
+    assert sink.end == ["aborted"]
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_missing_prediction_is_an_error() -> None:

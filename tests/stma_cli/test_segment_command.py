@@ -192,7 +192,7 @@ def test_interrupt_before_the_first_frame(workplace: Path, monkeypatch: pytest.M
     monkeypatch.setattr(segment_run, "set_up_model", interrupt)
     result = run("clip.mp4", "--mask", "first.png")
     assert result.exit_code == 130
-    assert "nothing was written" in result.stderr
+    assert "run the command again." in result.stderr
     assert not Path("clip_stma").exists()
 
 
