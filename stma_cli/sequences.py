@@ -1,9 +1,8 @@
 """Folders of label PNGs for evaluation: which sequences there are, and which file belongs to which frame.
 
 A sequence is a folder with one label PNG per frame, `<stem>.png`; in ground truth for the baselines the
-picture lies beside it with the same stem, `<stem>.jpg`. The results folder of `stma segment` is a sequence
-too: its label maps are in `masks/`. Sequences may lie in folders of folders; their name is the path below
-the root.
+picture lies beside it with the same stem, `<stem>.jpg`. The folder that `stma segment` writes is a sequence
+too. Sequences may lie in folders of folders; their name is the path below the root.
 """
 
 import json
@@ -169,14 +168,14 @@ def read_sequence_labels(sequence: Sequence) -> Iterator[tuple[str, np.ndarray]]
 
 
 def _sequence_at(folder: Path, name: str) -> Sequence | None:
-    """Return the sequence whose label PNGs lie in `folder` or in its sub-folder `masks`, if there are any."""
-    for place in (folder, folder / "masks"):
-        if place.is_dir():
-            files = [path for path in place.iterdir() if path.suffix.lower() == ".png" and path.is_file()]
-            if files:
-                files.sort(key=lambda path: natural_key(path.name))
-                return Sequence(name, place, {path.stem: path for path in files})
-    return None
+    """Return the sequence whose label PNGs lie in `folder`, if there are any."""
+    if not folder.is_dir():
+        return None
+    files = [path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.is_file()]
+    if not files:
+        return None
+    files.sort(key=lambda path: natural_key(path.name))
+    return Sequence(name, folder, {path.stem: path for path in files})
 
 
 def _sequences_below(folder: Path, prefix: str, depth: int) -> Iterator[Sequence]:

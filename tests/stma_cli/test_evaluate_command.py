@@ -93,7 +93,7 @@ def test_single_sequences_are_compared_directly(truth: Path, tmp_path: Path) -> 
     predictions = copy_of(truth, tmp_path)
     assert run(predictions / "a" / "bear", truth / "a" / "bear")["over_objects"]["J"] == 1.0
     results = tmp_path / "results"
-    save_sequence(results / "masks", [label_map((1, 4 + step)) for step in range(5)])
+    save_sequence(results, [label_map((1, 4 + step)) for step in range(5)])
     assert run(results, truth / "a" / "bear")["sequences"][0]["name"] == "bear"
     assert run(results, truth, "--sequences", "bear")["sequences"][0]["name"] == "a/bear"
 
