@@ -99,14 +99,12 @@ def _check_count(source: VideoSource, masks: SavedMasks, start: int, end: int | 
     count = len(masks.files)
     if frames == count:
         return
-    part = (
-        "" if (start, end) == (0, None) else f" from frame {start} to {end if end is not None else in_video}"
-    )
+    whole = (start, end) == (0, None)
+    part = "" if whole else f" from frame {start} to {in_video if end is None else end}"
     first = masks.numbered_from()
     if first is not None and count < in_video and first + count <= in_video:
         fix = f"they seem to be of a part of the video: add --start {first} --end {first + count}"
     else:
         fix = "give the masks that were made for this very video, one PNG per frame"
-    raise MaskError(
-        f"{masks.folder} has {count} masks but {source.info.path} has {frames} frames{part}; {fix}"
-    )
+    video = source.info.path
+    raise MaskError(f"{masks.folder} has {count} masks but {video} has {frames} frames{part}; {fix}")

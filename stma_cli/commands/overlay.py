@@ -13,7 +13,7 @@ def overlay(
     ),
     masks: Path = typer.Argument(
         ...,
-        help="Folder with one label PNG per frame, or a results folder of stma segment.",
+        help="Folder with one label PNG per frame, or results of stma segment.",
         show_default=False,
     ),
     out: Path = typer.Option(

@@ -18,6 +18,7 @@ AudioPacket: TypeAlias = "Packet[AudioStream]"
 # What both the container and common players of MP4 files take as it is; anything else becomes AAC.
 _FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac"})
 _AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
+_USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; AVI and WAV may not tell
 _LEAD_IN = Fraction(8, 100)  # seconds of packets kept before a cut, which decoders need to settle; not played
 
 
@@ -90,7 +91,7 @@ class SoundTrack:
         context = self._track.codec_context
         rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000
         target = self._output.add_stream("aac", rate=rate, time_base=Fraction(1, rate))
-        target.codec_context.layout = context.layout.name
+        target.codec_context.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
         target.codec_context.bit_rate = 96_000 * min(2, context.layout.nb_channels)
         conversion = f"the sound ({context.name}) does not fit into MP4 and is converted to AAC"
         self.note = f"{conversion}; {self.note}" if self.note else conversion

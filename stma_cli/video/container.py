@@ -21,6 +21,7 @@ from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, st
 from stma_cli.video.timeline import Timeline
 
 _MOST_THREADS = 4  # more decode faster than anything downstream and hold more frames
+_GENERATED_TIMESTAMPS = 1  # AVFMT_FLAG_GENPTS: invented times, wrong for reordered frames in AVI
 _HIGHEST_RATE = 1000  # an average above is a broken header, not a camera
 _FALLBACK_RATE = Fraction(25)  # what FFmpeg assumes for streams without a clock
 
@@ -71,7 +72,7 @@ class ContainerSource(VideoSource):
             for index, frame in enumerate(_decoded(path, container, stream, self.notes)):
                 if index == end:
                     break
-                time = timeline.place(frame.pts)
+                time = timeline.place(frame.pts, frame.dts)
                 count = index + 1
                 if index < start:
                     continue
@@ -112,6 +113,7 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except FFmpegError as error:
         raise VideoError(_unreadable(path, error)) from error
     with container:
+        container.flags &= ~_GENERATED_TIMESTAMPS
         stream = _video_stream(path, container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = thread_count()
@@ -170,8 +172,9 @@ def _decoded(
                     raise
                 undecodable += 1
                 continue
-            if packet.pts is not None and stream.time_base:
-                reached = max(reached, (packet.pts + (packet.duration or 0)) * stream.time_base)
+            packet_time = packet.dts if packet.pts is None else packet.pts
+            if packet_time is not None and stream.time_base:
+                reached = max(reached, (packet_time + (packet.duration or 0)) * stream.time_base)
             for frame in frames:
                 if frame.pts is not None and stream.time_base:
                     position = frame.pts * stream.time_base
@@ -227,7 +230,7 @@ def _describe(
         sample_aspect_ratio=ratio,
         colour=read_tags(first),
         has_audio=any(audio.codec_context is not None for audio in container.streams.audio),
-        start_time=(first.pts or 0) * time_base,
+        start_time=((first.dts if first.pts is None else first.pts) or 0) * time_base,
         codec=stream.codec_context.name,
     )
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 _JUMP_SECONDS = 1
 _JUMP_STEPS = 10
+_FEW = 0.1  # the last frames of an AVI file never have times of their own
 
 
 class Timeline:
@@ -19,13 +20,24 @@ class Timeline:
         self._step = max(1, round(1 / (frame_rate * time_base)))  # ticks
         self._first: int | None = None
         self._last = 0
+        self._last_presentation: int | None = None
+        self._last_decoding: int | None = None
+        self._faulty_presentation = 0
+        self._faulty_decoding = 0
         self._placed = 0
         self._jumps: list[str] = []
         self.missing = 0
         self.repeated = 0
 
-    def place(self, timestamp: int | None) -> Fraction:
-        """Return the time of the next frame in seconds from the first frame."""
+    def place(self, presentation: int | None, decoding: int | None = None) -> Fraction:
+        """Return the time of the next frame in seconds from the first frame.
+
+        Args:
+            presentation: its presentation timestamp in ticks, if it has one.
+            decoding: the decoding timestamp that came out with it; used where presentation timestamps are
+                missing or prove worse, as in AVI files.
+        """
+        timestamp = self._better(presentation, decoding)
         if self._first is None:
             self.missing += timestamp is None
             self._first = self._last = timestamp or 0
@@ -45,13 +57,29 @@ class Timeline:
         self._placed += 1
         return (timestamp - self._first) * self._time_base
 
+    def _better(self, presentation: int | None, decoding: int | None) -> int | None:
+        """Return the timestamp of the kind that has failed to increase less often."""
+        if decoding is not None:
+            last = self._last_decoding
+            self._faulty_decoding += last is not None and decoding <= last
+            self._last_decoding = decoding
+        if presentation is None:
+            return decoding
+        last = self._last_presentation
+        self._faulty_presentation += last is not None and presentation <= last
+        self._last_presentation = presentation
+        if decoding is None or self._faulty_presentation <= self._faulty_decoding:
+            return presentation
+        return decoding
+
     def notes(self) -> list[str]:
         """Return what the user should know about the timestamps."""
         notes = []
-        if self.missing:
-            notes.append(f"{self.missing} frames had no timestamp and were placed one average frame apart")
+        if self.missing > _FEW * self._placed:
+            count = f"{self.missing} of {self._placed} frames"
+            notes.append(f"{count} have no time in the file and are placed one average frame apart")
         if self.repeated:
-            notes.append(f"{self.repeated} timestamps did not increase and were moved by one tick")
+            notes.append(f"{self.repeated} frame times did not increase and were moved by one tick")
         if self._jumps:
             more = f" and {len(self._jumps) - 1} times more" if len(self._jumps) > 1 else ""
             notes.append(

@@ -88,7 +88,7 @@ class VideoWriter:
                 str(self._temporary),
                 "w",
                 format="mov" if path.suffix.lower() == ".mov" else "mp4",
-                options={"movflags": "+faststart", "movie_timescale": str(self._unit.denominator)},
+                container_options={"movflags": "+faststart", "movie_timescale": str(self._unit.denominator)},
             )
             self._is_open = True
             self._picture = self._add_picture_track(quality, preset)

@@ -65,7 +65,7 @@ def test_still(tmp_path: Path, clip: Path, masks: Path) -> None:
     assert pixels.shape == (96, 160, 3)
     assert pixels[45, 60].tolist() == [128, 0, 0]
     assert np.abs(pixels[45, 10:40].astype(int) - picture(7)[45, 10:40]).max() < 10
-    with pytest.raises(SettingsError, match="frame 20 has no mask.*from 0 to 19"):
+    with pytest.raises(SettingsError, match=r"frame 20 has no mask.*from 0 to 19"):
         run(clip, masks, "-o", tmp_path / "x.png", "--still", 20)
 
 
@@ -137,7 +137,7 @@ def test_damaged_names_are_refused(tmp_path: Path, clip: Path, masks: Path) -> N
 def test_targets_are_protected(tmp_path: Path, clip: Path, masks: Path) -> None:
     out = tmp_path / "out.mp4"
     out.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="exists; .*--force to replace it"):
+    with pytest.raises(OutputError, match=r"exists; .*--force to replace it"):
         run(clip, masks, "-o", out)
     assert out.read_bytes() == b"precious"
     run(clip, masks, "-o", out, "--force", "--no-audio")
@@ -159,11 +159,12 @@ def test_masks_must_be_a_folder_of_pngs(tmp_path: Path, clip: Path) -> None:
 
 
 def test_the_model_is_not_loaded(tmp_path: Path, clip: Path, masks: Path) -> None:
+    arguments = ["overlay", str(clip), str(masks), "-o", str(tmp_path / "out.mp4")]
     program = (
         "import sys; from stma_cli.main import app; "
         "heavy = {'torch', 'cv2', 'av', 'matplotlib', 'pycocotools'} & set(sys.modules); "
         "assert not heavy, heavy; "
-        f"app(['overlay', {str(clip)!r}, {str(masks)!r}, '-o', {str(tmp_path / 'out.mp4')!r}], standalone_mode=False); "
+        f"app({arguments!r}, standalone_mode=False); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

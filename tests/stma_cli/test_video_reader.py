@@ -40,6 +40,13 @@ def test_variable_rate_times_are_kept(tmp_path: Path) -> None:
     assert [frame.time for frame in source.frames()] == [Fraction(time, 1000) for time in times]
 
 
+def test_reordered_frames_in_avi_are_evenly_spaced(tmp_path: Path) -> None:
+    options = {"preset": "veryfast", "bf": "3"}
+    frames = list(open_video(make_clip(tmp_path / "clip.avi", 30, options=options)).frames())
+    assert [read_number(frame.pixels) for frame in frames] == list(range(30))
+    assert [frame.time for frame in frames] == [index / NTSC for index in range(30)]
+
+
 def test_stream_without_timestamps_gets_evenly_spaced_times(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.h264", 10, rate=Fraction(25))
     frames = list(open_video(clip).frames())

@@ -124,8 +124,9 @@ def test_sound_longer_than_the_pictures(tmp_path: Path) -> None:
     assert abs(last[0] + last[1] - 10 / NTSC) < Fraction(1, 20)
 
 
-def test_sound_that_does_not_fit_is_converted(tmp_path: Path) -> None:
-    source = open_video(make_clip(tmp_path / "in.mov", 60, audio="pcm_s16le"))
+@pytest.mark.parametrize("suffix", [".mov", ".avi"])
+def test_sound_that_does_not_fit_is_converted(tmp_path: Path, suffix: str) -> None:
+    source = open_video(make_clip(tmp_path / f"in{suffix}", 60, audio="pcm_s16le"))
     writer = copy_video(source, tmp_path / "out.mp4", 15, 45)
     assert any("converted to AAC" in note for note in writer.notes)
     with av.open(str(tmp_path / "out.mp4")) as container:
