@@ -18,7 +18,7 @@ class ModelSetup:
         name: of the model.
         device: as torch names it, such as "cuda".
         precision: "fp32", "bf16" or "fp16".
-        size: shorter side in pixels that the model works at, None for the video's own.
+        working_size: (height, width) in pixels that the model works at.
         description: the model's name, sha256 of the weights and parameters, for the report.
     """
 
@@ -26,18 +26,17 @@ class ModelSetup:
     name: str
     device: str
     precision: str
-    size: int | None
+    working_size: tuple[int, int]
     description: dict[str, Any]
 
-    def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return (height, width) in pixels at which frames of this size are processed."""
-        from stma.resize import working_size
 
-        return working_size(height, width, self.size)
-
-
-def set_up_model(settings: SegmentSettings) -> ModelSetup:
+def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSetup:
     """Choose the device, load the weights and make the segmenter.
+
+    Args:
+        settings: --model, --device, --precision, --size and --chunk.
+        height: rows of the frames to come.
+        width: their columns.
 
     Raises:
         SettingsError: when an option has an impossible value.
@@ -45,28 +44,26 @@ def set_up_model(settings: SegmentSettings) -> ModelSetup:
         WeightsError: when the weights are missing or damaged.
     """
     from stma.config import SegmenterConfig
-    from stma.device import resolve_device, resolve_precision
     from stma.segmenter import Segmenter
     from stma.weights import load_model
 
-    size = settings.size or None
     config = SegmenterConfig(
-        size=size, chunk=settings.chunk, device=settings.device, precision=settings.precision
+        size=settings.size or None,
+        chunk=settings.chunk,
+        device=settings.device,
+        precision=settings.precision,
     )
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
-    loaded = load_model(settings.model, device=str(device))
+    loaded = load_model(settings.model)
+    segmenter = Segmenter(loaded.model, config)
+    segmenter.frame_size = (height, width)
+    device, precision = str(segmenter.device), str(segmenter.precision).removeprefix("torch.")
+    precision = PRECISIONS.get(precision, precision)
     description = {
         "name": loaded.info.name,
         "sha256": loaded.info.sha256,
         "parameters": loaded.info.parameters,
+        "device": device,
+        "precision": precision,
+        "working_size": segmenter.working_size,
     }
-    precision_name = str(precision).removeprefix("torch.")
-    return ModelSetup(
-        Segmenter(loaded.model, config),
-        loaded.info.name,
-        str(device),
-        PRECISIONS.get(precision_name, precision_name),
-        size,
-        description | {"device": str(device), "precision": PRECISIONS.get(precision_name, precision_name)},
-    )
+    return ModelSetup(segmenter, loaded.info.name, device, precision, segmenter.working_size, description)

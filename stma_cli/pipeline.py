@@ -218,7 +218,7 @@ class Pipeline:
 
 @contextmanager
 def _interrupted_once() -> Iterator[None]:
-    """Let the first Ctrl-C raise KeyboardInterrupt, and ignore more of them while the run comes to its end."""
+    """Let the first Ctrl-C raise KeyboardInterrupt, and ignore more of them until the run has ended."""
     if current_thread() is not main_thread():
         yield
         return

@@ -44,7 +44,7 @@ def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> Segm
     require_places(settings)
     folder = prepare_folder(settings.out, settings.force)
     try:
-        setup = set_up_model(settings)
+        setup = set_up_model(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
         return _run(settings, source, annotations, setup, say)
@@ -60,7 +60,7 @@ def _opening_lines(
 ) -> list[str]:
     info, names = source.info, all_names(annotations)
     frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
-    working_height, working_width = setup.working_size(info.height, info.width)
+    working_height, working_width = setup.working_size
     lines = [
         f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
         f"{float(info.frame_rate):.3f} per second",

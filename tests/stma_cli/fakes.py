@@ -1,10 +1,12 @@
-"""A segmenter that needs no weights: every frame gets the labels marked last."""
+"""Stand-ins: a segmenter that needs no weights and repeats the labels marked last, and small masks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
+from stma.palette import davis_palette
 from stma_cli.model_setup import ModelSetup
 from stma_cli.segment_settings import SegmentSettings
 
@@ -47,9 +49,21 @@ class CopySegmenter:
         )
 
 
-def fake_setup(settings: SegmentSettings, segmenter: CopySegmenter | None = None) -> ModelSetup:
+def save_mask(path: str, *ids: int, width: int = 64, height: int = 48) -> None:
+    """Save a label PNG with one square per id, from left to right; id 0 leaves a gap."""
+    labels = np.zeros((height, width), np.uint16 if max(ids, default=0) > 255 else np.uint8)
+    for place, object_id in enumerate(ids):
+        labels[10:20, 4 + 16 * place : 14 + 16 * place] = object_id
+    image = Image.fromarray(labels)
+    if image.mode == "L":
+        image.putpalette(davis_palette().tobytes())
+    image.save(path)
+
+
+def fake_setup(
+    settings: SegmentSettings, height: int, width: int, segmenter: CopySegmenter | None = None
+) -> ModelSetup:
     """Stand in for `set_up_model`."""
-    size = settings.size or None
     return ModelSetup(
-        segmenter or CopySegmenter(), "fake", "cpu", "fp32", size, {"name": "fake", "sha256": "0"}
+        segmenter or CopySegmenter(), "fake", "cpu", "fp32", (height, width), {"name": "fake", "sha256": "0"}
     )

@@ -7,27 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import CopySegmenter, fake_setup
+from fakes import CopySegmenter, fake_setup, save_mask
 from media import decoded, make_clip, make_folder
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError, StmaError
-from stma.palette import davis_palette
 from stma_cli import segment_run
 from stma_cli.main import app
 from stma_cli.masks import read_labels, read_names
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
-
-
-def save_mask(path: str, *ids: int, width: int = WIDTH, height: int = HEIGHT) -> None:
-    labels = np.zeros((height, width), np.uint8)
-    for place, object_id in enumerate(ids):
-        labels[10:20, 4 + 16 * place : 14 + 16 * place] = object_id
-    image = Image.fromarray(labels)
-    image.putpalette(davis_palette().tobytes())
-    image.save(path)
 
 
 @pytest.fixture
@@ -66,7 +56,7 @@ def test_masks_names_report_and_overlay(workplace: Path) -> None:
     np.testing.assert_array_equal(read_labels(out / "00009.png"), read_labels(workplace / "first.png"))
     assert read_names(out) == {1: "object 1", 4: "object 4"}
     assert len(decoded(workplace / "seen.mp4")) == COUNT
-    for line in ("fake on cpu in fp32", "at 640x480", "objects  2", "clip_stma", "overlay  seen.mp4"):
+    for line in ("fake on cpu in fp32", "at 64x48", "objects  2", "clip_stma", "overlay  seen.mp4"):
         assert line in result.stdout
 
 
@@ -164,7 +154,7 @@ def test_bad_input_is_refused_before_anything_is_written(
     Path("full/kept").touch()
     before = sorted(workplace.rglob("*"))
 
-    def must_not_load(settings: object) -> None:
+    def must_not_load(*given: object) -> None:
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr(segment_run, "set_up_model", must_not_load)
@@ -186,7 +176,7 @@ def test_masks_never_replace_the_frames(workplace: Path) -> None:
 
 
 def test_interrupt_before_the_first_frame(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(settings: object) -> None:
+    def interrupt(*given: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(segment_run, "set_up_model", interrupt)
@@ -225,7 +215,7 @@ def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch
             raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        segment_run, "set_up_model", lambda settings: fake_setup(settings, CopySegmenter(interrupt))
+        segment_run, "set_up_model", lambda *given: fake_setup(*given, CopySegmenter(interrupt))
     )
     save_mask("fix.png", 0, 2)
     words = ["--mask", "dog=a dog.png", "--mask", "8:cat=cat.png", "--chunk", "2", "--out", "a"]
@@ -256,7 +246,7 @@ def test_interrupt_as_json(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        segment_run, "set_up_model", lambda settings: fake_setup(settings, CopySegmenter(interrupt))
+        segment_run, "set_up_model", lambda *given: fake_setup(*given, CopySegmenter(interrupt))
     )
     result = run("clip.mp4", "--mask", "first.png", "--json")
     assert result.exit_code == 130
