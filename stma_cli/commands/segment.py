@@ -34,7 +34,7 @@ def segment(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="New or empty folder for the masks. [default: <video>_stma]"),
+        typer.Option("--out", "-o", help="New or empty folder for the masks.", show_default="<video>_stma"),
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option(help="Also write an MP4 with the objects drawn over the video.")
@@ -52,7 +52,7 @@ def segment(
     ] = 4,
     start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
     end: Annotated[
-        int | None, typer.Option(min=1, help="Frame to stop before. [default: to the last]")
+        int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
     objects: Annotated[
         str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
@@ -72,6 +72,7 @@ def segment(
     Example: stma segment cat.mp4 --mask cat.png --overlay cat_overlay.mp4
     """
     import json
+    import shlex
 
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
@@ -118,4 +119,8 @@ def segment(
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")
     else:
-        say(f"to see   stma overlay {video} {result.out} -o overlay.mp4")
+        range_of_frames = ["--start", str(start)] if start else []
+        if end is not None:
+            range_of_frames += ["--end", str(start + result.frames)]
+        words = ["stma", "overlay", str(video), str(result.out), *range_of_frames, "-o", "overlay.mp4"]
+        say(f"to see   {shlex.join(words)}")
