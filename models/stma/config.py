@@ -11,7 +11,11 @@ class ModelConfig:
 
     stem_width: int = 32  # stride 2 is bound by memory traffic, so it stays thin
     widths: tuple[int, int, int] = (64, 128, 256)  # strides 4, 8, 16: equal arithmetic per stride
-    blocks: tuple[int, int, int] = (1, 2, 2)  # residual blocks per stride; depth pays least where maps are large
+    blocks: tuple[int, int, int] = (
+        1,
+        2,
+        2,
+    )  # residual blocks per stride; depth pays least where maps are large
     stml_blocks: int = 2  # object information needs two blocks to reach the test stream
     heads: int = 4  # 64 channels per head keep fused attention on its fast path
     feed_forward_ratio: int = 2  # the convolutions before it already mix channels
@@ -56,10 +60,9 @@ class MemoryConfig:
     capacity: int = 4  # temporary entries kept; with the permanent ones this bounds time and memory
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
-    permanent_capacity: int = 8  # annotated frames kept; beyond it the oldest but the first leave
 
     def __post_init__(self) -> None:
-        for name in ("interval", "capacity", "references", "permanent_capacity"):
+        for name in ("interval", "capacity", "references"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
 

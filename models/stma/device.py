@@ -33,7 +33,9 @@ def resolve_device(name: str) -> torch.device:
             "or use --device cpu"
         )
     if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise DeviceError(f"{name} does not exist: {torch.cuda.device_count()} CUDA devices are present; use a lower number")
+        raise DeviceError(
+            f"{name} does not exist: {torch.cuda.device_count()} CUDA devices are present; use a lower number"
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("MPS was asked for, but this machine has none; use --device cpu")
     return device

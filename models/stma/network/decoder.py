@@ -10,7 +10,9 @@ from stma.config import ModelConfig
 from stma.network.embedding import Features
 from stma.network.layers import PlainResidual, upsample_twice
 
-LABEL_FLOOR = 1e-3  # propagated labels are averages of few cells: certainty beyond this is not theirs to claim
+LABEL_FLOOR = (
+    1e-3  # propagated labels are averages of few cells: certainty beyond this is not theirs to claim
+)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ class Embedding(nn.Module):
         stride4 = self.stage4(functional.relu(self.down4(x), inplace=True))
         stride8 = self.stage8(functional.relu(self.down8(stride4), inplace=True))
         stride16 = self.stage16(functional.relu(self.down16(stride8), inplace=True))
-        stride8 = functional.relu(self.lateral8(stride8) + upsample_twice(self.top_down(stride16)), inplace=True)
+        stride8 = functional.relu(
+            self.lateral8(stride8) + upsample_twice(self.top_down(stride16)), inplace=True
+        )
         label_key = functional.normalize(self.label_key(stride8), dim=1)
         return Features(stride4, stride8, stride16, label_key)

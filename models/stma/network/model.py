@@ -143,7 +143,9 @@ class STMA(nn.Module):
             label_mask=mask8.flatten(2),
         )
 
-    def remember_first(self, features: Features, masks: Tensor, object_valid: Tensor) -> tuple[MemoryEntry, TestFrame]:
+    def remember_first(
+        self, features: Features, masks: Tensor, object_valid: Tensor
+    ) -> tuple[MemoryEntry, TestFrame]:
         """Encode an annotated frame when nothing is remembered yet: it is its own reference.
 
         Args:

@@ -45,7 +45,9 @@ class STMLBlock(nn.Module):
     def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, N, C) tokens to queries, keys and values of (B, heads, N, C/heads)."""
         projected = self.projection(self.norm_attention(tokens))  # (B, N, 3C)
-        projected = projected.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, N, C/heads)
+        projected = projected.unflatten(2, (3, self.heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )  # (3, B, heads, N, C/heads)
         return projected[0], projected[1], projected[2]
 
     def finish(self, tokens: Tensor, attended: Tensor) -> Tensor:
@@ -76,7 +78,9 @@ class STMLBlock(nn.Module):
         attended_objects = functional.scaled_dot_product_attention(
             object_query, object_key, object_value, attn_mask=mask.expand(-1, -1, objects.shape[1], -1)
         )
-        attended_objects = torch.nan_to_num(attended_objects)  # a batch item without any object attends to nothing
+        attended_objects = torch.nan_to_num(
+            attended_objects
+        )  # a batch item without any object attends to nothing
         joint_mask = torch.cat([mask.new_ones(batch, 1, 1, count), mask], dim=3)  # (B, 1, 1, N+n)
         attended = functional.scaled_dot_product_attention(
             query,
@@ -104,7 +108,8 @@ class STML(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            STMLBlock(config.widths[2], config.heads, config.feed_forward_ratio) for _ in range(config.stml_blocks)
+            STMLBlock(config.widths[2], config.heads, config.feed_forward_ratio)
+            for _ in range(config.stml_blocks)
         )
         self.norm = nn.LayerNorm(config.widths[2])
 

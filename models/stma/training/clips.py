@@ -84,7 +84,8 @@ class ClipMaker:
             for image, move in zip(images, jitter, strict=True)
         ]
         maps = [
-            warp(label, move @ base, side, None, True, REFLECT) for label, move in zip(labels, jitter, strict=True)
+            warp(label, move @ base, side, None, True, REFLECT)
+            for label, move in zip(labels, jitter, strict=True)
         ]
         if self.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
@@ -117,7 +118,9 @@ class ClipMaker:
         base = placement(width / 2, height / 2, side / 2, side / 2, rng.uniform(-10, 10), scale)
         moves = affine_walk(rng, count, side, CAMERA)
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
-        frames = [warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        frames = [
+            warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
+        ]
         maps = [np.zeros((side, side), dtype=np.uint8) for _ in range(count)]
         objects = int(rng.integers(1, self.config.max_objects + 1))
         cut_out = self._cut_out(rng)
@@ -149,7 +152,12 @@ class ClipMaker:
             return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
 
     def _paste(
-        self, rng: np.random.Generator, frames: list[np.ndarray], maps: list[np.ndarray], cut_out: CutOut, number: int
+        self,
+        rng: np.random.Generator,
+        frames: list[np.ndarray],
+        maps: list[np.ndarray],
+        cut_out: CutOut,
+        number: int,
     ) -> None:
         """Move a cut-out over the frames, in place; it occludes what is there."""
         side, count = self.config.crop, self.config.frames
@@ -158,7 +166,10 @@ class ClipMaker:
         scale = size / max(height, width)
         x, y = rng.uniform(0.15, 0.85, 2) * side
         base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), scale)
-        to_place, from_place = placement(side / 2, side / 2, x, y, 0, 1), placement(x, y, side / 2, side / 2, 0, 1)
+        to_place, from_place = (
+            placement(side / 2, side / 2, x, y, 0, 1),
+            placement(x, y, side / 2, side / 2, 0, 1),
+        )
         moves = affine_walk(rng, count, side, OBJECT)
         fields = elastic_walk(rng, count, side, OBJECT.elastic * min(1.0, size / side * 2))
         softness = rng.uniform(0.4, 1.2)

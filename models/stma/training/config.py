@@ -28,7 +28,10 @@ class TrainConfig:
     warm_up: int = 100  # steps of linear warm-up
     clip_norm: float = 3.0  # gradients through the written masks spike early on
     ema: float = 0.998  # averages the last few hundred steps; what is validated and shipped
-    hard_pixels: tuple[float, float] = (1.0, 0.25)  # share of hardest pixels in the cross entropy, first to last
+    hard_pixels: tuple[float, float] = (
+        1.0,
+        0.25,
+    )  # share of hardest pixels in the cross entropy, first to last
     label_weight: float = 0.5  # auxiliary loss on the label propagation
     seed: int = 0
     threads: int = 2

@@ -36,7 +36,10 @@ def affine_walk(rng: np.random.Generator, frames: int, side: int, motion: Motion
     """One 3x3 matrix per frame that moves points about the centre of a side x side crop; the first is identity."""
     x, y = walk(rng, frames, motion.shift * side), walk(rng, frames, motion.shift * side)
     angle, scale = walk(rng, frames, motion.rotation), np.exp(walk(rng, frames, motion.log_scale))
-    return [placement(side / 2, side / 2, side / 2 + x[i], side / 2 + y[i], angle[i], scale[i]) for i in range(frames)]
+    return [
+        placement(side / 2, side / 2, side / 2 + x[i], side / 2 + y[i], angle[i], scale[i])
+        for i in range(frames)
+    ]
 
 
 def placement(
@@ -62,12 +65,16 @@ def elastic_walk(rng: np.random.Generator, frames: int, side: int, reach: float)
     fields = [cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC) for field in target]
     phase = np.linspace(0, 1, frames)
     return [
-        None if i == 0 else (phase[i] * fields[0] + np.sin(np.pi * phase[i]) * 0.5 * fields[1]).astype(np.float32)
+        None
+        if i == 0
+        else (phase[i] * fields[0] + np.sin(np.pi * phase[i]) * 0.5 * fields[1]).astype(np.float32)
         for i in range(frames)
     ]
 
 
-def warp(image: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, nearest: bool, border: int) -> np.ndarray:
+def warp(
+    image: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, nearest: bool, border: int
+) -> np.ndarray:
     """Warp (H, W[, C]) to a side x side crop; `matrix` takes source to crop, `field` displaces crop pixels."""
     interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     if field is None:

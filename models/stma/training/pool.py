@@ -82,14 +82,18 @@ def scan(root: Path) -> TrainingPool:
         DataError: the folder is missing, holds nothing to train on, or its splits.json is not readable.
     """
     if not root.is_dir():
-        raise DataError(f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it")
+        raise DataError(
+            f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it"
+        )
     validation: set[str] = set()
     splits = root / "splits.json"
     if splits.is_file():
         try:
             validation = set(json.loads(splits.read_text()).get("validation", []))
         except (ValueError, AttributeError) as error:
-            raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it') from error
+            raise DataError(
+                f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it'
+            ) from error
     every = []
     for folder in sorted((root / "video").glob("*/*")):
         frames = _pairs(folder, folder.parent.name)
@@ -97,7 +101,9 @@ def scan(root: Path) -> TrainingPool:
             every.append(Sequence(f"{folder.parent.name}/{folder.name}", frames))
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
-        raise DataError(f"{splits} names {', '.join(sorted(unknown))}, absent from {root / 'video'}; correct the names")
+        raise DataError(
+            f"{splits} names {', '.join(sorted(unknown))}, absent from {root / 'video'}; correct the names"
+        )
     stills = tuple(
         pair for folder in sorted((root / "still").glob("*")) for pair in _pairs(folder, folder.name)
     )
@@ -109,5 +115,7 @@ def scan(root: Path) -> TrainingPool:
         plain,
     )
     if not pool.sequences and not pool.stills:
-        raise DataError(f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png")
+        raise DataError(
+            f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png"
+        )
     return pool

@@ -169,7 +169,10 @@ class Trainer:
         return StepReport(
             self.step,
             round(done, 5),
-            *(round(_number(x), 4) for x in (loss.total, loss.cross_entropy, loss.dice, loss.labels, loss.iou)),
+            *(
+                round(_number(x), 4)
+                for x in (loss.total, loss.cross_entropy, loss.dice, loss.labels, loss.iou)
+            ),
             learning_rate=rate,
             data_seconds=round(data, 4),
             model_seconds=round(model, 4),

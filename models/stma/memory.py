@@ -1,0 +1,154 @@
+"""Spatial-temporal memory bank: which frames are remembered, and which of them an object may read."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stma.config import MemoryConfig
+from stma.network.model import MemoryEntry, MemoryView, join_entries
+
+
+@dataclass(frozen=True)
+class StoredEntry:
+    """A remembered frame and when it was written; permanent entries are annotated frames."""
+
+    frame_index: int
+    permanent: bool
+    entry: MemoryEntry
+
+    @property
+    def objects(self) -> int:
+        return self.entry.value.shape[1]
+
+
+@dataclass(frozen=True)
+class ObjectGroup:
+    """Objects that appeared on the same frame: columns `first` up to `last` (exclusive) of all values."""
+
+    start: int
+    first: int
+    last: int
+
+
+class MemoryBank:
+    """Permanent annotated frames, a capped first-in-first-out store, and the previous frame.
+
+    Its size depends on the number of annotated frames, the capacity and the number of objects, never on the
+    length of the video. Objects are columns in the order of their first annotation. One clip (B = 1).
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.config = config
+        self.entries: list[StoredEntry] = []
+        self.previous: StoredEntry | None = None
+        self.groups: list[ObjectGroup] = []
+        self.version = 0  # grows whenever a reference may have changed
+
+    @property
+    def empty(self) -> bool:
+        return not self.entries
+
+    @property
+    def objects(self) -> int:
+        return self.groups[-1].last if self.groups else 0
+
+    def add_objects(self, count: int, frame_index: int) -> None:
+        """Announce `count` new objects that are annotated on this frame."""
+        if count:
+            self.groups.append(ObjectGroup(frame_index, self.objects, self.objects + count))
+
+    def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
+        """Remember a frame; the oldest entry that is not permanent leaves when the capacity is exceeded."""
+        self.entries.append(StoredEntry(frame_index, permanent, entry))
+        temporary = [stored for stored in self.entries if not stored.permanent]
+        if len(temporary) > self.config.capacity:
+            self.entries.remove(temporary[0])
+        self.previous = None
+        self.version += 1
+
+    def write_predicted(self, entry: MemoryEntry, frame_index: int) -> None:
+        """Remember a predicted frame: for good every `interval` frames, otherwise only until the next frame."""
+        if frame_index - self.entries[-1].frame_index >= self.config.interval:
+            self.write(entry, frame_index, permanent=False)
+        elif self.config.previous_frame:
+            self.previous = StoredEntry(frame_index, False, entry)
+
+    def due(self, frame_index: int) -> bool:
+        """Whether a predicted frame of this index would be kept at all, so that it must be encoded."""
+        return (
+            self.config.previous_frame or frame_index - self.entries[-1].frame_index >= self.config.interval
+        )
+
+    def view(self, group: ObjectGroup) -> MemoryView:
+        """What the objects of a group may read: entries written since they appeared, oldest first."""
+        stored = [*self.entries, *([self.previous] if self.previous else [])]
+        return join_entries(
+            [_columns(s.entry, group.first, group.last) for s in stored if s.frame_index >= group.start]
+        )
+
+    def references(self) -> tuple[list[MemoryEntry], Tensor]:
+        """Entries that the STML blocks read, padded to all objects, and their (1, m, K) validity.
+
+        The first annotated frame and the newest written ones: what is certain and what is recent.
+        """
+        count = min(self.config.references, len(self.entries))
+        chosen = self.entries[:1] + (self.entries[-(count - 1) :] if count > 1 else [])
+        objects = self.objects
+        valid = torch.zeros(1, len(chosen), objects, dtype=torch.bool)
+        for row, stored in enumerate(chosen):
+            for group in self.groups:
+                valid[0, row, group.first : group.last] = stored.frame_index >= group.start
+        entries = [_padded(stored.entry, objects) for stored in chosen]
+        return entries, valid.to(entries[0].value.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on, as tensors and plain numbers."""
+        stored = [*self.entries, *([self.previous] if self.previous else [])]
+        return {
+            "entries": [
+                {"frame_index": s.frame_index, "permanent": s.permanent, **vars(s.entry)} for s in stored
+            ],
+            "has_previous": self.previous is not None,
+            "groups": [(group.start, group.first, group.last) for group in self.groups],
+        }
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device, dtype: torch.dtype) -> None:
+        """Restore what `state_dict` gave."""
+        stored = []
+        for row in state["entries"]:
+            tensors = {name: value.to(device) for name, value in row.items() if isinstance(value, Tensor)}
+            tensors = {
+                name: value if name.endswith("mask") else value.to(dtype) for name, value in tensors.items()
+            }
+            stored.append(StoredEntry(row["frame_index"], row["permanent"], MemoryEntry(**tensors)))
+        self.previous = stored.pop() if state["has_previous"] else None
+        self.entries = stored
+        self.groups = [ObjectGroup(*group) for group in state["groups"]]
+        self.version += 1
+
+
+def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
+    if first == 0 and last == entry.value.shape[1]:
+        return entry
+    return replace(
+        entry,
+        value=entry.value[:, first:last],
+        mask=entry.mask[:, first:last],
+        label_mask=entry.label_mask[:, first:last],
+    )
+
+
+def _padded(entry: MemoryEntry, objects: int) -> MemoryEntry:
+    """Entry with empty columns for objects that appeared after it was written."""
+    missing = objects - entry.value.shape[1]
+    if missing == 0:
+        return entry
+    return replace(
+        entry,
+        value=functional.pad(entry.value, (0, 0, 0, 0, 0, 0, 0, missing)),
+        mask=functional.pad(entry.mask, (0, 0, 0, 0, 0, missing)),
+        label_mask=functional.pad(entry.label_mask, (0, 0, 0, missing)),
+    )

@@ -1,0 +1,331 @@
+"""`Segmenter`: the one step that drives everything. It knows arrays and tensors, no files and no terminal."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stma.config import SegmenterConfig
+from stma.device import resolve_device, resolve_precision
+from stma.errors import MaskError, VideoError
+from stma.memory import MemoryBank
+from stma.network.embedding import Features
+from stma.network.model import STMA, STRIDE, Readout, TestFrame, masks_from_logits
+from stma.network.stml import ReferenceCache
+from stma.resize import resize_frame, resize_labels, working_size
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The result of one frame.
+
+    Attributes:
+        frame_index: position of the frame in the run, from 0.
+        labels: (H, W) uint8, or uint16 when an id exceeds 255: the caller's object ids, 0 = background.
+        object_ids: all objects so far, in the order of their first annotation.
+        confidence: per object 0..1: the probability of its pixels, averaged with itself as weight. An object
+            that is out of sight has an area of 0 or a low confidence.
+        area: per object, pixels in `labels`.
+        soft: (K, h, w) float32 soft masks in 0..1 at a quarter of the working size, in the order of `object_ids`.
+    """
+
+    frame_index: int
+    labels: np.ndarray
+    object_ids: tuple[int, ...]
+    confidence: dict[int, float]
+    area: dict[int, int]
+    soft: np.ndarray
+
+    def probability(self, object_id: int) -> np.ndarray:
+        """(H, W) float32 soft probability in 0..1 of one object at the frame's size.
+
+        Raises:
+            MaskError: the object is unknown on this frame.
+        """
+        if object_id not in self.object_ids:
+            raise MaskError(
+                f"object {object_id} is unknown on frame {self.frame_index}; use one of {self.object_ids}"
+            )
+        height, width = self.labels.shape
+        soft = self.soft[self.object_ids.index(object_id)]
+        return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+class Segmenter:
+    """Follows annotated objects through a video, frame by frame, with memory constant in its length."""
+
+    def __init__(self, model: STMA, config: SegmenterConfig | None = None) -> None:
+        """Prepare a run; the model given is copied, not changed.
+
+        Args:
+            model: a trained network.
+            config: working size, device, precision, memory policy.
+
+        Raises:
+            DeviceError: the device asked for is absent.
+            SettingsError: impossible settings.
+        """
+        self.config = config or SegmenterConfig()
+        self.device = resolve_device(self.config.device)
+        self.precision = resolve_precision(self.config.precision, self.device)
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model.fold_batch_norms()
+        self.model.to(self.device, self.precision)
+        self.bank = MemoryBank(self.config.memory)
+        self.object_ids: tuple[int, ...] = ()
+        self.frame_index = 0
+        self.frame_size: tuple[int, int] | None = None
+        self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
+        self._references: tuple[int, ReferenceCache] | None = None
+
+    def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
+        """Annotate the next frame; see `step` for the arguments."""
+        self._pending = (np.asarray(mask), None if object_ids is None else tuple(object_ids))
+
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None
+    ) -> Prediction:
+        """Advance one frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, display orientation; all frames of a run have one size.
+            mask: (H, W) integer object ids of this frame, 0 = not annotated here. It may name new objects or
+                correct old ones; objects that it does not name keep their predicted pixels outside of it.
+            object_ids: ids that the mask annotates, when it should also say "this object is not visible";
+                by default the ids that occur in it.
+
+        Raises:
+            VideoError: the frame has another size or type than expected.
+            MaskError: the mask does not fit the frame.
+        """
+        if mask is not None:
+            self.add_mask(mask, object_ids)
+        return self._advance([frame], {})[0]
+
+    def steps(
+        self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
+    ) -> list[Prediction]:
+        """Advance a chunk of frames: the embedding sees them as one batch, the association runs in order.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB each.
+            masks: annotations by position in `frames`; see `step`.
+
+        Raises:
+            VideoError, MaskError: as in `step`.
+        """
+        return self._advance(frames, masks or {})
+
+    @torch.inference_mode()
+    def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> list[Prediction]:
+        if not frames:
+            return []
+        for frame in frames:
+            self._check_frame(frame)
+        features = self.model.embed(self._to_batch(frames))
+        predictions = []
+        for position in range(len(frames)):
+            if position in masks:
+                self.add_mask(masks[position])
+            annotation, self._pending = self._pending, None
+            predictions.append(self._associate(features.frame(position), annotation))
+            self.frame_index += 1
+        return predictions
+
+    def _check_frame(self, frame: np.ndarray) -> None:
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+            raise VideoError(
+                f"frame {self.frame_index} has shape {frame.shape} and type {frame.dtype}; give (H, W, 3) uint8 RGB"
+            )
+        size = (frame.shape[0], frame.shape[1])
+        if self.frame_size is None:
+            self.frame_size = size
+        if size != self.frame_size:
+            raise VideoError(
+                f"frame {self.frame_index} is {size[1]}x{size[0]}, the frames before it are "
+                f"{self.frame_size[1]}x{self.frame_size[0]}; bring all frames to one size"
+            )
+
+    @property
+    def working_size(self) -> tuple[int, int]:
+        """(height, width) that the model works at: the frame scaled to `size`, rounded to multiples of 16."""
+        assert self.frame_size is not None
+        height, width = working_size(*self.frame_size, self.config.size)
+        return _round(height), _round(width)
+
+    def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
+        height, width = self.working_size
+        stack = np.stack([resize_frame(frame, height, width) for frame in frames])
+        batch = torch.from_numpy(stack)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
+        return batch.to(self.precision) / 255
+
+    def _associate(
+        self, features: Features, annotation: tuple[np.ndarray, tuple[int, ...] | None] | None
+    ) -> Prediction:
+        test = readout = None
+        height, width = (side * 4 for side in features.stride16.shape[2:])
+        masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
+        logits = masks.new_full((1, 1, height, width), 10.0)
+        if not self.bank.empty:
+            test = self.model.encode_test(features, self._reference_cache())
+            readout = self._read(test)
+            logits, masks = masks_from_logits(self.model.decode(test, readout))
+        if annotation is not None:
+            labels, ids = self._checked(*annotation)
+            self._announce(ids)
+            masks = self._impose(masks, labels, ids)
+            self._write_annotated(features, test, masks)
+            logits = _mask_logits(masks)
+            return self._prediction(logits, masks, labels, ids)
+        if test is not None and self.bank.due(self.frame_index):
+            self.bank.write_predicted(self.model.remember(test, masks, readout), self.frame_index)
+        return self._prediction(logits, masks, None, ())
+
+    def _reference_cache(self) -> ReferenceCache:
+        if self._references is None or self._references[0] != self.bank.version:
+            self._references = (self.bank.version, self.model.encode_references(*self.bank.references()))
+        return self._references[1]
+
+    def _read(self, test: TestFrame) -> Readout:
+        parts = [self.model.read(test, self.bank.view(group)) for group in self.bank.groups]
+        if len(parts) == 1:
+            return parts[0]
+        return Readout(
+            torch.cat([part.values for part in parts], dim=1),
+            torch.cat([part.labels for part in parts], dim=1),
+        )
+
+    def _checked(self, mask: np.ndarray, ids: tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...]]:
+        if mask.shape != self.frame_size:
+            raise MaskError(
+                f"the mask of frame {self.frame_index} has shape {mask.shape}, the frame {self.frame_size}; "
+                "give a label map of the frame's height and width"
+            )
+        if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
+            raise MaskError(
+                f"the mask of frame {self.frame_index} has type {mask.dtype}; give integer object ids"
+            )
+        mask = mask.astype(np.int64)
+        present = tuple(int(i) for i in np.unique(mask) if i != 0)
+        if present and (present[0] < 0 or present[-1] > 65535):
+            raise MaskError(
+                f"the mask of frame {self.frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to 65535"
+            )
+        ids = present if ids is None else ids
+        if not ids:
+            if self.object_ids:
+                raise MaskError(
+                    f"the mask of frame {self.frame_index} names no object; leave it out, or name in object_ids the "
+                    "objects that are not visible"
+                )
+            return mask, ()
+        stray = set(present) - set(ids)
+        if stray:
+            raise MaskError(
+                f"the mask of frame {self.frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
+                "add them to object_ids or set their pixels to 0"
+            )
+        return mask, ids
+
+    def _announce(self, ids: tuple[int, ...]) -> None:
+        new = tuple(i for i in ids if i not in self.object_ids)
+        self.object_ids += new
+        self.bank.add_objects(len(new), self.frame_index)
+
+    def _impose(self, masks: Tensor, labels: np.ndarray, ids: tuple[int, ...]) -> Tensor:
+        """Put the annotated masks over the predicted ones, at stride 4: (1, K, h, w) in 0..1."""
+        height, width = self.working_size
+        annotated = resize_labels(labels, height, width)
+        columns = [self.object_ids.index(i) for i in ids]
+        if not columns:
+            return masks
+        exact = torch.from_numpy(np.stack([annotated == i for i in ids])).to(self.device, torch.float32)
+        exact = functional.avg_pool2d(exact[None], 4)
+        covered = exact.sum(1, keepdim=True)
+        result = masks.new_zeros((1, len(self.object_ids), *masks.shape[2:]))
+        result[:, : masks.shape[1]] = masks * (1 - covered)
+        result[:, columns] = exact
+        return result
+
+    def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
+        if not self.object_ids:
+            return
+        if test is None:
+            valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
+            entry, _ = self.model.remember_first(features, masks, valid)
+        else:
+            entry = self.model.remember(test, masks, None)  # an annotation needs no second opinion
+        self.bank.write(entry, self.frame_index, permanent=True)
+
+    def _prediction(
+        self, logits: Tensor, masks: Tensor, annotated: np.ndarray | None, annotated_ids: tuple[int, ...]
+    ) -> Prediction:
+        assert self.frame_size is not None
+        table = np.array(
+            [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
+        )
+        labels = table[_hard_labels(logits, *self.frame_size)]
+        if annotated is not None:
+            labels[np.isin(labels, annotated_ids)] = 0
+            labels[annotated > 0] = annotated[annotated > 0]
+        counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
+        soft = masks[0]
+        confidence = (soft.square().sum((1, 2)) / soft.sum((1, 2)).clamp(min=1e-6)).tolist()
+        return Prediction(
+            frame_index=self.frame_index,
+            labels=labels,
+            object_ids=self.object_ids,
+            confidence=dict(zip(self.object_ids, confidence, strict=True)),
+            area={i: int(counts[i]) for i in self.object_ids},
+            soft=soft.cpu().numpy(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on exactly here: plain values and tensors that `torch.save` takes."""
+        return {
+            "bank": self.bank.state_dict(),
+            "object_ids": list(self.object_ids),
+            "frame_index": self.frame_index,
+            "frame_size": self.frame_size,
+            "precision": str(self.precision),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken; model and configuration have to be the same."""
+        self.bank.load_state_dict(state["bank"], self.device, self.precision)
+        self.object_ids = tuple(state["object_ids"])
+        self.frame_index = state["frame_index"]
+        self.frame_size = (
+            None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
+        )
+        self._references = None
+
+
+def _round(side: int) -> int:
+    return max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE)
+
+
+def _mask_logits(masks: Tensor) -> Tensor:
+    """(1, K, h, w) soft masks to (1, K+1, h, w) logarithms with background first."""
+    background = (1 - masks.sum(1, keepdim=True)).clamp(0, 1)
+    return torch.cat([background, masks], dim=1).clamp(min=1e-4).log()
+
+
+def _hard_labels(logits: Tensor, height: int, width: int) -> np.ndarray:
+    """(1, K+1, h, w) logits to the (height, width) index of the largest after bilinear upsampling, 0 = background."""
+    if logits.shape[1] == 1:
+        return np.zeros((height, width), dtype=np.intp)
+    if logits.shape[1] == 2:  # one object: a single map decides
+        logits = logits[:, 1:] - logits[:, :1]
+    full = functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)[0]
+    index = full[0] > 0 if full.shape[0] == 1 else full.argmax(0)
+    return index.cpu().numpy().astype(np.intp)

@@ -1,0 +1,90 @@
+"""Policy of the memory bank."""
+
+import torch
+
+from stma.config import MemoryConfig
+from stma.memory import MemoryBank
+from stma.network.model import MemoryEntry
+
+CELLS = 4
+
+
+def entry(objects: int, mark: float = 0.0) -> MemoryEntry:
+    return MemoryEntry(
+        tokens=torch.full((1, CELLS, 8), mark),
+        key=torch.full((1, CELLS, 6), mark),
+        value=torch.full((1, objects, 5, 2, 2), mark),
+        mask=torch.full((1, objects, 2, 2), mark),
+        label_key=torch.full((1, 4 * CELLS, 6), mark),
+        label_mask=torch.full((1, objects, 4 * CELLS), mark),
+    )
+
+
+def bank_with_first(config: MemoryConfig) -> MemoryBank:
+    bank = MemoryBank(config)
+    bank.add_objects(1, 0)
+    bank.write(entry(1), 0, permanent=True)
+    return bank
+
+
+def test_capacity_holds_and_permanent_frames_stay() -> None:
+    config = MemoryConfig(interval=2, capacity=3)
+    bank = bank_with_first(config)
+    bank.write(entry(1), 1, permanent=True)
+    for index in range(2, 500):
+        bank.write_predicted(entry(1, index), index)
+        assert len([stored for stored in bank.entries if not stored.permanent]) <= 3
+    kept = [stored.frame_index for stored in bank.entries]
+    assert kept[:2] == [0, 1]
+    assert kept[2:] == [495, 497, 499]
+
+
+def test_previous_frame_is_read_but_not_kept() -> None:
+    bank = bank_with_first(MemoryConfig(interval=5))
+    bank.write_predicted(entry(1, 1), 1)
+    assert bank.view(bank.groups[0]).keys.shape[1] == 2 * CELLS
+    bank.write_predicted(entry(1, 2), 2)
+    view = bank.view(bank.groups[0])
+    assert view.keys.shape[1] == 2 * CELLS
+    assert view.keys[0, -1, 0] == 2
+
+
+def test_without_previous_frame_only_due_frames_are_encoded() -> None:
+    bank = bank_with_first(MemoryConfig(interval=3, previous_frame=False))
+    assert [bank.due(index) for index in (1, 2, 3)] == [False, False, True]
+
+
+def test_late_object_reads_no_older_entry() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1))
+    bank.write_predicted(entry(1, 1), 1)
+    bank.add_objects(2, 2)
+    bank.write(entry(3, 2), 2, permanent=True)
+    bank.write_predicted(entry(3, 3), 3)
+    early, late = bank.groups
+    assert bank.view(early).keys[0, ::CELLS, 0].tolist() == [0, 1, 2, 3]
+    view = bank.view(late)
+    assert view.keys[0, ::CELLS, 0].tolist() == [2, 3]
+    assert view.values.shape[:2] == (1, 2)
+
+
+def test_references_are_the_first_and_the_newest_and_know_their_objects() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1, references=2))
+    bank.write_predicted(entry(1, 1), 1)
+    bank.add_objects(1, 2)
+    bank.write(entry(2, 2), 2, permanent=True)
+    entries, valid = bank.references()
+    assert [float(e.tokens[0, 0, 0]) for e in entries] == [0, 2]
+    assert entries[0].value.shape[1] == 2
+    assert valid.tolist() == [[[True, False], [True, True]]]
+
+
+def test_state_survives() -> None:
+    bank = bank_with_first(MemoryConfig(interval=5))
+    bank.write_predicted(entry(1, 3), 1)
+    other = MemoryBank(bank.config)
+    other.load_state_dict(bank.state_dict(), torch.device("cpu"), torch.float32)
+    mine, theirs = bank.view(bank.groups[0]), other.view(other.groups[0])
+    assert torch.equal(mine.values, theirs.values)
+    assert torch.equal(mine.label_masks, theirs.label_masks)
+    assert other.previous is not None
+    assert other.objects == 1

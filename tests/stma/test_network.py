@@ -1,0 +1,181 @@
+"""Properties of the network that need neither data nor training."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from stma.config import MODEL_CONFIGS
+from stma.network.decoder import soft_aggregation
+from stma.network.model import STMA, join_entries, masks_from_logits
+from stma.network.stml import STML, STMLBlock
+
+TINY = MODEL_CONFIGS["tiny"]
+
+
+@pytest.fixture
+def block() -> STMLBlock:
+    torch.manual_seed(0)
+    block = STMLBlock(32, heads=2, feed_forward_ratio=2).double().eval()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return block
+
+
+@pytest.fixture
+def stml() -> STML:
+    torch.manual_seed(0)
+    stml = STML(replace(TINY, stml_blocks=3)).double().eval()
+    for parameter in stml.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return stml
+
+
+@pytest.fixture(scope="module")
+def model() -> STMA:
+    torch.manual_seed(1)
+    model = STMA(TINY).eval().requires_grad_(False)
+    for parameter in model.stml.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def streams(objects: int = 3, references: int = 2, cells: int = 12) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(5)
+    shape = dict(generator=generator, dtype=torch.float64)
+    return (
+        torch.randn(2, objects, 32, **shape),
+        torch.randn(2, references, cells, 32, **shape),
+        torch.randn(2, cells, 32, **shape),
+    )
+
+
+def test_decoupled_block_equals_one_masked_attention(block: STMLBlock) -> None:
+    objects, references, test = streams()
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    new_objects, new_references, key, value = block.memory_streams(objects, references, valid)
+    new_test = block.test_stream(test, key, value)
+
+    joint = torch.cat([objects, references.flatten(1, 2), test], dim=1)
+    owner = torch.tensor([0] * 3 + [1] * 12 + [2] * 12 + [3] * 12)  # objects, two references, test
+    allowed = owner[:, None] == owner[None, :]
+    allowed |= ((owner == 1) | (owner == 2))[:, None] & (owner == 0)[None, :]  # references see objects
+    allowed |= (owner == 3)[:, None] & ((owner == 1) | (owner == 2))[
+        None, :
+    ]  # the test frame sees references
+    query, joint_key, joint_value = block.project(joint)
+    attended = functional.scaled_dot_product_attention(query, joint_key, joint_value, attn_mask=allowed)
+    expected = block.finish(joint, attended)
+
+    got = torch.cat([new_objects, new_references.flatten(1, 2), new_test], dim=1)
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_cached_references_equal_recomputed_ones(stml: STML) -> None:
+    objects, references, test = streams()
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    cache = stml.encode_references(objects, references, valid)
+    from_cache = stml.encode_test(test, cache)
+
+    streams_now = (objects, references)
+    current = test
+    for block in stml.blocks:
+        new_objects, new_references, key, value = block.memory_streams(*streams_now, valid)
+        current = block.test_stream(current, key, value)
+        streams_now = (new_objects, new_references)
+    torch.testing.assert_close(from_cache, stml.norm(current))
+
+
+def test_information_flows_one_way(stml: STML) -> None:
+    objects, references, test = (x.requires_grad_() for x in streams())
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    first = stml.blocks[0]
+    new_objects, new_references, key, value = first.memory_streams(objects, references, valid)
+    assert torch.autograd.grad(new_objects.sum(), references, retain_graph=True, allow_unused=True)[0] is None
+    assert torch.autograd.grad(new_references.sum(), test, retain_graph=True, allow_unused=True)[0] is None
+    one_block = first.test_stream(test, key, value)
+    reached = torch.autograd.grad(one_block.square().sum(), objects, retain_graph=True, allow_unused=True)[0]
+    assert reached is None or not reached.any(), "objects reach the test frame only through the references"
+    final = stml.encode_test(test, stml.encode_references(objects, references, valid))
+    assert torch.autograd.grad(final.square().sum(), objects)[0].abs().sum() > 0
+
+
+def test_padded_tokens_change_nothing(stml: STML) -> None:
+    objects, references, test = streams()
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    padded = torch.cat([objects, torch.full((2, 2, 32), 7.0, dtype=torch.float64)], dim=1)
+    padded_valid = torch.cat([valid, torch.zeros(2, 2, dtype=torch.bool)], dim=1)
+    alone = stml.encode_test(test, stml.encode_references(objects, references, valid))
+    among = stml.encode_test(test, stml.encode_references(padded, references, padded_valid))
+    torch.testing.assert_close(alone, among)
+
+
+def run_two_frames(
+    model: STMA, frames: torch.Tensor, masks: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    features = model.embed(frames)
+    entry, _ = model.remember_first(features.frame(0), masks, valid)
+    test = model.encode_test(features.frame(1), model.encode_references([entry], valid[:, None]))
+    logits = model.decode(test, model.read(test, join_entries([entry])))
+    return masks_from_logits(logits, valid)[1]
+
+
+def two_frames() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    frames = torch.rand(2, 3, 64, 96, generator=generator)
+    masks = torch.zeros(1, 3, 16, 24)
+    masks[0, 0, 2:8, 2:8] = 1
+    masks[0, 1, 6:14, 10:16] = 1
+    masks[0, 2, 1:5, 17:23] = 1
+    return frames, masks
+
+
+def test_padded_objects_change_nothing(model: STMA) -> None:
+    frames, masks = two_frames()
+    alone = run_two_frames(model, frames, masks[:, :2], torch.ones(1, 2, dtype=torch.bool))
+    padded = torch.cat([masks[:, :2], torch.zeros(1, 1, 16, 24)], dim=1)
+    among = run_two_frames(model, frames, padded, torch.tensor([[True, True, False]]))
+    torch.testing.assert_close(among[:, :2], alone, rtol=1e-4, atol=1e-5)
+    assert not among[:, 2].gt(1e-5).any()
+
+
+def test_permuted_objects_permute_the_masks(model: STMA) -> None:
+    frames, masks = two_frames()
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    order = [2, 0, 1]
+    straight = run_two_frames(model, frames, masks, valid)
+    permuted = run_two_frames(model, frames, masks[:, order], valid)
+    torch.testing.assert_close(permuted, straight[:, order], rtol=1e-4, atol=1e-5)
+
+
+def test_soft_aggregation_is_a_distribution() -> None:
+    probabilities = torch.rand(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    distribution = soft_aggregation(probabilities).softmax(dim=1)
+    torch.testing.assert_close(distribution.sum(1), torch.ones(2, 5, 6))
+    assert soft_aggregation(torch.zeros(1, 3, 2, 2)).argmax(1).eq(0).all()
+
+
+def test_folding_batch_norms_keeps_the_embedding() -> None:
+    torch.manual_seed(2)
+    model = STMA(TINY)
+    model.train()
+    for _ in range(3):
+        model.embed(torch.rand(2, 3, 32, 48))  # moves the running statistics away from their start
+    model.eval()
+    frames = torch.rand(1, 3, 32, 48)
+    before = model.embed(frames)
+    model.fold_batch_norms()
+    after = model.embed(frames)
+    torch.testing.assert_close(after.stride16, before.stride16, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(after.label_key, before.label_key, rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+
+
+def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = functional.normalize(torch.randn(1, 16, 8, 8), dim=1)
+    keys = functional.normalize(torch.randn(1, 128, 16), dim=2)
+    masks = torch.rand(1, 2, 128)
+    whole = model.label_propagation(query, keys, masks)
+    monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 128)
+    torch.testing.assert_close(model.label_propagation(query, keys, masks), whole)

@@ -1,0 +1,181 @@
+"""`Segmenter`: what a caller may rely on, with an untrained tiny network."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
+from stma.errors import DeviceError, MaskError, SettingsError, VideoError
+from stma.network.model import STMA
+from stma.segmenter import Segmenter
+
+CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2))
+
+
+@pytest.fixture(scope="module")
+def model() -> STMA:
+    torch.manual_seed(4)
+    return STMA(MODEL_CONFIGS["tiny"]).eval()
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    scene = generator.integers(0, 255, (80, 120, 3), dtype=np.uint8)
+    return [np.ascontiguousarray(scene[i : i + 61, 2 * i : 2 * i + 83]) for i in range(9)]
+
+
+def first_mask() -> np.ndarray:
+    mask = np.zeros((61, 83), dtype=np.uint8)
+    mask[10:30, 10:40] = 7
+    mask[35:55, 45:75] = 3
+    return mask
+
+
+def run(segmenter: Segmenter, frames: list[np.ndarray], mask: np.ndarray) -> list[np.ndarray]:
+    return [segmenter.step(frame, mask if i == 0 else None).labels for i, frame in enumerate(frames)]
+
+
+def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray]) -> None:
+    prediction = Segmenter(model, CONFIG).step(frames[0], first_mask())
+    assert np.array_equal(prediction.labels, first_mask())
+    assert prediction.object_ids == (3, 7)
+    assert prediction.area == {3: 600, 7: 600}
+
+
+def test_odd_sizes_round_trip(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    prediction = segmenter.step(frames[1])
+    assert prediction.labels.shape == (61, 83)
+    assert prediction.labels.dtype == np.uint8
+    assert set(np.unique(prediction.labels)) <= {0, 3, 7}
+    probability = prediction.probability(7)
+    assert probability.shape == (61, 83)
+    assert 0 <= probability.min() <= probability.max() <= 1
+    assert all(0 <= value <= 1 for value in prediction.confidence.values())
+
+
+def test_chunks_give_the_same_masks(model: STMA, frames: list[np.ndarray]) -> None:
+    single = run(Segmenter(model, CONFIG), frames, first_mask())
+    chunked = Segmenter(model, CONFIG)
+    together = [p.labels for p in chunked.steps(frames[:4], {0: first_mask()}) + chunked.steps(frames[4:])]
+    assert all(np.array_equal(a, b) for a, b in zip(single, together, strict=True))
+
+
+def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> None:
+    straight = run(Segmenter(model, CONFIG), frames, first_mask())
+    first = Segmenter(model, CONFIG)
+    run(first, frames[:5], first_mask())
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second = Segmenter(model, CONFIG)
+    second.load_state_dict(torch.load(file, weights_only=True))
+    resumed = [second.step(frame) for frame in frames[5:]]
+    assert [p.frame_index for p in resumed] == [5, 6, 7, 8]
+    assert all(np.array_equal(a, p.labels) for a, p in zip(straight[5:], resumed, strict=True))
+
+
+def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
+    mask = np.where(first_mask() == 7, 4000, first_mask().astype(np.int32))
+    segmenter = Segmenter(model, CONFIG)
+    assert np.array_equal(segmenter.step(frames[0], mask).labels, mask)
+    assert segmenter.step(frames[1]).labels.dtype == np.uint16
+
+
+def test_frames_before_the_first_mask_are_background(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    assert not segmenter.step(frames[0]).labels.any()
+    assert segmenter.step(frames[1], first_mask()).object_ids == (3, 7)
+
+
+def test_empty_first_mask_is_fine_when_a_later_one_has_objects(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    assert segmenter.step(frames[0], np.zeros((61, 83), np.uint8)).object_ids == ()
+    segmenter.step(frames[1], first_mask())
+    assert segmenter.step(frames[2]).object_ids == (3, 7)
+
+
+def test_late_object_joins_and_old_ones_stay(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], np.where(first_mask() == 7, 7, 0))
+    segmenter.step(frames[1])
+    late = np.zeros((61, 83), np.uint8)
+    late[40:50, 50:70] = 9
+    prediction = segmenter.step(frames[2], late)
+    assert prediction.object_ids == (7, 9)
+    assert (prediction.labels[late == 9] == 9).all()
+    assert not (prediction.labels[late == 0] == 9).any()
+    assert segmenter.step(frames[3]).object_ids == (7, 9)
+
+
+def test_object_can_be_declared_invisible(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    gone = np.where(first_mask() == 3, 3, 0)
+    prediction = segmenter.step(frames[1], gone, object_ids=(3, 7))
+    assert prediction.area[7] == 0
+
+
+def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    sizes = []
+    for index in range(40):
+        segmenter.step(frames[index % 9], first_mask() if index == 0 else None)
+        file = io.BytesIO()
+        torch.save(segmenter.state_dict(), file)
+        sizes.append(file.tell())
+    assert max(sizes[20:]) <= max(sizes[8:20])
+
+
+def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    run(Segmenter(model, CONFIG), frames[:2], first_mask())
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((10, 10), np.uint8), "height and width"),
+        (np.zeros((61, 83), np.float32), "integer"),
+        (np.full((61, 83), -1, np.int32), "1 to 65535"),
+        (np.full((61, 83), 70000, np.int32), "1 to 65535"),
+    ],
+)
+def test_unusable_masks_are_refused(
+    model: STMA, frames: list[np.ndarray], mask: np.ndarray, message: str
+) -> None:
+    with pytest.raises(MaskError, match=message):
+        Segmenter(model, CONFIG).step(frames[0], mask)
+
+
+def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
+    with pytest.raises(MaskError, match="object_ids"):
+        Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
+
+
+def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    with pytest.raises(VideoError, match="one size"):
+        segmenter.step(frames[1][:50])
+    with pytest.raises(VideoError, match="uint8 RGB"):
+        segmenter.step(frames[1].astype(np.float32))
+
+
+def test_impossible_settings_are_refused(model: STMA) -> None:
+    with pytest.raises(SettingsError, match="size"):
+        SegmenterConfig(size=8)
+    with pytest.raises(SettingsError, match="unknown"):
+        Segmenter(model, SegmenterConfig(device="abacus"))
+    with pytest.raises(SettingsError, match="fp16"):
+        Segmenter(model, SegmenterConfig(device="cpu", precision="fp16"))
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="--device cpu"):
+            Segmenter(model, SegmenterConfig(device="cuda"))
