@@ -59,10 +59,12 @@ class MemoryConfig:
     interval: int = 5  # write every fifth frame: neighbours in time are nearly the same
     capacity: int = 4  # temporary entries kept; with the permanent ones this bounds time and memory
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
+    label_recent: int = 2  # newest entries that the label propagation reads besides annotated ones
+    label_window: int | None = 12  # cells of 8 pixels a label may travel from those; None = anywhere
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
     def __post_init__(self) -> None:
-        for name in ("interval", "capacity", "references"):
+        for name in ("interval", "capacity", "references", "label_recent"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.config import MemoryConfig
+from stma.network.association import LabelEntry
 from stma.network.model import MemoryEntry, MemoryView, join_entries
 
 
@@ -84,10 +85,23 @@ class MemoryBank:
 
     def view(self, group: ObjectGroup) -> MemoryView:
         """What the objects of a group may read: entries written since they appeared, oldest first."""
-        stored = [*self.entries, *([self.previous] if self.previous else [])]
-        return join_entries(
-            [_columns(s.entry, group.first, group.last) for s in stored if s.frame_index >= group.start]
-        )
+        every = [*self.entries, *([self.previous] if self.previous else [])]
+        stored = [
+            replace(s, entry=_columns(s.entry, group.first, group.last))
+            for s in every
+            if s.frame_index >= group.start
+        ]
+        return join_entries([s.entry for s in stored], self._labels(stored))
+
+    def _labels(self, stored: list[StoredEntry]) -> list[LabelEntry]:
+        """Entries for the label propagation: the first and the last annotated frame, whence a label may travel
+        anywhere, and the newest frames, whence it may travel as far as things move."""
+        permanent = [s for s in stored if s.permanent]
+        recent = [s for s in stored if not s.permanent][-self.config.label_recent :]
+        far = permanent[:1] + permanent[1:][-1:]
+        return [LabelEntry(s.entry.label_key, s.entry.label_mask) for s in far] + [
+            LabelEntry(s.entry.label_key, s.entry.label_mask, self.config.label_window) for s in recent
+        ]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:
         """Entries that the STML blocks read, padded to all objects, and their (1, m, K) validity.

@@ -85,6 +85,16 @@ def test_state_survives() -> None:
     other.load_state_dict(bank.state_dict(), torch.device("cpu"), torch.float32)
     mine, theirs = bank.view(bank.groups[0]), other.view(other.groups[0])
     assert torch.equal(mine.values, theirs.values)
-    assert torch.equal(mine.label_masks, theirs.label_masks)
+    assert all(torch.equal(a.mask, b.mask) for a, b in zip(mine.labels, theirs.labels, strict=True))
     assert other.previous is not None
     assert other.objects == 1
+
+
+def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1, capacity=4, label_recent=2, label_window=6))
+    bank.write(entry(1, 1), 1, permanent=True)
+    bank.write(entry(1, 2), 2, permanent=True)
+    for index in range(3, 9):
+        bank.write_predicted(entry(1, index), index)
+    labels = bank.view(bank.groups[0]).labels
+    assert [(float(label.key[0, 0, 0]), label.window) for label in labels] == [(0, None), (2, None), (7, 6), (8, 6)]

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from stma.config import MODEL_CONFIGS
+from stma.network.association import LabelEntry
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits
 from stma.network.stml import STML, STMLBlock
@@ -172,10 +173,39 @@ def test_folding_batch_norms_keeps_the_embedding() -> None:
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
 
 
+def label_entry(window: int | None = None) -> LabelEntry:
+    keys = functional.normalize(torch.randn(1, 17 * 20, 16, generator=torch.Generator().manual_seed(1)), dim=2)
+    return LabelEntry(keys, torch.rand(1, 2, 17 * 20, generator=torch.Generator().manual_seed(2)), window)
+
+
+def label_query() -> torch.Tensor:
+    return functional.normalize(torch.randn(1, 16, 17, 20, generator=torch.Generator().manual_seed(3)), dim=1)
+
+
+def test_label_propagation_is_one_softmax_over_all_entries(model: STMA) -> None:
+    query, first, second = label_query(), label_entry(), label_entry()
+    second = LabelEntry(second.key.flip(1), second.mask)
+    keys, masks = torch.cat([first.key, second.key], dim=1), torch.cat([first.mask, second.mask], dim=2)
+    similarity = query.flatten(2).transpose(1, 2) @ keys.transpose(1, 2)
+    weights = (similarity * model.label_propagation.temperature()).softmax(dim=2)
+    expected = (weights @ masks.transpose(1, 2)).transpose(1, 2).view(1, 2, 17, 20)
+    torch.testing.assert_close(model.label_propagation(query, [first, second]), expected)
+
+
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = functional.normalize(torch.randn(1, 16, 8, 8), dim=1)
-    keys = functional.normalize(torch.randn(1, 128, 16), dim=2)
-    masks = torch.rand(1, 2, 128)
-    whole = model.label_propagation(query, keys, masks)
-    monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 128)
-    torch.testing.assert_close(model.label_propagation(query, keys, masks), whole)
+    whole = model.label_propagation(label_query(), [label_entry()])
+    monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 17 * 20)
+    torch.testing.assert_close(model.label_propagation(label_query(), [label_entry()]), whole)
+
+
+def test_window_bounds_how_far_labels_travel(model: STMA) -> None:
+    query, entry = label_query(), label_entry(window=19)
+    torch.testing.assert_close(
+        model.label_propagation(query, [entry]), model.label_propagation(query, [label_entry()])
+    )  # from a tile at the border, 19 cells reach everything
+    mask = torch.zeros(1, 1, 17, 20)
+    mask[0, 0, 0, 0] = 1
+    near = model.label_propagation(query, [LabelEntry(entry.key, mask.flatten(2), window=2)])[0, 0]
+    assert (near[:8, :8] > 0).all(), "the tile of the cell"
+    assert not near[8 + 2 :].any()
+    assert not near[:, 8 + 2 :].any()

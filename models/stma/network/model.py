@@ -3,6 +3,7 @@
 A reconstruction from the abstract and the framework figure of arXiv 2404.06265; the numbers are ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
-from stma.network.association import IDAssociation, LabelPropagation
+from stma.network.association import IDAssociation, LabelEntry, LabelPropagation
 from stma.network.decoder import Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
 from stma.network.layers import ConvNorm, to_map, to_tokens
@@ -43,12 +44,11 @@ class MemoryEntry:
 
 @dataclass(frozen=True)
 class MemoryView:
-    """Entries joined along their cells, as the association reads them: M cells at stride 16, 4M at stride 8."""
+    """What one group of objects reads: all entries joined at stride 16, some of them apart at stride 8."""
 
     keys: Tensor  # (B, M, key_width)
     values: Tensor  # (B, K, M, value_width)
-    label_keys: Tensor  # (B, 4M, key_width)
-    label_masks: Tensor  # (B, K, 4M)
+    labels: tuple[LabelEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ class Readout:
     labels: Tensor  # (B, K, 2h, 2w) propagated soft masks at stride 8
 
 
-def join_entries(entries: list[MemoryEntry]) -> MemoryView:
-    """Join entries along their cells, in the order given."""
+def join_entries(entries: Sequence[MemoryEntry], labels: Sequence[LabelEntry] | None = None) -> MemoryView:
+    """Join entries along their cells; the labels propagate from all of them unless given apart."""
+    if labels is None:
+        labels = [LabelEntry(entry.label_key, entry.label_mask) for entry in entries]
     return MemoryView(
         keys=torch.cat([entry.key for entry in entries], dim=1),
         values=torch.cat([entry.value.flatten(3).transpose(2, 3) for entry in entries], dim=2),
-        label_keys=torch.cat([entry.label_key for entry in entries], dim=1),
-        label_masks=torch.cat([entry.label_mask for entry in entries], dim=2),
+        labels=tuple(labels),
     )
 
 
@@ -121,7 +122,7 @@ class STMA(nn.Module):
         """ID association and label propagation of one frame against the memory."""
         height, width = test.final.shape[2:]
         values = self.id_association(test.key, view.keys, view.values)  # (B, K, N, value_width)
-        labels = self.label_propagation(test.features.label_key, view.label_keys, view.label_masks)
+        labels = self.label_propagation(test.features.label_key, view.labels)
         values = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)  # (B, K, value_width, h, w)
         return Readout(values, labels)
 
