@@ -1,6 +1,92 @@
 """`stma train`."""
 
+from pathlib import Path
+from typing import Annotated
 
-def train() -> None:
-    """(under construction)"""
-    raise NotImplementedError
+import typer
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder with video/, still/, plain/ and splits.json.")],
+    run: Annotated[
+        Path, typer.Option("--run", "-r", help="Folder of checkpoints and logs; a run in it is resumed.")
+    ] = Path("runs/small"),
+    model: Annotated[str, typer.Option(help="Architecture: small or tiny.")] = "small",
+    steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = 4,
+    crop: Annotated[int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")] = 256,
+    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
+    real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
+    max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
+    seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = 1,
+    validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 20.0,
+    validation_size: Annotated[
+        int, typer.Option(min=0, help="Working size of the validation; 0 for the clips' own.")
+    ] = 0,
+    validation_frames: Annotated[
+        int | None, typer.Option(min=3, help="Frames per validation clip.", show_default="all")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Train a model from scratch on labelled clips and stills; a stopped run goes on where it was.
+
+    Example: stma train data --run runs/mine --minutes 600.
+    Several GPUs: torchrun --nproc_per_node=4 -m stma_cli.main train data --minutes 60
+    """
+    import signal
+
+    from stma.config import SegmenterConfig
+    from stma.errors import SettingsError
+    from stma.training.config import DataConfig, TrainConfig
+    from stma.training.plot import plot_run
+    from stma.training.trainer import StepReport, Trainer
+    from stma.training.validate import Validator
+
+    if crop % 16:
+        raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
+    config = TrainConfig(
+        model=model,
+        steps=steps,
+        minutes=minutes,
+        batch=batch,
+        learning_rate=learning_rate,
+        seed=seed,
+        threads=threads,
+        workers=workers,
+        validate_minutes=validate_minutes,
+        device=device,
+        data=DataConfig(crop=crop, frames=frames, real_share=real_share, max_gap=max_gap),
+    )
+    trainer = Trainer(data, run, config)
+    leads = trainer.group.leads
+
+    def show(report: StepReport) -> None:
+        if report.step % 20 == 0:
+            typer.echo(
+                f"step {report.step}  {100 * report.done:.1f} %  loss {report.loss:.3f}  IoU {report.iou:.2f}  "
+                f"data {1000 * report.data_seconds:.0f} ms  model {1000 * report.model_seconds:.0f} ms  "
+                f"{report.clips_per_second:.2f} clips/s"
+            )
+
+    if leads:
+        typer.echo(
+            f"{len(trainer.pool.sequences)} clips, {len(trainer.pool.stills)} stills, {len(trainer.pool.plain)} "
+            f"backgrounds; validation on {len(trainer.pool.validation)} clips; device {trainer.device}, "
+            f"precision {str(trainer.precision).removeprefix('torch.')}, from step {trainer.step}"
+        )
+    segmenter = SegmenterConfig(size=validation_size or None, device=str(trainer.device))
+    validator = Validator(trainer.pool.validation, segmenter, validation_frames)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: trainer.stop())
+    trainer.train(show, validator if trainer.pool.validation else None)
+    if leads:
+        plot = plot_run(run)
+        typer.echo(
+            f"weights in {run / 'last.safetensors'}; checkpoint in {trainer.checkpoint}; plot in {plot}"
+        )

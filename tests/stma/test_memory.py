@@ -97,4 +97,9 @@ def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
     for index in range(3, 9):
         bank.write_predicted(entry(1, index), index)
     labels = bank.view(bank.groups[0]).labels
-    assert [(float(label.key[0, 0, 0]), label.window) for label in labels] == [(0, None), (2, None), (7, 6), (8, 6)]
+    assert [(float(label.key[0, 0, 0]), label.window) for label in labels] == [
+        (0, None),
+        (2, None),
+        (7, 6),
+        (8, 6),
+    ]

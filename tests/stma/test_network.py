@@ -174,7 +174,9 @@ def test_folding_batch_norms_keeps_the_embedding() -> None:
 
 
 def label_entry(window: int | None = None) -> LabelEntry:
-    keys = functional.normalize(torch.randn(1, 17 * 20, 16, generator=torch.Generator().manual_seed(1)), dim=2)
+    keys = functional.normalize(
+        torch.randn(1, 17 * 20, 16, generator=torch.Generator().manual_seed(1)), dim=2
+    )
     return LabelEntry(keys, torch.rand(1, 2, 17 * 20, generator=torch.Generator().manual_seed(2)), window)
 
 

@@ -133,13 +133,17 @@ def _nearby(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor, wi
     below, right = rows * TILE - height, columns * TILE - width
     side = TILE + 2 * window
     tiles = functional.pad(query, (0, right, 0, below))
-    tiles = tiles.unflatten(3, (columns, TILE)).unflatten(2, (rows, TILE))  # (B, C, rows, TILE, columns, TILE)
+    tiles = tiles.unflatten(3, (columns, TILE)).unflatten(
+        2, (rows, TILE)
+    )  # (B, C, rows, TILE, columns, TILE)
     tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch * rows * columns, TILE * TILE, channels)
     both = torch.cat([key.transpose(1, 2), weighed], dim=1).unflatten(2, (height, width))  # (B, C+K+1, h, w)
     both = functional.pad(both, (window, right + window, window, below + window))
     both = both.unfold(2, side, TILE).unfold(3, side, TILE)  # (B, C+K+1, rows, columns, side, side)
     both = both.permute(0, 2, 3, 1, 4, 5).reshape(batch * rows * columns, -1, side * side)
-    affinity = (torch.bmm(tiles * temperature, both[:, :channels]) - temperature).exp_()  # (tiles, TILE^2, side^2)
+    affinity = (
+        torch.bmm(tiles * temperature, both[:, :channels]) - temperature
+    ).exp_()  # (tiles, TILE^2, side^2)
     sums = torch.bmm(affinity, both[:, channels:].transpose(1, 2))  # (tiles, TILE^2, K+1)
     sums = sums.view(batch, rows, columns, TILE, TILE, -1).permute(0, 5, 1, 3, 2, 4)
     return sums.reshape(batch, -1, rows * TILE, columns * TILE)[:, :, :height, :width]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -21,10 +22,13 @@ from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
 from stma.training.distributed import Group, join_group, local_device
 from stma.training.ema import AveragedModel
+from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.weights import save_weights
 
 ENDLESS = 1 << 30
+STOPPED = 2.0  # told to all processes in place of the progress
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Trainer:
         self.step = 0
         self.clips_drawn = 0
         self.seconds = 0.0
+        self._stopping = False
         run.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self._resume()
@@ -109,7 +114,7 @@ class Trainer:
         before = self.seconds
         while True:
             self.seconds = before + time.monotonic() - started
-            done = self.group.broadcast(progress(config, self.step, self.seconds))
+            done = self.group.broadcast(STOPPED if self._stopping else progress(config, self.step, self.seconds))
             if done >= 1.0:
                 break
             report = self._step(batches, done)
@@ -123,10 +128,14 @@ class Trainer:
             if validate and self.group.broadcast(now - last_validation) > 60 * config.validate_minutes:
                 self._validate(validate)
                 last_validation = time.monotonic()
-        if validate:
+        if validate and done != STOPPED:
             self._validate(validate)
         self.save()
         self.group.close()
+
+    def stop(self) -> None:
+        """Finish the step under way, save the checkpoint and return from `train`; safe in a signal handler."""
+        self._stopping = True
 
     def _loader(self) -> DataLoader[Any]:
         config = self.config
@@ -182,8 +191,12 @@ class Trainer:
     def _validate(self, validate: Callable[[STMA, Group], dict[str, Any]]) -> None:
         self.group.average_buffers(self.average.model)
         scores = validate(self.average.model, self.group)
-        if self.group.leads:
-            self._log("validation.jsonl", {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        if not self.group.leads:
+            return
+        best = max((row["J&F"] for row in read_log(self.run / "validation.jsonl")), default=-1.0)
+        self._log("validation.jsonl", {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        if scores["J&F"] > best:
+            save_weights(self.average.model, self.run / "best.safetensors")
 
     def _log(self, name: str, row: dict[str, Any]) -> None:
         with (self.run / name).open("a") as log:
@@ -206,6 +219,7 @@ class Trainer:
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
+        save_weights(self.average.model, self.run / "last.safetensors")
 
     def _resume(self) -> None:
         try:
@@ -213,7 +227,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.average.model.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
                 f"{self.checkpoint} cannot be resumed ({error}); give another --run folder or remove the file"
             ) from error

@@ -1,0 +1,59 @@
+"""Plot of a run: training loss and IoU, and the validation scores, over steps."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Rows of a log of JSON lines, one per step, the last of each step: a resumed run repeats a few."""
+    if not path.is_file():
+        return []
+    rows = {row["step"]: row for row in map(json.loads, path.read_text().splitlines())}
+    return [rows[step] for step in sorted(rows)]
+
+
+def plot_run(run: Path) -> Path | None:
+    """Draw `train.jsonl` and `validation.jsonl` of a run folder to `training.png`; None when nothing was logged."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    train, validation = read_log(run / "train.jsonl"), read_log(run / "validation.jsonl")
+    if not train:
+        return None
+    steps = np.array([row["step"] for row in train])
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    for name, label in (
+        ("loss", "total"),
+        ("cross_entropy", "cross entropy"),
+        ("dice", "dice"),
+        ("labels", "labels"),
+    ):
+        left.plot(*_smooth(steps, np.array([row[name] for row in train])), label=label)
+    left.set(xlabel="step", ylabel="loss, running mean", yscale="log")
+    left.legend()
+    right.plot(*_smooth(steps, np.array([row["iou"] for row in train])), label="training IoU, running mean")
+    for name in ("J", "F", "J&F"):
+        if validation:
+            right.plot(
+                [r["step"] for r in validation],
+                [r[name] for r in validation],
+                "o-",
+                label=f"validation {name}",
+            )
+    right.set(xlabel="step", ylim=(0, 1))
+    right.legend()
+    path = run / "training.png"
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+    return path
+
+
+def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Running mean over a fiftieth of the run."""
+    width = max(1, len(values) // 50)
+    return steps[width - 1 :], np.convolve(values, np.ones(width) / width, mode="valid")
