@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -83,7 +84,8 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         raw = json.loads(metadata["config"])
-        config = ModelConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        config = ModelConfig(**values)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"{path} is not a weights file of stma ({error}); give one written by stma train"

@@ -120,7 +120,7 @@ def _everywhere(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor
         ],
         dim=1,
     )  # (B, h*w, K+1)
-    return sums.transpose(1, 2).unflatten(2, (height, width))
+    return sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
 
 
 def _nearby(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor, window: int) -> Tensor:

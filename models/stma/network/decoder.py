@@ -70,7 +70,7 @@ class Decoder(nn.Module):
         x = self.refine8(functional.relu(_add_shared(x, context.stride8, objects)))
         x = self.mix4(upsample_twice(x))
         x = self.refine4(functional.relu(_add_shared(x, context.stride4, objects)))
-        logits = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
+        logits: Tensor = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
         certain = propagated.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
         return logits + upsample_twice(torch.logit(certain))
 
@@ -79,7 +79,7 @@ def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:
     """Add a (B, C, h, w) map to (B*K, C, h, w) without repeating it in memory."""
     if objects == 1:
         return per_object + shared
-    return (per_object.unflatten(0, (-1, objects)) + shared[:, None]).flatten(0, 1)
+    return (per_object.view(-1, objects, *shared.shape[1:]) + shared[:, None]).flatten(0, 1)
 
 
 def soft_aggregation(probabilities: Tensor) -> Tensor:

@@ -26,7 +26,12 @@ class ConvNorm(nn.Module):
         assert norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         folded = nn.Conv2d(
-            self.conv.in_channels, self.conv.out_channels, 3, stride=self.conv.stride, padding=1, bias=True
+            self.conv.in_channels,
+            self.conv.out_channels,
+            3,
+            stride=(self.conv.stride[0], self.conv.stride[0]),
+            padding=1,
+            bias=True,
         )
         folded.weight.data = self.conv.weight.data * scale.data[:, None, None, None]
         assert folded.bias is not None
@@ -76,4 +81,4 @@ def to_tokens(x: Tensor) -> Tensor:
 
 def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
     """(B, h*w, C) tokens to a (B, C, h, w) map in channels-last memory format."""
-    return tokens.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+    return tokens.view(-1, height, width, tokens.shape[2]).permute(0, 3, 1, 2)

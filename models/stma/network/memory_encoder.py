@@ -55,7 +55,8 @@ class MemoryEncoder(nn.Module):
             old = readout.flatten(0, 1).to(x.dtype)
             gate = torch.sigmoid(self.gate(torch.cat([x, old], dim=1)))
             x = x + gate * (old - x)  # a convex mixture cannot grow, however long the video is
-        return x.unflatten(0, (batch, objects))
+        result: Tensor = x.view(batch, objects, *x.shape[1:])
+        return result
 
 
 class ObjectProjection(nn.Module):

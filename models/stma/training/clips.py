@@ -148,7 +148,7 @@ class ClipMaker:
             image = np.ascontiguousarray(read_image(still.image)[part])
             alpha = np.ascontiguousarray(alpha[part])
             if rng.random() < 0.5:
-                image, alpha = cv2.flip(image, 1), cv2.flip(alpha, 1)
+                image, alpha = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
             return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
 
     def _paste(

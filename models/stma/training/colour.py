@@ -42,8 +42,8 @@ def motion_blur(image: np.ndarray, length: int, degrees: float) -> np.ndarray:
     kernel = np.zeros((length, length), dtype=np.float32)
     kernel[length // 2] = 1
     turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), degrees, 1.0)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    turned = cv2.warpAffine(kernel, turn, (length, length))
+    return cv2.filter2D(image, -1, turned / turned.sum())
 
 
 def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

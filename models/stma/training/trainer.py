@@ -114,7 +114,9 @@ class Trainer:
         before = self.seconds
         while True:
             self.seconds = before + time.monotonic() - started
-            done = self.group.broadcast(STOPPED if self._stopping else progress(config, self.step, self.seconds))
+            done = self.group.broadcast(
+                STOPPED if self._stopping else progress(config, self.step, self.seconds)
+            )
             if done >= 1.0:
                 break
             report = self._step(batches, done)
@@ -176,12 +178,13 @@ class Trainer:
 
     def _report(self, loss: ClipLoss, done: float, rate: float, data: float, model: float) -> StepReport:
         return StepReport(
-            self.step,
-            round(done, 5),
-            *(
-                round(_number(x), 4)
-                for x in (loss.total, loss.cross_entropy, loss.dice, loss.labels, loss.iou)
-            ),
+            step=self.step,
+            done=round(done, 5),
+            loss=_number(loss.total),
+            cross_entropy=_number(loss.cross_entropy),
+            dice=_number(loss.dice),
+            labels=_number(loss.labels),
+            iou=_number(loss.iou),
             learning_rate=rate,
             data_seconds=round(data, 4),
             model_seconds=round(model, 4),
@@ -235,7 +238,7 @@ class Trainer:
 
 
 def _number(value: Tensor) -> float:
-    return float(value.detach())
+    return round(float(value.detach()), 4)
 
 
 def _quiet_worker(worker: int) -> None:
