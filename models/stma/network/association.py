@@ -11,7 +11,9 @@ from torch.nn import functional
 from stma.config import ModelConfig
 from stma.network.layers import to_tokens
 
-AFFINITY_LIMIT = 1 << 24  # cells of affinity held at once per clip: bounds memory at any frame size
+AFFINITY_LIMIT = (
+    1 << 20
+)  # cells of affinity held at once: bounds memory at any frame size and stays in the cache
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 
 
@@ -23,7 +25,7 @@ class Temperature(nn.Module):
         self.logarithm = nn.Parameter(torch.tensor(math.log(initial)))
 
     def forward(self) -> Tensor:
-        return self.logarithm.exp().clamp(max=100.0)
+        return self.logarithm.exp().clamp(max=60.0)
 
 
 class IDAssociation(nn.Module):
@@ -52,9 +54,38 @@ class IDAssociation(nn.Module):
         Returns:
             (B, K, N, value_width) readout.
         """
-        affinity = torch.matmul(query * self.temperature().to(query.dtype), keys.transpose(1, 2))  # (B, N, M)
-        affinity = affinity.softmax(dim=2).to(values.dtype)
-        return torch.matmul(affinity[:, None], values)
+        batch, objects, cells, width = values.shape
+        joined = values.transpose(1, 2).reshape(
+            batch, cells, objects * width
+        )  # all objects share one product
+        weighed = torch.cat([joined, joined.new_ones(batch, cells, 1)], dim=2)
+        sums = weighted_sums(query, keys, weighed, self.temperature().to(query.dtype))  # (B, N, K*width + 1)
+        readout = sums[:, :, :-1] / sums[:, :, -1:].clamp(min=1e-30)
+        return readout.unflatten(2, (objects, width)).transpose(1, 2)
+
+
+def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tensor) -> Tensor:
+    """Sums of values with the weights exp(temperature * (cosine - 1)), a softmax's numerator.
+
+    Unit keys bound the exponent by zero, so no pass for the maximum is needed; a column of ones among the values
+    gives the denominator, and the sums of several memories add up.
+
+    Args:
+        query: (B, N, C) unit keys.
+        keys: (B, M, C) unit keys.
+        values: (B, M, D).
+        temperature: scalar.
+
+    Returns:
+        (B, N, D) sums.
+    """
+    transposed = keys.transpose(1, 2)
+    rows = max(1, AFFINITY_LIMIT // keys.shape[1])
+    parts = [
+        torch.matmul(torch.matmul(part, transposed).sub_(temperature).exp_(), values)
+        for part in (query * temperature).split(rows, dim=1)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 @dataclass(frozen=True)
@@ -75,8 +106,7 @@ class LabelEntry:
 class LabelPropagation(nn.Module):
     """Finer association level: soft masks of the memory carried to the test frame at stride 8.
 
-    One softmax runs over the cells of all entries. Since keys are unit vectors, exp(temperature * (cosine - 1))
-    cannot overflow, so numerator and denominator are summed up entry by entry without a pass for the maximum.
+    One softmax runs over the cells of all entries: numerators and denominators are summed up entry by entry.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -110,16 +140,7 @@ class LabelPropagation(nn.Module):
 def _everywhere(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor) -> Tensor:
     """Sums over all cells of an entry: (B, K+1, h, w), the weights' own sum last."""
     height, width = query.shape[2:]
-    tokens = to_tokens(query) * temperature  # (B, h*w, key_width)
-    transposed, values = key.transpose(1, 2), weighed.transpose(1, 2)
-    rows = max(1, AFFINITY_LIMIT // key.shape[1])
-    sums = torch.cat(
-        [
-            torch.matmul((torch.matmul(part, transposed) - temperature).exp_(), values)
-            for part in tokens.split(rows, dim=1)
-        ],
-        dim=1,
-    )  # (B, h*w, K+1)
+    sums = weighted_sums(to_tokens(query), key, weighed.transpose(1, 2), temperature)  # (B, h*w, K+1)
     return sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
 
 
@@ -136,14 +157,16 @@ def _nearby(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor, wi
     tiles = tiles.unflatten(3, (columns, TILE)).unflatten(
         2, (rows, TILE)
     )  # (B, C, rows, TILE, columns, TILE)
-    tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch * rows * columns, TILE * TILE, channels)
     both = torch.cat([key.transpose(1, 2), weighed], dim=1).unflatten(2, (height, width))  # (B, C+K+1, h, w)
     both = functional.pad(both, (window, right + window, window, below + window))
     both = both.unfold(2, side, TILE).unfold(3, side, TILE)  # (B, C+K+1, rows, columns, side, side)
-    both = both.permute(0, 2, 3, 1, 4, 5).reshape(batch * rows * columns, -1, side * side)
-    affinity = (
-        torch.bmm(tiles * temperature, both[:, :channels]) - temperature
-    ).exp_()  # (tiles, TILE^2, side^2)
-    sums = torch.bmm(affinity, both[:, channels:].transpose(1, 2))  # (tiles, TILE^2, K+1)
-    sums = sums.view(batch, rows, columns, TILE, TILE, -1).permute(0, 5, 1, 3, 2, 4)
-    return sums.reshape(batch, -1, rows * TILE, columns * TILE)[:, :, :height, :width]
+    sums = []
+    for row in range(rows):  # one row of tiles at a time stays in the cache
+        queries = tiles[:, :, row].permute(0, 3, 2, 4, 1).reshape(batch * columns, TILE * TILE, channels)
+        near = both[:, :, row].permute(0, 2, 1, 3, 4).reshape(batch * columns, -1, side * side)
+        part = weighted_sums(
+            queries, near[:, :channels].transpose(1, 2), near[:, channels:].transpose(1, 2), temperature
+        )  # (B*columns, TILE^2, K+1)
+        sums.append(part.view(batch, columns, TILE, TILE, -1).permute(0, 4, 2, 1, 3))
+    joined = torch.stack(sums, dim=2)  # (B, K+1, rows, TILE, columns, TILE)
+    return joined.reshape(batch, -1, rows * TILE, columns * TILE)[:, :, :height, :width]

@@ -14,6 +14,9 @@ from torch.nn import functional
 from stma.config import ModelConfig
 
 
+MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
+
+
 @dataclass(frozen=True)
 class ReferenceCache:
     """Keys and values of the references for every block: each (B, heads, m*N, width/heads)."""
@@ -74,14 +77,12 @@ class STMLBlock(nn.Module):
         object_query, object_key, object_value = self.project(objects)
         flat = references.flatten(0, 1)  # (B*m, N, C): each reference frame by itself
         query, key, value = self.project(flat)
-        mask = object_valid[:, None, None, :]  # (B, 1, 1, n)
+        mask = torch.zeros_like(object_valid, dtype=query.dtype).masked_fill(~object_valid, MASKED)
+        mask = mask[:, None, None, :]  # (B, 1, 1, n), added to the scores; stays a view when expanded
         attended_objects = functional.scaled_dot_product_attention(
             object_query, object_key, object_value, attn_mask=mask.expand(-1, -1, objects.shape[1], -1)
         )
-        attended_objects = torch.nan_to_num(
-            attended_objects
-        )  # a batch item without any object attends to nothing
-        joint_mask = torch.cat([mask.new_ones(batch, 1, 1, count), mask], dim=3)  # (B, 1, 1, N+n)
+        joint_mask = torch.cat([mask.new_zeros(batch, 1, 1, count), mask], dim=3)  # (B, 1, 1, N+n)
         attended = functional.scaled_dot_product_attention(
             query,
             torch.cat([key, object_key.repeat_interleave(frames, 0)], dim=2),
