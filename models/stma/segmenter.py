@@ -154,9 +154,13 @@ class Segmenter:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) that the model works at: the frame scaled to `size`, rounded to multiples of 16."""
+        """(height, width) that the model works at, multiples of 16: the frame scaled down to `size` at most.
+
+        Rounding changes the aspect ratio by a few pixels, which spares padding and its artefacts at the border.
+        """
         assert self.frame_size is not None
-        height, width = working_size(*self.frame_size, self.config.size)
+        size = self.config.size
+        height, width = working_size(*self.frame_size, None if size is None else min(size, *self.frame_size))
         return _round(height), _round(width)
 
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:

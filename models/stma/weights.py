@@ -47,6 +47,7 @@ def save_weights(model: STMA, path: Path) -> str:
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"config": json.dumps(asdict(model.config)), "format": "stma-1"})
     checksum = _sha256(temporary)
+    temporary.chmod(0o644)  # safetensors creates files that only their owner may read
     os.replace(temporary, path)
     _checksum_file(path).write_text(f"{checksum}  {path.name}\n")
     return checksum

@@ -179,3 +179,12 @@ def test_impossible_settings_are_refused(model: STMA) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="--device cpu"):
             Segmenter(model, SegmenterConfig(device="cuda"))
+
+
+@pytest.mark.parametrize(("size", "expected"), [(48, (48, 64)), (480, (64, 80)), (None, (64, 80))])
+def test_working_size_never_enlarges(
+    model: STMA, frames: list[np.ndarray], size: int | None, expected: tuple[int, int]
+) -> None:
+    segmenter = Segmenter(model, SegmenterConfig(size=size, device="cpu"))
+    segmenter.step(frames[0])
+    assert segmenter.working_size == expected

@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from stma.config import ModelConfig
 
-
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
 
 
