@@ -45,7 +45,7 @@ def save_weights(model: STMA, path: Path) -> str:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"config": json.dumps(asdict(model.config)), "format": "stma-1"})
+    save_file(tensors, temporary, metadata={"config": json.dumps(asdict(model.config))})
     checksum = _sha256(temporary)
     temporary.chmod(0o644)  # safetensors creates files that only their owner may read
     os.replace(temporary, path)
