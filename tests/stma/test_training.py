@@ -1,6 +1,5 @@
 """Training on a small synthetic folder: clips, losses, resume, validation."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from PIL import Image
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError, SettingsError, WeightsError
 from stma.network.model import STMA
-from stma.palette import davis_palette
 from stma.training.clip import run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import DataConfig, TrainConfig
@@ -23,36 +21,6 @@ from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
-
-
-def write_pair(folder: Path, stem: str, image: np.ndarray, label: np.ndarray) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(folder / f"{stem}.jpg", quality=95)
-    indexed = Image.fromarray(label, mode="P")
-    indexed.putpalette(davis_palette().tobytes())
-    indexed.save(folder / f"{stem}.png")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two real clips of a bright square on noise (one for validation), stills and a background."""
-    root = tmp_path_factory.mktemp("pool")
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 90, (80, 96, 3), dtype=np.uint8)
-    for sequence in ("moving", "held"):
-        for time in range(9):
-            image, label = noise.copy(), np.zeros((80, 96), np.uint8)
-            area = (slice(20 + 2 * time, 44 + 2 * time), slice(10 + 4 * time, 34 + 4 * time))
-            image[area], label[area] = (220, 180, 40), 1
-            write_pair(root / "video" / "made" / sequence, f"{time:05d}", image, label)
-    for number in range(3):
-        image, label = noise.copy(), np.zeros((80, 96), np.uint8)
-        image[15:60, 20:70], label[15:60, 20:70] = (30, 60 + 60 * number, 200), 1
-        write_pair(root / "still" / "boxes", f"s{number}", image, label)
-    (root / "plain" / "noise").mkdir(parents=True)
-    Image.fromarray(noise).save(root / "plain" / "noise" / "a.jpg")
-    (root / "splits.json").write_text(json.dumps({"validation": ["made/held"]}))
-    return root
 
 
 def config(**changes: object) -> TrainConfig:
@@ -69,15 +37,15 @@ def config(**changes: object) -> TrainConfig:
     return TrainConfig(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def test_validation_sequences_are_kept_apart(folder: Path) -> None:
-    pool = scan(folder)
+def test_validation_sequences_are_kept_apart(training_folder: Path) -> None:
+    pool = scan(training_folder)
     assert [s.name for s in pool.sequences] == ["made/moving"]
     assert [s.name for s in pool.validation] == ["made/held"]
     assert len(pool.stills) == 3
 
 
-def test_clips_are_reproducible_and_well_formed(folder: Path) -> None:
-    first, second = (ClipDataset(scan(folder), DATA, seed=3, length=40) for _ in range(2))
+def test_clips_are_reproducible_and_well_formed(training_folder: Path) -> None:
+    first, second = (ClipDataset(scan(training_folder), DATA, seed=3, length=40) for _ in range(2))
     for index in range(40):
         frames, labels, valid = first[index]
         assert frames.shape == (3, 3, 64, 64)
@@ -92,10 +60,10 @@ def test_clips_are_reproducible_and_well_formed(folder: Path) -> None:
         assert torch.equal(labels, second[index][1])
 
 
-def test_colours_are_rgb(folder: Path) -> None:
+def test_colours_are_rgb(training_folder: Path) -> None:
     from stma.training.pool import read_image
 
-    red, _, blue = read_image(folder / "video" / "made" / "moving" / "00000.jpg")[30, 20]
+    red, _, blue = read_image(training_folder / "video" / "made" / "moving" / "00000.jpg")[30, 20]
     assert red > 200
     assert blue < 80
 
@@ -115,12 +83,12 @@ def test_dice_ignores_padding() -> None:
     assert dice(masks, target, torch.tensor([[True, False]])).item() == pytest.approx(0.0, abs=1e-6)
 
 
-def test_gradients_reach_every_module(folder: Path) -> None:
+def test_gradients_reach_every_module(training_folder: Path) -> None:
     torch.manual_seed(0)
     model = STMA(MODEL_CONFIGS["tiny"]).train()
     for block in model.stml.blocks:  # new blocks are the identity and would hide the object tokens
         torch.nn.init.normal_(block.output.weight, std=0.1)  # type: ignore[union-attr,arg-type]
-    dataset = ClipDataset(scan(folder), DATA, seed=0, length=4)
+    dataset = ClipDataset(scan(training_folder), DATA, seed=0, length=4)
     frames, labels, valid = (
         torch.stack(parts) for parts in zip(*(dataset[i] for i in range(2)), strict=True)
     )
@@ -139,20 +107,20 @@ def test_schedule_ends_annealed_by_steps_or_minutes() -> None:
     assert hard_share(by_steps, 1.0) == 0.25
 
 
-def test_resumed_run_equals_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
-    straight = Trainer(folder, tmp_path / "straight", config())
+def test_resumed_run_equals_an_uninterrupted_one(training_folder: Path, tmp_path: Path) -> None:
+    straight = Trainer(training_folder, tmp_path / "straight", config())
     straight.train()
-    halted = Trainer(folder, tmp_path / "halted", config())
+    halted = Trainer(training_folder, tmp_path / "halted", config())
     halted.train(lambda report: halted.stop() if report.step == 3 else None)
-    resumed = Trainer(folder, tmp_path / "halted", config())
+    resumed = Trainer(training_folder, tmp_path / "halted", config())
     assert resumed.step == 3
     resumed.train()
     expected, got = straight.average.model.state_dict(), resumed.average.model.state_dict()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
-def test_run_learns_validates_and_plots(folder: Path, tmp_path: Path) -> None:
-    trainer = Trainer(folder, tmp_path / "run", config(steps=40, learning_rate=3e-3))
+def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3))
     reports: list[StepReport] = []
     validator = Validator(trainer.pool.validation, SegmenterConfig(size=None, device="cpu"))
     trainer.train(reports.append, validator)
@@ -169,11 +137,11 @@ def test_run_learns_validates_and_plots(folder: Path, tmp_path: Path) -> None:
         assert image.width > 500
 
 
-def test_unusable_settings_and_folders_are_named(folder: Path, tmp_path: Path) -> None:
+def test_unusable_settings_and_folders_are_named(training_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="--steps or --minutes"):
-        Trainer(folder, tmp_path / "a", config(steps=None))
+        Trainer(training_folder, tmp_path / "a", config(steps=None))
     with pytest.raises(SettingsError, match="unknown"):
-        Trainer(folder, tmp_path / "a", config(model="vast"))
+        Trainer(training_folder, tmp_path / "a", config(model="vast"))
     with pytest.raises(DataError, match="does not exist"):
         scan(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
@@ -183,7 +151,7 @@ def test_unusable_settings_and_folders_are_named(folder: Path, tmp_path: Path) -
     run.mkdir()
     (run / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError, match="cannot be resumed"):
-        Trainer(folder, run, config())
+        Trainer(training_folder, run, config())
 
 
 def test_training_imports_without_a_video_decoder() -> None:

@@ -1,0 +1,40 @@
+"""Fixtures for the whole suite."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stma.palette import davis_palette
+
+
+def write_pair(folder: Path, stem: str, image: np.ndarray, label: np.ndarray) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(folder / f"{stem}.jpg", quality=95)
+    indexed = Image.fromarray(label, mode="P")
+    indexed.putpalette(davis_palette().tobytes())
+    indexed.save(folder / f"{stem}.png")
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two real clips of a bright square on noise (one for validation), stills and a background."""
+    root = tmp_path_factory.mktemp("pool")
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 90, (80, 96, 3), dtype=np.uint8)
+    for sequence in ("moving", "held"):
+        for time in range(9):
+            image, label = noise.copy(), np.zeros((80, 96), np.uint8)
+            area = (slice(20 + 2 * time, 44 + 2 * time), slice(10 + 4 * time, 34 + 4 * time))
+            image[area], label[area] = (220, 180, 40), 1
+            write_pair(root / "video" / "made" / sequence, f"{time:05d}", image, label)
+    for number in range(3):
+        image, label = noise.copy(), np.zeros((80, 96), np.uint8)
+        image[15:60, 20:70], label[15:60, 20:70] = (30, 60 + 60 * number, 200), 1
+        write_pair(root / "still" / "boxes", f"s{number}", image, label)
+    (root / "plain" / "noise").mkdir(parents=True)
+    Image.fromarray(noise).save(root / "plain" / "noise" / "a.jpg")
+    (root / "splits.json").write_text(json.dumps({"validation": ["made/held"]}))
+    return root

@@ -1,0 +1,70 @@
+"""`stma train` and `stma models`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stma.errors import SettingsError, WeightsError
+from stma_cli.main import app
+
+SMALL = [
+    "--model",
+    "tiny",
+    "--crop",
+    "64",
+    "--frames",
+    "3",
+    "--batch",
+    "2",
+    "--threads",
+    "1",
+    "--workers",
+    "0",
+]
+
+
+def test_a_short_run_leaves_weights_logs_and_plot(training_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = [
+        "train",
+        str(training_folder),
+        "--run",
+        str(run),
+        "--steps",
+        "4",
+        "--validation-frames",
+        "5",
+        *SMALL,
+    ]
+    first = CliRunner().invoke(app, [*words, "--device", "cpu"])
+    assert first.exit_code == 0, first.output
+    assert "validation on 1 clips" in first.output
+    names = {path.name for path in run.iterdir()}
+    assert {"checkpoint.pt", "last.safetensors", "best.safetensors", "training.png"} <= names
+    row = json.loads((run / "train.jsonl").read_text().splitlines()[-1])
+    assert row["step"] == 4
+    assert row["data_seconds"] >= 0
+    assert row["model_seconds"] > 0
+    second = CliRunner().invoke(app, [*words, "--device", "cpu"])
+    assert "from step 4" in second.output
+
+
+def test_crop_must_fit_the_strides(training_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="multiple of 16"):
+        CliRunner().invoke(
+            app, ["train", str(training_folder), "--steps", "1", "--crop", "100"], catch_exceptions=False
+        )
+
+
+def test_models_are_listed_with_their_cards() -> None:
+    listed = CliRunner().invoke(app, ["models", "--json"])
+    rows = json.loads(listed.stdout)
+    assert "small" in [row["name"] for row in rows]
+    for row in rows:
+        card = CliRunner().invoke(app, ["models", row["name"]])
+        assert card.exit_code == 0
+        assert row["name"] in card.output
+    with pytest.raises(WeightsError, match="choose from"):
+        CliRunner().invoke(app, ["models", "giant"], catch_exceptions=False)
