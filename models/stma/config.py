@@ -73,7 +73,9 @@ class MemoryConfig:
 class SegmenterConfig:
     """How a video is processed."""
 
-    size: int | None = 480  # shorter side in pixels that the model works at, at most; None keeps the video's own
+    size: int | None = (
+        480  # shorter side in pixels that the model works at, at most; None keeps the video's own
+    )
     chunk: int = 4  # frames that go through the embedding at once: larger fills a GPU, costs memory
     device: str = "auto"  # cuda, then mps, then cpu
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32

@@ -9,9 +9,13 @@ import typer
 def train(
     data: Annotated[Path, typer.Argument(help="Folder with video/, still/, plain/ and splits.json.")],
     run: Annotated[
-        Path, typer.Option("--run", "-r", help="Folder of checkpoints and logs; a run in it is resumed.")
+        Path, typer.Option("--out", "-o", help="Folder of checkpoints and logs; a run in it is resumed.")
     ] = Path("runs/small"),
     model: Annotated[str, typer.Option(help="Architecture: small or tiny.")] = "small",
+    initial_weights: Annotated[
+        str | None,
+        typer.Option("--init", help="Shipped model or weights file to go on from.", show_default="random"),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
@@ -36,7 +40,7 @@ def train(
 ) -> None:
     """Train a model from scratch on labelled clips and stills; a stopped run goes on where it was.
 
-    Example: stma train data --run runs/mine --minutes 600.
+    Example: stma train data --out runs/mine --minutes 600.
     Several GPUs: torchrun --nproc_per_node=4 -m stma_cli.main train data --minutes 60
     """
     import signal
@@ -52,6 +56,7 @@ def train(
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
     config = TrainConfig(
         model=model,
+        initial_weights=initial_weights,
         steps=steps,
         minutes=minutes,
         batch=batch,

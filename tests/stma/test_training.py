@@ -19,6 +19,7 @@ from stma.training.pool import scan
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
+from stma.weights import save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
 
@@ -135,6 +136,19 @@ def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -
     assert plot is not None
     with Image.open(plot) as image:
         assert image.width > 500
+
+
+def test_training_goes_on_from_given_weights(training_folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    given = STMA(MODEL_CONFIGS["tiny"])
+    save_weights(given, tmp_path / "given.safetensors")
+    path = str(tmp_path / "given.safetensors")
+    trainer = Trainer(training_folder, tmp_path / "run", config(initial_weights=path))
+    torch.testing.assert_close(
+        trainer.model.embedding.stem.conv.weight, given.embedding.stem.conv.weight, rtol=1e-3, atol=1e-4
+    )
+    with pytest.raises(WeightsError, match="not a small model"):
+        Trainer(training_folder, tmp_path / "other", config(initial_weights=path, model="small"))
 
 
 def test_unusable_settings_and_folders_are_named(training_folder: Path, tmp_path: Path) -> None:

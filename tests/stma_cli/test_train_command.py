@@ -30,7 +30,7 @@ def test_a_short_run_leaves_weights_logs_and_plot(training_folder: Path, tmp_pat
     words = [
         "train",
         str(training_folder),
-        "--run",
+        "--out",
         str(run),
         "--steps",
         "4",

@@ -20,6 +20,7 @@ class TrainConfig:
     """How the network is trained."""
 
     model: str = "small"
+    initial_weights: str | None = None  # a shipped model or weights file to go on from; None = random
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds

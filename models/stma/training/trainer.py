@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from stma.training.ema import AveragedModel
 from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.schedule import hard_share, learning_rate, progress
-from stma.weights import save_weights
+from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
 STOPPED = 2.0  # told to all processes in place of the progress
@@ -62,7 +63,7 @@ class Trainer:
         Raises:
             DataError: the training folder cannot be used.
             SettingsError: the configuration gives no end, or names an unknown model.
-            WeightsError: the checkpoint is damaged or of another model.
+            WeightsError: the checkpoint or the initial weights are damaged or of another model.
         """
         if config.steps is None and config.minutes is None:
             raise SettingsError("training has no end; give --steps or --minutes")
@@ -76,7 +77,7 @@ class Trainer:
         self.group: Group = join_group()
         self.device = local_device(self.group, resolve_device(config.device))
         self.precision = resolve_precision("auto", self.device)
-        self.model = STMA(MODEL_CONFIGS[config.model]).to(self.device).train()
+        self.model = self._initial_model().to(self.device).train()
         self.average = AveragedModel(self.model, config.ema)
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         keep = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -92,6 +93,17 @@ class Trainer:
         run.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self._resume()
+
+    def _initial_model(self) -> STMA:
+        if self.config.initial_weights is None:
+            return STMA(MODEL_CONFIGS[self.config.model])
+        model = load_model(self.config.initial_weights).model
+        if model.config != MODEL_CONFIGS[self.config.model]:
+            raise WeightsError(
+                f"{self.config.initial_weights} is not a {self.config.model} model; give weights of that model, or "
+                "another --model"
+            )
+        return model
 
     @property
     def checkpoint(self) -> Path:
@@ -232,7 +244,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
-                f"{self.checkpoint} cannot be resumed ({error}); give another --run folder or remove the file"
+                f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
 
@@ -242,8 +254,10 @@ def _number(value: Tensor) -> float:
 
 
 def _quiet_worker(worker: int) -> None:
-    """Keep data workers on one thread: the model needs the others."""
+    """Keep data workers on one thread, and let the trainer alone answer signals to the process group."""
     import cv2
 
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
