@@ -38,7 +38,8 @@ class FolderSource(VideoSource):
         Raises:
             VideoError: no images, images of several sizes, two with the same stem, or one unreadable.
         """
-        files = _images_in(path)
+        files, masks = _frames_and_masks(_images_in(path))
+        _refuse_equal_stems(path, files)
         sizes = [_display_size(file) for file in files]
         for file, size in zip(files, sizes, strict=True):
             if size != sizes[0]:
@@ -68,6 +69,8 @@ class FolderSource(VideoSource):
             codec=codec,
         )
         notes = [f"a folder has no frame rate; {float(frame_rate):g} frames per second are assumed"]
+        if masks:
+            notes.append(f"{masks} indexed PNG beside the JPEG files are taken for masks, not frames")
         return cls(info=info, notes=notes, files=files)
 
     def frames(self, start: int = 0, end: int | None = None) -> Iterator[Frame]:
@@ -114,7 +117,28 @@ def _images_in(path: Path) -> tuple[Path, ...]:
         raise VideoError(
             f"the folder {path} has no images; give a folder with the frames as {known}, or a video file"
         )
-    files = tuple(sorted(found, key=lambda file: natural_key(file.name)))
+    return tuple(sorted(found, key=lambda file: natural_key(file.name)))
+
+
+def _frames_and_masks(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], int]:
+    """Frames of a folder, and how many masks lie among them: palette PNG beside JPEG, as data sets have it."""
+    if not any(file.suffix.lower() in (".jpg", ".jpeg") for file in files):
+        return files, 0
+    frames = tuple(file for file in files if not _is_palette_png(file))
+    return frames, len(files) - len(frames)
+
+
+def _is_palette_png(file: Path) -> bool:
+    if file.suffix.lower() != ".png":
+        return False
+    try:
+        with Image.open(file) as image:
+            return image.mode == "P"
+    except (OSError, SyntaxError, ValueError):
+        return False  # refused with its own message when its size is read
+
+
+def _refuse_equal_stems(path: Path, files: tuple[Path, ...]) -> None:
     by_stem: dict[str, Path] = {}
     for file in files:
         other = by_stem.setdefault(file.stem, file)
@@ -123,7 +147,6 @@ def _images_in(path: Path) -> tuple[Path, ...]:
                 f"{other.name} and {file.name} in {path} would give results of the same name; "
                 "rename one, or move the images that are not frames elsewhere"
             )
-    return files
 
 
 def _display_size(file: Path) -> tuple[int, int]:

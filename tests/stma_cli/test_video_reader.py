@@ -304,3 +304,12 @@ def test_leaving_the_loop_early_closes_the_file(tmp_path: Path) -> None:
         if frame.index == 2:
             break
     assert [frame.index for frame in source.frames(0, 2)] == [0, 1]
+
+
+def test_masks_beside_jpeg_frames_are_not_frames(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "frames", ["00000.jpg", "00001.jpg"])
+    for name in ("00000.png", "00001.png", "first.png"):
+        Image.new("P", (160, 96)).save(folder / name)
+    source = open_video(folder)
+    assert [frame.name for frame in source.frames()] == ["00000", "00001"]
+    assert any("3 indexed PNG" in note for note in source.notes)
