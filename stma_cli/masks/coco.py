@@ -66,7 +66,7 @@ def read_coco(
         name = category if counts[category] == 1 else f"{category} {counts[category]}"
         track = row.get("track_id", (row.get("attributes") or {}).get("track_id"))
         object_id = object_ids.id_for(name if track is None else ("track", track), name)
-        painter.paint(object_id, _segmentation_mask(row.get("segmentation"), fit, what))
+        painter.paint(object_id, segmentation_mask(row.get("segmentation"), fit, what))
     return finished(painter, object_ids, fit, source)
 
 
@@ -97,8 +97,12 @@ def _trailing_number(name: str) -> int | None:
     return int(digits.group(1)) if digits else None
 
 
-def _segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
-    """Return (H, W) bool at the size of the video."""
+def segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
+    """Return (H, W) bool at the size of the video, from polygons or run lengths.
+
+    Raises:
+        AnnotationError: when there is no usable outline.
+    """
     if isinstance(segmentation, list) and segmentation:
         return _polygons_mask(segmentation, fit, what)
     if isinstance(segmentation, dict):

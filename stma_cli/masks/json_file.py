@@ -33,7 +33,7 @@ def read_json_annotation(
         AnnotationError: when the file is no JSON, of another format, or its shapes cannot be used.
         MaskError: when the size does not fit the video.
     """
-    content, source = _load(path), str(path)
+    content, source = load_json(path), str(path)
     try:
         if isinstance(content, dict):
             if "stma" in content:
@@ -52,9 +52,14 @@ def read_json_annotation(
     raise AnnotationError(f"{path} is {found}: {SUPPORTED}")
 
 
-def _load(path: Path) -> Any:
+def load_json(path: Path) -> Any:
+    """Read a JSON file of up to 1 GiB.
+
+    Raises:
+        AnnotationError: when it is missing, too large, not readable or no JSON.
+    """
     if not path.is_file():
-        raise AnnotationError(f"There is no annotation file {path}: check the path given with --mask.")
+        raise AnnotationError(f"There is no annotation file {path}: check the path.")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise AnnotationError(f"{path} is larger than 1 GiB: export only the annotated frame.")

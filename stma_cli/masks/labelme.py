@@ -54,7 +54,7 @@ def read_labelme(
             object_id = object_ids.reserve(int(label))
         else:
             alone[label] += group is None
-            key, name = _identity(label, group, alone[label])
+            key, name = shape_identity(label, group, alone[label])
             object_id = object_ids.id_for(key, name)
         painter.paint(object_id, mask)
     notes = [
@@ -66,7 +66,14 @@ def read_labelme(
     return finished(painter, object_ids, fit, source, notes)
 
 
-def _identity(label: str, group: Any, count: int) -> tuple[Hashable, str]:
+def shape_identity(label: str, group: Any, count: int) -> tuple[Hashable, str]:
+    """Return the key and the name of the object that a shape belongs to.
+
+    Args:
+        label: the shape's label.
+        group: its group id, None where it has none.
+        count: how many shapes of that label without a group id there were, with this one.
+    """
     if group is not None:
         return (label, "group", str(group)), label
     name = label if count == 1 else f"{label} {count}"

@@ -1,0 +1,1 @@
+"""Masks of a whole clip from one annotation format to another, one frame at a time."""

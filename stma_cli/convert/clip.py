@@ -1,0 +1,161 @@
+"""What every format is read into and written from: one label map per frame, with the names of the objects."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from stma.errors import AnnotationError
+from stma_cli.masks.annotation import LARGEST_ID, LabelPainter, ObjectIds, ids_in
+
+_UNSAFE = frozenset('<>:"/\\|?*')  # in file names, on one system or another
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """One frame: its name without ending, and (H, W) integer object ids, 0 = background."""
+
+    name: str
+    labels: np.ndarray
+
+
+class Notes:
+    """Collects what the user should know, each sentence once, with the number of frames it concerns."""
+
+    def __init__(self) -> None:
+        self._frames: dict[str, dict[str, None]] = {}
+
+    def add(self, sentence: str, frame: str | None = None) -> None:
+        """Note a sentence, about the frame of that name if one is given."""
+        frames = self._frames.setdefault(sentence, {})
+        if frame is not None:
+            frames[frame] = None
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the sentences in the order in which they came up."""
+        return tuple(
+            f"{sentence} ({len(frames)} frames, first {next(iter(frames))})" if frames else sentence
+            for sentence, frames in self._frames.items()
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source of masks.
+
+    Attributes:
+        path: the file or folder, for messages.
+        width: columns of every frame.
+        height: rows of every frame.
+        frames: gives the frames in order; every call starts anew.
+        object_ids: names and ids of the objects; may grow while frames are read.
+        declared: ids of objects that the source names, whether or not they are to be seen.
+        notes: what came up while reading.
+    """
+
+    path: str
+    width: int
+    height: int
+    frames: Callable[[], Iterator[LabelledFrame]]
+    object_ids: ObjectIds
+    declared: frozenset[int] = frozenset()
+    notes: Notes = field(default_factory=Notes)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Masks of a clip of which everything but the pixels is known, ready to be written.
+
+    Attributes:
+        width: columns of every frame.
+        height: rows of every frame.
+        names: object id -> name, ids ascending.
+        frame_names: the names of the frames, in order and all different.
+        frames: gives the frames in that order; every call starts anew.
+        notes: what the writer adds to.
+    """
+
+    width: int
+    height: int
+    names: dict[int, str]
+    frame_names: tuple[str, ...]
+    frames: Callable[[], Iterator[LabelledFrame]]
+    notes: Notes
+
+
+def survey(source: Source) -> Clip:
+    """Read a source once without keeping any pixels, so that nothing is written from one that is broken.
+
+    Raises:
+        AnnotationError: when it has no frames, two of one name, a frame of another size or an impossible id.
+        InputError: whatever the format's reader refuses.
+    """
+    frame_names: dict[str, None] = {}
+    seen = set(source.declared)
+    for frame in source.frames():
+        what = f"{source.path}: frame {frame.name}"
+        if frame.name in frame_names:
+            raise AnnotationError(f"{what} is there twice: give each frame a file name of its own.")
+        if frame.labels.shape != (source.height, source.width):
+            rows, columns = frame.labels.shape
+            raise AnnotationError(
+                f"{what} is {columns}x{rows}, but the first is {source.width}x{source.height}: "
+                "convert frames of one size at a time."
+            )
+        ids = ids_in(frame.labels)
+        if ids and not 1 <= min(ids) <= max(ids) <= LARGEST_ID:
+            raise AnnotationError(f"{what} has ids outside 0 to {LARGEST_ID}: give the objects smaller ids.")
+        frame_names[frame.name] = None
+        seen.update(ids)
+    if not frame_names:
+        raise AnnotationError(f"{source.path} has no frames: give one with at least one annotated frame.")
+    names = {object_id: source.object_ids.name_of(object_id) for object_id in sorted(seen)}
+    ordered = tuple(frame_names)
+
+    def frames() -> Iterator[LabelledFrame]:
+        count = 0
+        for expected, frame in zip(ordered, source.frames(), strict=False):
+            if frame.name != expected:
+                break
+            count += 1
+            yield frame
+        if count != len(ordered):
+            raise AnnotationError(f"{source.path} changed while it was read: convert it again.")
+
+    return Clip(source.width, source.height, names, ordered, frames, source.notes)
+
+
+def paint(
+    width: int,
+    height: int,
+    masks: Iterable[tuple[int, np.ndarray]],
+    object_ids: ObjectIds,
+    notes: Notes,
+    frame: str,
+) -> LabelledFrame:
+    """Make a frame of (id, (H, W) bool mask) pairs; where they overlap the later wins, with a note."""
+    painter = LabelPainter(width, height)
+    for object_id, mask in masks:
+        painter.paint(object_id, mask)
+    if painter.overlap_notes(object_ids):
+        notes.add("objects overlap: the later in the file wins", frame)
+    return LabelledFrame(frame, painter.labels)
+
+
+def known_id(object_ids: ObjectIds, key: Hashable, name: str, wanted: object) -> int:
+    """Return the id of the object `key`: `wanted` where that is a possible id and still free."""
+    is_number = isinstance(wanted, int) and not isinstance(wanted, bool)
+    possible = wanted if is_number and 1 <= wanted <= LARGEST_ID else None  # type: ignore[operator]
+    return object_ids.id_for(key, name, possible)  # type: ignore[arg-type]
+
+
+def frame_name(file_name: object) -> str:
+    """Return the name of the frame that a file name of the source stands for: its stem, safe as a file name."""
+    return safe_name(PurePosixPath(str(file_name).replace("\\", "/")).stem, "frame")
+
+
+def safe_name(name: str, fallback: str) -> str:
+    """Return a name that is a plain file name on every system: no separators, not hidden, not empty."""
+    kept = "".join("_" if char in _UNSAFE or not char.isprintable() else char for char in name)
+    return kept.strip(" .")[:200] or fallback

@@ -1,0 +1,108 @@
+"""COCO JSON of a whole clip: images, annotations with run lengths and track ids, categories."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stma.errors import AnnotationError
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
+from stma_cli.convert.json_rows import is_drawn, require_lists, size_of
+from stma_cli.convert.run_lengths import categories, encode
+from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.coco import segmentation_mask
+from stma_cli.masks.fit import Fit
+from stma_cli.natural_order import natural_key
+
+
+def open_coco(path: Path, content: Any) -> Source:
+    """Open parsed COCO JSON; the images are frames in the natural order of their file names.
+
+    `track_id` (also inside `attributes`, as CVAT writes it) identifies an object over the frames and is its
+    id where possible. Without it, the first "dog" of every image is one object, the second another.
+
+    Raises:
+        AnnotationError: when a field is missing or the images differ in size.
+    """
+    source = str(path)
+    images = require_lists(content, source, "images", "annotations")[0]
+    images = sorted(images, key=lambda image: natural_key(str(image.get("file_name", ""))))
+    sizes = {size_of(image, f"{source}: image {image.get('file_name')}") for image in images}
+    if len(sizes) != 1:
+        raise AnnotationError(
+            f"{source} has images of {len(sizes)} sizes: convert frames of one size at a time."
+        )
+    ((width, height),) = sizes
+    fit = Fit(width, height, width, height)
+    names = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    object_ids, notes = ObjectIds(), Notes()
+    rows_of: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
+    declared: set[int] = set()
+    for row in content["annotations"]:
+        rows_of[row.get("image_id")].append(row)
+        track = _track(row)
+        if track is not None:
+            declared.add(known_id(object_ids, ("track", track), _category(row, names), track))
+
+    def masks(image: dict[str, Any], frame: str) -> Iterator[tuple[int, np.ndarray]]:
+        counts: Counter[str] = Counter()
+        for row in rows_of[image.get("id")]:
+            category, track = _category(row, names), _track(row)
+            counts[category] += track is None
+            name = category if counts[category] <= 1 else f"{category} {counts[category]}"
+            key: Hashable = ("untracked", name) if track is None else ("track", track)
+            object_id = object_ids.id_for(key, name)
+            if is_drawn(row.get("segmentation"), notes, frame):
+                what = f"{source}: annotation {row.get('id')} ('{category}')"
+                yield object_id, segmentation_mask(row["segmentation"], fit, what)
+
+    def frames() -> Iterator[LabelledFrame]:
+        for image in images:
+            frame = frame_name(image.get("file_name", image.get("id")))
+            yield paint(width, height, masks(image, frame), object_ids, notes, frame)
+
+    return Source(source, width, height, frames, object_ids, frozenset(declared), notes)
+
+
+def write_coco(path: Path, clip: Clip) -> None:
+    """Write one image row per frame and one annotation per object on it, frame by frame.
+
+    `track_id` is the object's id; a category is an object's name; file names are the frames' with ".jpg".
+    """
+    category_rows, category_of = categories(clip.names)
+    images = [
+        {"id": number, "file_name": f"{name}.jpg", "width": clip.width, "height": clip.height}
+        for number, name in enumerate(clip.frame_names, start=1)
+    ]
+    head = {"info": {"description": "written by stma"}, "licenses": [], "categories": category_rows}
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps({**head, "images": images}, ensure_ascii=False)[:-1])
+        stream.write(', "annotations": [')
+        count = 0
+        for image_id, frame in enumerate(clip.frames(), start=1):
+            for object_id in ids_in(frame.labels):
+                mask = encode(frame.labels, object_id)
+                count += 1
+                row = {
+                    "id": count,
+                    "image_id": image_id,
+                    "category_id": category_of[object_id],
+                    "track_id": object_id,
+                    "segmentation": mask.segmentation,
+                    "bbox": mask.box,
+                    "area": mask.area,
+                    "iscrowd": 0,
+                }
+                stream.write(("," if count > 1 else "") + "\n" + json.dumps(row))
+        stream.write("\n]}\n")
+
+
+def _track(row: dict[str, Any]) -> Any:
+    return row.get("track_id", (row.get("attributes") or {}).get("track_id"))
+
+
+def _category(row: dict[str, Any], names: dict[Any, str]) -> str:
+    return names.get(row.get("category_id"), "object")

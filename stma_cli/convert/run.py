@@ -1,0 +1,202 @@
+"""One conversion: open the source, read it through, write the target under another name, rename it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
+from stma_cli.convert.arrays import open_npz, write_npz
+from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
+from stma_cli.convert.coco import open_coco, write_coco
+from stma_cli.convert.cvat_images import open_cvat_images, write_cvat_images
+from stma_cli.convert.cvat_video import open_cvat_video, write_cvat_video
+from stma_cli.convert.detect import detect
+from stma_cli.convert.formats import Format
+from stma_cli.convert.labelme import open_labelme, write_labelme
+from stma_cli.convert.pictures import open_binary, open_davis, write_binary, write_davis
+from stma_cli.convert.yolo import open_yolo, write_yolo
+from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
+from stma_cli.masks.json_file import load_json
+from stma_cli.output import output_error, replacing
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is to be converted.
+
+    Attributes:
+        source: file or folder.
+        out: file or folder to write; a folder must be new or empty.
+        target_format: format of `out`.
+        source_format: format of `source`; None to find out.
+        size: width and height of the pictures, for YOLO labels.
+        clip: name or id of the video in a file with several.
+        tolerance: pixels by which polygons may be simplified.
+        force: replace an existing file.
+    """
+
+    source: Path
+    out: Path
+    target_format: Format
+    source_format: Format | None = None
+    size: tuple[int, int] | None = None
+    clip: str | None = None
+    tolerance: float = 0.0
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: the format read, number of frames, names by id, and notes for the user."""
+
+    source_format: Format
+    frames: int
+    names: dict[int, str]
+    notes: tuple[str, ...]
+
+
+def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: None) -> Converted:
+    """Convert a clip; nothing is left under the final name unless all of it was written.
+
+    Args:
+        wanted: what and how.
+        on_frame: called after every frame that was written.
+
+    Raises:
+        InputError: when the source cannot be used.
+        SettingsError: when options contradict the formats.
+        OutputError: when the target exists or cannot be written.
+    """
+    _check_target(wanted)
+    if not wanted.source.exists():
+        raise AnnotationError(f"There is no {wanted.source}: check the path.")
+    try:
+        source_format = wanted.source_format or detect(wanted.source)
+        clip = survey(_open(wanted, source_format))
+    except StmaError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise AnnotationError(
+            f"{wanted.source} has a field of the wrong kind ({error}): export it again with the tool that made it."
+        ) from error
+    except OSError as error:
+        raise AnnotationError(
+            f"{wanted.source} cannot be read ({error.strerror}): check its permissions."
+        ) from error
+    if wanted.target_format.has_polygons:
+        clip.notes.add(
+            f"polygons were simplified by up to {wanted.tolerance:g} pixels, so masks differ at their edges"
+            if wanted.tolerance
+            else "polygons follow the edges of the pixels: other tools that fill them may differ by a pixel"
+        )
+
+    def frames() -> Iterator[LabelledFrame]:
+        for frame in clip.frames():
+            yield frame
+            on_frame()
+
+    watched = replace(clip, frames=frames)
+    if wanted.target_format.suffix:
+        with replacing(wanted.out) as temporary:
+            _write(temporary, watched, wanted)
+    else:
+        with _new_folder(wanted.out) as temporary:
+            _write(temporary, watched, wanted)
+    return Converted(source_format, len(clip.frame_names), clip.names, clip.notes.lines())
+
+
+def _check_target(wanted: Conversion) -> None:
+    out, suffix = wanted.out, wanted.target_format.suffix
+    if suffix and out.suffix.lower() != suffix:
+        raise SettingsError(f"{wanted.target_format} is one {suffix} file: let --out end in {suffix}.")
+    if out.exists() and wanted.source.exists() and out.samefile(wanted.source):
+        raise SettingsError(f"{out} is the source itself: choose another name with --out.")
+    if suffix and out.is_dir():
+        raise OutputError(
+            f"{out} is a folder, but {wanted.target_format} is a file: choose another name with --out."
+        )
+    if not suffix and out.exists() and not out.is_dir():
+        raise OutputError(
+            f"{out} is a file, but {wanted.target_format} is a folder: choose a folder with --out."
+        )
+    if suffix and out.exists() and not wanted.force:
+        raise OutputError(f"{out} exists: choose another name with --out, or add --force to replace it.")
+    if not suffix and out.is_dir() and any(out.iterdir()):
+        raise OutputError(f"{out} is not empty: choose a new or empty folder with --out.")
+    if suffix and not out.resolve().parent.is_dir():
+        raise OutputError(f"There is no folder {out.parent}: make it, or choose another with --out.")
+    if wanted.tolerance and not wanted.target_format.has_polygons:
+        raise SettingsError(
+            f"--simplify is for polygons, which {wanted.target_format} has not: leave it out."
+        )
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path`, and rename it to `path` when all went well."""
+    absolute = path.absolute()
+    temporary = absolute.with_name(f".{absolute.name}.part")
+    try:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if absolute.is_dir():
+            absolute.rmdir()
+        os.replace(temporary, absolute)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _open(wanted: Conversion, source_format: Format) -> Source:
+    path = wanted.source
+    if wanted.clip is not None and source_format is not Format.YOUTUBE_VIS:
+        raise SettingsError(f"--clip is for YouTube-VIS, and {path} is {source_format}: leave it out.")
+    if wanted.size is not None and source_format is not Format.YOLO:
+        raise SettingsError(f"--size is for YOLO labels, and {path} is {source_format}: leave it out.")
+    match source_format:
+        case Format.DAVIS:
+            return open_davis(path)
+        case Format.BINARY:
+            return open_binary(path)
+        case Format.COCO:
+            return open_coco(path, load_json(path))
+        case Format.YOUTUBE_VIS:
+            return open_youtube_vis(path, load_json(path), wanted.clip)
+        case Format.NPZ:
+            return open_npz(path)
+        case Format.LABELME:
+            return open_labelme(path)
+        case Format.YOLO:
+            return open_yolo(path, wanted.size)
+        case Format.CVAT_IMAGES:
+            return open_cvat_images(path)
+        case Format.CVAT_VIDEO:
+            return open_cvat_video(path)
+
+
+def _write(path: Path, clip: Clip, wanted: Conversion) -> None:
+    match wanted.target_format:
+        case Format.DAVIS:
+            write_davis(path, clip)
+        case Format.BINARY:
+            write_binary(path, clip)
+        case Format.COCO:
+            write_coco(path, clip)
+        case Format.YOUTUBE_VIS:
+            write_youtube_vis(path, clip)
+        case Format.NPZ:
+            write_npz(path, clip)
+        case Format.LABELME:
+            write_labelme(path, clip, wanted.tolerance)
+        case Format.YOLO:
+            write_yolo(path, clip, wanted.tolerance)
+        case Format.CVAT_IMAGES:
+            write_cvat_images(path, clip)
+        case Format.CVAT_VIDEO:
+            write_cvat_video(path, clip)

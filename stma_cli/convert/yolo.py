@@ -1,0 +1,161 @@
+"""YOLO segmentation labels: one text file per frame, a class and a normalised polygon per row.
+
+YOLO knows classes and neither objects nor the size of the pictures. stma writes one class per object, and
+`stma.json` with size, ids and names beside the labels.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stma.errors import AnnotationError, SettingsError
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint
+from stma_cli.convert.outlines import outlines
+from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.json_file import load_json
+from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
+from stma_cli.natural_order import natural_key
+from stma_cli.output import replacing
+
+CLASSES_FILE = "classes.txt"
+CLIP_FILE = "stma.json"
+_DECIMALS = 6
+
+
+def label_files(path: Path) -> list[Path]:
+    """Return the text files of a folder in natural order, without the list of classes."""
+    files = [file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name != CLASSES_FILE]
+    return sorted(
+        (file for file in files if not file.name.startswith(".")), key=lambda file: natural_key(file.name)
+    )
+
+
+def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
+    """Open a folder of labels; all rows of one class on a frame are one object.
+
+    Names come from `stma.json`, or line by line from `classes.txt` in the folder or the one above; the id is
+    the class + 1 where `stma.json` does not give one.
+
+    Args:
+        path: the folder.
+        size: width and height in pixels; needed where there is no `stma.json`.
+
+    Raises:
+        AnnotationError: when a row cannot be used.
+        SettingsError: when the size is not known.
+    """
+    files = label_files(path) if path.is_dir() else []
+    if not files:
+        raise AnnotationError(f"{path} has no label files: give a folder with one .txt per frame.")
+    own = load_json(path / CLIP_FILE) if (path / CLIP_FILE).is_file() else {}
+    try:
+        objects = [(int(row["id"]), str(row["name"])) for row in own.get("objects", [])]
+        width, height = size or (int(own["width"]), int(own["height"]))
+    except KeyError as error:
+        raise SettingsError(
+            f"YOLO labels do not say how large the pictures are: give --size for {path}, as in 1280x720."
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{path / CLIP_FILE} is damaged ({error}): remove it and give --size."
+        ) from error
+    object_ids, notes = ObjectIds(), Notes()
+    if not objects:
+        objects = [(number, name) for number, name in enumerate(_classes(path), start=1)]
+        notes.add("YOLO labels have no objects: all that is of one class on a frame becomes one")
+    for object_id, name in objects:
+        object_ids.reserve(object_id, name)
+
+    def frames() -> Iterator[LabelledFrame]:
+        for file in files:
+            masks: dict[int, np.ndarray] = {}
+            for number, line in enumerate(_lines(file), start=1):
+                if not line.strip():
+                    continue
+                what = f"{file}, line {number}"
+                index, points = _row(line, what)
+                points *= (width, height)
+                if not _is_simple(points):
+                    notes.add("polygons that cross themselves are filled by the even-odd rule", file.stem)
+                require_inside(points, width, height, what)
+                object_id = objects[index][0] if index < len(objects) else index + 1
+                mask = fill_polygon(points, width, height)
+                masks[object_id] = mask | masks[object_id] if object_id in masks else mask
+            yield paint(width, height, masks.items(), object_ids, notes, file.stem)
+
+    declared = frozenset(object_id for object_id, _ in objects)
+    return Source(str(path), width, height, frames, object_ids, declared, notes)
+
+
+def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
+    """Write one file per frame, empty where nothing is to be seen, `classes.txt` and `stma.json`."""
+    class_of = {object_id: index for index, object_id in enumerate(clip.names)}
+    scale = np.array([clip.width, clip.height])
+    if "classes" in clip.frame_names:
+        raise SettingsError("A frame is called 'classes', like YOLO's list of names: choose another format.")
+    for frame in clip.frames():
+        rows = []
+        for object_id in ids_in(frame.labels):
+            for outline in outlines(frame.labels == object_id, tolerance):
+                numbers = (outline / scale).ravel()
+                values = " ".join(f"{value:.{_DECIMALS}f}" for value in numbers)
+                rows.append(f"{class_of[object_id]} {values}\n")
+        with replacing(folder / f"{frame.name}.txt") as temporary:
+            temporary.write_text("".join(rows), "utf-8")
+    classes = "".join(" ".join(name.split()) + "\n" for name in clip.names.values())
+    (folder / CLASSES_FILE).write_text(classes, "utf-8")
+    objects = [{"id": object_id, "name": name} for object_id, name in clip.names.items()]
+    content: dict[str, Any] = {"width": clip.width, "height": clip.height, "objects": objects}
+    (folder / CLIP_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def is_label_row(line: str) -> bool:
+    """Return whether a line of text is a row of YOLO segmentation labels."""
+    try:
+        _row(line, "line")
+    except AnnotationError:
+        return False
+    return True
+
+
+def _row(line: str, what: str) -> tuple[int, np.ndarray]:
+    """Return the class and the (N, 2) float normalised points of one row."""
+    fields = line.split()
+    if len(fields) == 5:
+        raise AnnotationError(f"{what} is a box, which has no outline: export segmentation labels.")
+    try:
+        index, values = int(fields[0]), [float(field) for field in fields[1:]]
+    except ValueError as error:
+        raise AnnotationError(
+            f"{what} is no row of YOLO labels ({error}): give 'class x1 y1 x2 y2 ...'."
+        ) from error
+    points = read_points(values, what)
+    if index < 0 or points.min() < -0.01 or points.max() > 1.01:
+        raise AnnotationError(f"{what} has values outside 0 to 1: divide x by the width and y by the height.")
+    return index, points
+
+
+def _is_simple(points: np.ndarray) -> bool:
+    """Return whether the edges do not cross; YOLO tools join parts by bridges that may do so."""
+    try:
+        require_simple(points, "polygon")
+    except AnnotationError:
+        return False
+    return True
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnnotationError(f"{file} cannot be read ({error}): give text files in UTF-8.") from error
+
+
+def _classes(path: Path) -> list[str]:
+    for folder in (path, path.resolve().parent):
+        if (folder / CLASSES_FILE).is_file():
+            return [line.strip() for line in _lines(folder / CLASSES_FILE) if line.strip()]
+    return []

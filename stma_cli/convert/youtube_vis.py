@@ -1,0 +1,134 @@
+"""YouTube-VIS JSON: videos, one annotation per object with a segmentation per frame, categories."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from stma.errors import AnnotationError, SettingsError
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
+from stma_cli.convert.json_rows import require_lists, size_of
+from stma_cli.convert.run_lengths import EncodedMask, categories, encode
+from stma_cli.masks.annotation import ObjectIds
+from stma_cli.masks.coco import segmentation_mask
+from stma_cli.masks.fit import Fit
+
+_CLIPS_SHOWN = 5
+
+
+def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
+    """Open one video of parsed YouTube-VIS JSON; an annotation's id is the object's where possible.
+
+    Args:
+        path: the file, for messages.
+        content: the parsed JSON.
+        clip: id or name (the folder in its file names) of the video; needed when there are several.
+
+    Raises:
+        AnnotationError: when a field is missing or lists differ in length.
+        SettingsError: when `clip` is needed or fits no video.
+    """
+    source = str(path)
+    videos, rows = require_lists(content, source, "videos", "annotations")
+    video = _pick(videos, clip, source)
+    width, height = size_of(video, f"{source}: video {_name(video)}")
+    files = video.get("file_names")
+    if not isinstance(files, list) or not files:
+        raise AnnotationError(f'{source}: video {_name(video)} has no "file_names": export it with them.')
+    category_names = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    object_ids, notes = ObjectIds(), Notes()
+    fit = Fit(width, height, width, height)
+    tracks: list[tuple[int, Any, str]] = []
+    for row in rows:
+        if row.get("video_id") != video.get("id"):
+            continue
+        what = f"{source}: annotation {row.get('id')}"
+        segmentations = row.get("segmentations")
+        if not isinstance(segmentations, list) or len(segmentations) != len(files):
+            raise AnnotationError(
+                f"{what} does not have one segmentation for each of the {len(files)} frames: give null "
+                "where the object is not to be seen."
+            )
+        category = category_names.get(row.get("category_id"), "object")
+        object_id = known_id(object_ids, ("annotation", len(tracks)), category, row.get("id"))
+        tracks.append((object_id, segmentations, what))
+
+    def masks(index: int) -> Iterator[tuple[int, np.ndarray]]:
+        for object_id, segmentations, what in tracks:
+            if segmentations[index]:
+                yield object_id, segmentation_mask(segmentations[index], fit, f"{what}, frame {index}")
+
+    def frames() -> Iterator[LabelledFrame]:
+        for index, file in enumerate(files):
+            frame = frame_name(file)
+            yield paint(width, height, masks(index), object_ids, notes, frame)
+
+    declared = frozenset(object_id for object_id, _, _ in tracks)
+    return Source(source, width, height, frames, object_ids, declared, notes)
+
+
+def write_youtube_vis(path: Path, clip: Clip) -> None:
+    """Write one video; the compressed run lengths are held in memory, as the format goes object by object.
+
+    File names are "<name of the target>/<frame>.jpg", an annotation's id is the object's id.
+    """
+    category_rows, category_of = categories(clip.names)
+    masks: dict[int, list[EncodedMask | None]] = {object_id: [] for object_id in clip.names}
+    for frame in clip.frames():
+        for object_id, found in masks.items():
+            mask = encode(frame.labels, object_id)
+            found.append(mask if mask.area else None)
+    count = len(clip.frame_names)
+    name = path.name.strip(".").split(".")[0]
+    video = {
+        "id": 1,
+        "width": clip.width,
+        "height": clip.height,
+        "length": count,
+        "file_names": [f"{name}/{frame_name}.jpg" for frame_name in clip.frame_names],
+    }
+    annotations = [
+        {
+            "id": object_id,
+            "video_id": 1,
+            "category_id": category_of[object_id],
+            "segmentations": [mask and mask.segmentation for mask in found],
+            "bboxes": [mask and mask.box for mask in found],
+            "areas": [mask and mask.area for mask in found],
+            "iscrowd": 0,
+            "width": clip.width,
+            "height": clip.height,
+            "length": count,
+        }
+        for object_id, found in masks.items()
+    ]
+    content = {
+        "info": {"description": "written by stma"},
+        "licenses": [],
+        "videos": [video],
+        "categories": category_rows,
+        "annotations": annotations,
+    }
+    with path.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream, ensure_ascii=False)
+        stream.write("\n")
+
+
+def _name(video: dict[str, Any]) -> str:
+    """Return the folder in a video's file names, its id where there is none."""
+    files = video.get("file_names") or [""]
+    return PurePosixPath(str(files[0]).replace("\\", "/")).parent.name or str(video.get("id"))
+
+
+def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[str, Any]:
+    if clip is None and len(videos) == 1:
+        return videos[0]
+    found = [video for video in videos if clip in (str(video.get("id")), _name(video))]
+    if clip is not None and len(found) == 1:
+        return found[0]
+    known = ", ".join(_name(video) for video in videos[:_CLIPS_SHOWN])
+    more = ", ..." if len(videos) > _CLIPS_SHOWN else ""
+    problem = f"has {len(videos)} videos" if clip is None else f"has not exactly one video {clip!r}"
+    raise SettingsError(f"{source} {problem}: choose one with --clip ({known}{more}).")
