@@ -5,6 +5,7 @@ import sys
 import typer
 
 from stma.errors import StmaError
+from stma_cli.commands.check import check
 from stma_cli.commands.evaluate import evaluate
 from stma_cli.commands.models import models
 from stma_cli.commands.overlay import overlay
@@ -39,6 +40,7 @@ def root(
 
 app.command()(segment)
 app.command()(overlay)
+app.command()(check)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)

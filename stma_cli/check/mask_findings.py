@@ -1,0 +1,245 @@
+"""What there is to know about the masks of a video: the files one by one, then all of them together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stma.errors import InputError, MaskError
+from stma_cli.check.findings import Finding, Level, from_error
+from stma_cli.check.polygon_findings import outline_findings
+from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
+from stma_cli.check.snapping import read_lossy
+from stma_cli.check.turning import lies_on_its_side
+from stma_cli.check.video_findings import VideoSurvey
+from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_options
+from stma_cli.masks.annotation import ids_in
+from stma_cli.masks.fit import fit_size
+from stma_cli.masks.image_file import MaskPicture, read_picture
+from stma_cli.masks.label_image import SMALLEST_OBJECT, read_image_annotation
+from stma_cli.masks.options import MaskOption, parse_mask_option
+
+VOID = 255  # what DAVIS and PASCAL VOC mark as "not to be judged"
+REPAIR = "or have it done with --fix"
+# What the readers say about a mask that they take, and what to do; None where a finding here says it better.
+READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
+    ("has only", "tiny", None),
+    ("is object", "colours", None),
+    ("scaled from", "scaled", "nothing; mark the objects on a frame of the video's size for exact edges"),
+    ("the later wins", "overlap", "nothing, or give the objects in another order"),
+    ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
+)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """One mask file: its findings, and the ids it marks (None where it could not be read)."""
+
+    option: MaskOption
+    findings: tuple[Finding, ...]
+    ids: tuple[int, ...] | None
+
+
+def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
+    """Check the values of --mask against a video.
+
+    Args:
+        options: as typed, see `stma_cli.masks.options`.
+        survey: what is known of the video; one that cannot be opened has no size to compare with.
+    """
+    info = survey.info
+    if info is None:
+        return [
+            Finding(
+                Level.NOTE,
+                "not-checked",
+                str(parse_mask_option(text).path),
+                "it is not checked, as the video cannot be opened",
+                "mend the video first",
+            )
+            for text in options
+        ]
+    checked = [_check_file(parse_mask_option(text), survey, info.width, info.height) for text in options]
+    findings = [finding for item in checked for finding in item.findings]
+    findings += _empty_masks(checked)
+    for item in checked:
+        findings += _frame_findings(item.option, survey)
+    if options and not any(finding.level is Level.ERROR for finding in findings):
+        findings += _together(options, survey, info.width, info.height)
+    return findings
+
+
+def _check_file(option: MaskOption, survey: VideoSurvey, width: int, height: int) -> _Checked:
+    if option.path.suffix.lower() == ".json":
+        return _check_json(option, survey, width, height)
+    findings, labels = check_picture(option.path, width, height)
+    return _Checked(option, tuple(findings), None if labels is None else ids_in(labels))
+
+
+def check_picture(path: Path, width: int, height: int) -> tuple[list[Finding], np.ndarray | None]:
+    """Check one mask picture.
+
+    Returns:
+        The findings, and its (H, W) int32 labels at its own size, None where they cannot be told.
+    """
+    file = str(path)
+    try:
+        picture = read_picture(path)
+    except MaskError as error:
+        finding = from_error(error, "unreadable", file)
+        return [_with_repair(finding) if read_lossy(path) is not None else finding], None
+    rows, columns = picture.pixels.shape[:2]
+    findings = []
+    try:
+        fit_size(columns, rows, width, height, file)
+    except MaskError as error:
+        code = "turned" if lies_on_its_side(columns, rows, width, height) else "size"
+        finding = from_error(error, code, file)
+        findings.append(_with_repair(finding) if code == "turned" else finding)
+    try:
+        annotation = read_image_annotation(path, columns, rows, ObjectIds())
+    except MaskError as error:
+        return [*findings, _with_repair(from_error(error, "smoothed", file))], None
+    findings += _format_findings(picture, annotation.notes, file)
+    findings += label_findings(annotation.labels, file)
+    if picture.kind == "grey":
+        findings += _grey_ids(annotation.object_ids, file)
+    return findings, annotation.labels
+
+
+def _with_repair(finding: Finding) -> Finding:
+    return Finding(finding.level, finding.code, finding.file, finding.problem, f"{finding.fix}; {REPAIR}")
+
+
+def _format_findings(picture: MaskPicture, notes: Sequence[str], file: str) -> list[Finding]:
+    if picture.kind != "colour":
+        return []
+    given = [note for note in notes if "is object" in note]
+    what = "it is saved in RGB and not indexed, so ids are told by colour"
+    if not given:
+        return [Finding(Level.NOTE, "rgb", file, what, f"nothing, if the ids are right; {REPAIR}")]
+    fix = f"save it as indexed PNG, where the palette index is the id; {REPAIR}"
+    return [Finding(Level.WARNING, "rgb", file, f"{what}: {', '.join(given)}", fix)]
+
+
+def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
+    """Return what looks accidental in an (H, W) label map."""
+    findings = []
+    ids = ids_in(labels)
+    solid = solid_ids(labels)
+    for object_id in ids:
+        pixels = int(np.count_nonzero(labels == object_id))
+        if pixels < SMALLEST_OBJECT:
+            problem = f"object {object_id} has only {pixels} pixels, as stray brush strokes do"
+            fix = "erase it, or mark all of the object"
+            findings.append(Finding(Level.WARNING, "tiny", file, problem, fix))
+        elif object_id not in solid:
+            problem = f"object {object_id} is nowhere thicker than two pixels, as outlines and borders are"
+            fix = "fill the outline if the area in it is meant"
+            findings.append(Finding(Level.WARNING, "thin", file, problem, fix))
+    if VOID in ids and len(ids) > 1:
+        problem = f"object {VOID} is what DAVIS and PASCAL VOC use for pixels not to be judged"
+        fix = f"paint it as background, or leave it out with --objects {','.join(map(str, ids[:-1]))}"
+        findings.append(Finding(Level.WARNING, "void", file, problem, fix))
+    plain = [value for value in ids if value != VOID]
+    if plain and plain[-1] > 2 * len(plain) + 2:
+        problem = f"the ids have gaps: {', '.join(map(str, plain[:12]))}{', ...' if len(plain) > 12 else ''}"
+        findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
+    for spots in find_specks(labels):
+        problem = (
+            f"object {spots.object_id} has {spots.count} specks ({spots.pixels} pixels) apart from its main "
+            f"part, one at x = {spots.x}, y = {spots.y}"
+        )
+        findings.append(Finding(Level.WARNING, "specks", file, problem, f"erase them, {REPAIR}"))
+    for spots in find_pinholes(labels):
+        problem = (
+            f"object {spots.object_id} has {spots.count} pinholes ({spots.pixels} pixels), one at "
+            f"x = {spots.x}, y = {spots.y}"
+        )
+        findings.append(Finding(Level.NOTE, "holes", file, problem, f"fill them, {REPAIR}"))
+    return findings
+
+
+def _grey_ids(ids: tuple[int, ...], file: str) -> list[Finding]:
+    """Colours that were saved as grey become ids such as 38 and 75."""
+    if len(ids) < 2 or ids[0] < 10:
+        return []
+    return [
+        Finding(
+            Level.WARNING,
+            "grey-ids",
+            file,
+            f"it is grey, and its values {', '.join(map(str, ids[:6]))} are taken for ids: colours that "
+            "were saved as grey look like that",
+            "save it as indexed PNG or RGB if it was painted in colours",
+        )
+    ]
+
+
+def _check_json(option: MaskOption, survey: VideoSurvey, width: int, height: int) -> _Checked:
+    file = str(option.path)
+    try:
+        content: Any = json.loads(option.path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        content = None  # the reader below says what is wrong
+    outlines = outline_findings(content, file, width, height)
+    if outlines:
+        return _Checked(option, tuple(outlines), None)
+    frame = option.frame or 0
+    stem = survey.stems[frame] if frame < len(survey.stems) else None
+    wanted = WantedPicture(frame, stem, option.image)
+    try:
+        annotation = read_annotation(option.path, width, height, wanted=wanted, allow_empty=True)
+    except InputError as error:
+        return _Checked(option, (from_error(error, "unusable", file),), None)
+    return _Checked(option, tuple(label_findings(annotation.labels, file)), annotation.object_ids)
+
+
+def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
+    """An empty mask is an error when it is given a name, or when there is no other."""
+    any_marked = any(item.ids is None or item.ids for item in checked)
+    findings = []
+    for item in checked:
+        if item.ids == ():
+            level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
+            fix = "mark at least one object in it; black or index 0 is background"
+            file = str(item.option.path)
+            findings.append(Finding(level, "empty", file, "it is empty, all of it is background", fix))
+    return findings
+
+
+def _frame_findings(option: MaskOption, survey: VideoSurvey) -> list[Finding]:
+    if option.frame is None or survey.frames is None or option.frame < survey.frames:
+        return []
+    problem = f"it is for frame {option.frame}, but {survey.path} has {survey.frames} frames"
+    fix = f"give a number from 0 to {survey.frames - 1}"
+    return [Finding(Level.ERROR, "frame", str(option.path), problem, fix)]
+
+
+def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: int) -> list[Finding]:
+    """Read the masks exactly as `stma segment` does."""
+    file = "--mask"
+    try:
+        annotations = read_mask_options(options, width, height, 0, survey.stems)
+    except InputError as error:
+        return [from_error(error, "unusable", file)]
+    findings = []
+    frame_file = {parse_mask_option(text).frame or 0: str(parse_mask_option(text).path) for text in options}
+    several = len(options) > len(frame_file)
+    for frame, annotation in annotations.items():
+        where = f"--mask, frame {frame}" if several else frame_file[frame]
+        for note in annotation.notes:
+            finding = _note_finding(note, where)
+            if finding is not None:
+                findings.append(finding)
+    return findings
+
+
+def _note_finding(note: str, file: str) -> Finding | None:
+    for fragment, code, fix in READER_NOTES:
+        if fragment in note:
+            return None if fix is None else Finding(Level.NOTE, code, file, note, fix)
+    return Finding(Level.NOTE, "mask", file, note, "nothing, if that is meant")

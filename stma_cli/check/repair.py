@@ -1,0 +1,209 @@
+"""Repairs a mask picture as far as there is only one sensible way, into a new indexed PNG."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stma.errors import MaskError, OutputError
+from stma.palette import davis_palette
+from stma_cli.check.regions import find_pinholes, find_specks
+from stma_cli.check.snapping import Snapped, read_lossy, snap
+from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
+from stma_cli.check.video_findings import VideoSurvey
+from stma_cli.masks import MaskWriter, ObjectIds, read_annotation
+from stma_cli.masks.annotation import ids_in
+from stma_cli.masks.colours import ids_from_colours, packed
+from stma_cli.masks.fit import fit_size
+from stma_cli.masks.image_file import MaskPicture, read_picture
+from stma_cli.masks.label_image import read_image_annotation
+
+MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
+SHIFTED = 4.0  # distance in RGB by which JPEG moves a flat colour
+DARK = 64  # black drawn on nothing: no colour channel reaches it
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was repaired.
+
+    Attributes:
+        path: the new file, None where nothing had to be repaired.
+        changes: a sentence per change.
+    """
+
+    path: Path | None
+    changes: tuple[str, ...]
+
+
+def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
+    """Write a repaired copy of a mask picture; the source stays as it is.
+
+    Raises:
+        MaskError: when the mask cannot be repaired without guessing.
+        OutputError: when `out` is there already, no PNG or cannot be written.
+    """
+    _require_place(out)
+    if path.suffix.lower() == ".json":
+        raise MaskError(f"{path} holds outlines, which --fix does not repair: move their points as told.")
+    info = survey.info
+    if info is None:
+        raise MaskError(f"{path} cannot be repaired without its video: give a video that can be read.")
+    labels, changes = _labels_and_changes(path)
+    if not ids_in(labels):
+        raise MaskError(f"{path} is empty, there is nothing to repair: mark at least one object in it.")
+    rows, columns = labels.shape
+    if lies_on_its_side(columns, rows, info.width, info.height):
+        turn = find_turn(labels, survey.first, info.rotation)
+        if turn is None:
+            raise MaskError(
+                f"{path} lies on its side, and the first frame does not show which way round: turn it by hand."
+            )
+        labels = np.ascontiguousarray(TURNS[turn](labels))
+        changes.append(turn)
+    fit = fit_size(labels.shape[1], labels.shape[0], info.width, info.height, str(path))
+    changes += fit.notes
+    labels, cleaned = clean(fit.labels(labels, str(path)))
+    changes += cleaned
+    if not changes:
+        return Repair(None, ())
+    _write(labels, out, info.width, info.height)
+    return Repair(out, tuple(changes))
+
+
+def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Remove specks and fill pinholes of an (H, W) label map; returns it and a sentence per object."""
+    labels = labels.copy()
+    removed: dict[int, int] = {}
+    filled: dict[int, int] = {}
+    for _ in range(MOST_ROUNDS):
+        specks = find_specks(labels)
+        for spots in specks:
+            labels[spots.where] = 0
+            removed[spots.object_id] = removed.get(spots.object_id, 0) + spots.count
+        pinholes = find_pinholes(labels)
+        for spots in pinholes:
+            labels[spots.where] = spots.object_id
+            filled[spots.object_id] = filled.get(spots.object_id, 0) + spots.count
+        if not specks and not pinholes:
+            break
+    changes = [f"{count} specks of object {key} removed" for key, count in removed.items()]
+    return labels, changes + [f"{count} pinholes of object {key} filled" for key, count in filled.items()]
+
+
+def _require_place(out: Path) -> None:
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"--fix {out} is no PNG: give a name that ends in .png.")
+    if os.path.lexists(out):
+        raise OutputError(f"--fix {out} is there already, and nothing is replaced: give a new name.")
+    if not out.parent.is_dir():
+        raise OutputError(
+            f"There is no folder {out.parent} for --fix {out.name}: make it, or choose another."
+        )
+
+
+def _labels_and_changes(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Return (H, W) int32 labels at the size of the picture."""
+    lossy = read_lossy(path)
+    picture = lossy or read_picture(path)
+    rows, columns = picture.pixels.shape[:2]
+    if lossy is None:
+        try:
+            annotation = read_image_annotation(path, columns, rows, ObjectIds())
+        except MaskError:
+            pass  # its edges are smoothed: snapped below
+        else:
+            indexed = picture.kind == "index" and np.array_equal(annotation.labels, picture.pixels)
+            return annotation.labels, [] if indexed else [_saved(annotation.labels)]
+    labels, changes = _snapped_labels(picture, path)
+    return labels, [*changes, _saved(labels)]
+
+
+def _saved(labels: np.ndarray) -> str:
+    ids = ids_in(labels)
+    if ids and ids[-1] > 255:
+        return "saved as 16-bit grey PNG"
+    shown = ", ".join(map(str, ids[:12])) + (", ..." if len(ids) > 12 else "")
+    return f"saved as indexed PNG with the DAVIS palette, ids {shown}"
+
+
+def _snapped_labels(picture: MaskPicture, path: Path) -> tuple[np.ndarray, list[str]]:
+    pixels = picture.pixels
+    if picture.kind == "colour":
+        opaque = pixels[..., 3] >= 128
+        if not opaque.all() and opaque.any() and int(pixels[opaque][:, :3].max()) < DARK:
+            soft = int(np.count_nonzero((pixels[..., 3] > 0) & (pixels[..., 3] < 255)))
+            return opaque.astype(np.int32), [f"{soft} half-transparent pixels made object or background"]
+        colours = np.where(opaque, packed(pixels), 0)
+        snapped = _require_snapped(colours, path, merge=True)
+        return _labels_by_colour(snapped, _palette_colours(snapped.colours), path)
+    if picture.palette is not None:
+        palette = np.zeros((256, 3), dtype=np.uint8)
+        palette[: len(picture.palette)] = picture.palette[:256]
+        colour_of = packed(palette[None])[0]
+        snapped = _require_snapped(pixels, path, merge=False, colour_of=colour_of)
+        ids = [int(value) for value in snapped.colours if value != 0]
+        if colour_of[0] != 0 or (ids and max(ids) > 2 * len(ids) + 2):
+            return _labels_by_colour(snapped, colour_of[snapped.colours], path)
+    else:
+        snapped = _require_snapped(pixels, path, merge=False)
+        white = 65535 if picture.kind == "wide" else 255
+        if set(snapped.colours.tolist()) <= {0, white}:
+            return (snapped.colours[snapped.classes] > 0).astype(np.int32), [_snapping(snapped)]
+    return snapped.colours[snapped.classes].astype(np.int32), [_snapping(snapped)]
+
+
+def _require_snapped(
+    pixels: np.ndarray, path: Path, merge: bool, colour_of: np.ndarray | None = None
+) -> Snapped:
+    """Snap (H, W) values: packed colours, greys, or indices into the packed colours of a palette."""
+    values, classes = np.unique(pixels, return_inverse=True)
+    shades = values if colour_of is None else colour_of[values]
+    if merge or colour_of is not None:
+        rgb = np.stack([shades >> 16 & 255, shades >> 8 & 255, shades & 255], axis=1).astype(np.float64)
+    else:
+        rgb = np.repeat(values[:, None].astype(np.float64), 3, axis=1)
+    snapped = snap(values, rgb, classes.reshape(pixels.shape).astype(np.int32), merge)
+    if snapped is None:
+        raise MaskError(
+            f"{path} is a photograph or too blurred, it has no few main colours: paint the objects in flat "
+            "colours on black."
+        )
+    return snapped
+
+
+def _palette_colours(colours: np.ndarray) -> np.ndarray:
+    """Replace packed colours that compression has shifted a little by those of the DAVIS palette."""
+    palette = packed(davis_palette()[None])[0]
+    parts = [np.stack([item >> 16 & 255, item >> 8 & 255, item & 255], axis=1) for item in (colours, palette)]
+    distance = np.linalg.norm((parts[0][:, None] - parts[1][None]).astype(np.float64), axis=2)
+    nearest = distance.argmin(axis=1)
+    return np.where(distance.min(axis=1) <= SHIFTED, palette[nearest], colours)
+
+
+def _labels_by_colour(snapped: Snapped, colours: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
+    plane = colours[snapped.classes]
+    opaque = np.full_like(plane, 255)
+    rgba = np.stack([plane >> 16 & 255, plane >> 8 & 255, plane & 255, opaque], axis=2).astype(np.uint8)
+    labels, notes = ids_from_colours(rgba, ObjectIds(), str(path))
+    return labels, [_snapping(snapped), *notes]
+
+
+def _snapping(snapped: Snapped) -> str:
+    return (
+        f"{snapped.changed} pixels of {snapped.others} colours between snapped to the nearest of "
+        f"{len(snapped.colours)} main colours"
+    )
+
+
+def _write(labels: np.ndarray, out: Path, width: int, height: int) -> None:
+    """Write the mask and read it back as `stma segment` will; a file that it would refuse does not stay."""
+    names = {object_id: f"object {object_id}" for object_id in ids_in(labels)}
+    writer = MaskWriter(out.parent, davis_palette(), names)
+    written = writer.write(out.stem, labels)
+    try:
+        read_annotation(written, width, height)
+    except MaskError:
+        written.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,78 @@
+"""One run of `stma check`: the video, the masks, and the repair that was asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stma.errors import MaskError, SettingsError
+from stma_cli.check.findings import Finding, Level, from_error
+from stma_cli.check.mask_findings import check_masks
+from stma_cli.check.repair import Repair, repair_mask
+from stma_cli.check.video_findings import VideoSurvey, survey_video
+from stma_cli.masks.options import MaskOption, parse_mask_option
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check has found.
+
+    Attributes:
+        survey: the video.
+        masks: findings of the masks as they were given.
+        repair: what --fix did, None where it was not asked for or not possible.
+        after: findings of the repaired mask.
+    """
+
+    survey: VideoSurvey
+    masks: tuple[Finding, ...]
+    repair: Repair | None = None
+    after: tuple[Finding, ...] = ()
+
+    @property
+    def given(self) -> tuple[Finding, ...]:
+        """All findings of the files as they were given."""
+        return (*self.survey.findings, *self.masks)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error is left; those of a mask do not count once it is repaired."""
+        repaired = self.repair is not None and self.repair.path is not None
+        left = (*self.survey.findings, *(self.after if repaired else self.masks))
+        return any(finding.level is Level.ERROR for finding in left)
+
+
+def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path | None = None) -> CheckResult:
+    """Check a video and its masks.
+
+    Args:
+        video: a video file or a folder of frames.
+        masks: the values of --mask.
+        quick: read only the header and the first frames of the video.
+        fix: where to write a repaired copy of the mask.
+
+    Raises:
+        SettingsError: when `fix` is given without exactly one mask.
+        OutputError: when the repaired mask cannot be written there.
+    """
+    if fix is not None and len(masks) != 1:
+        raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given: give one --mask with it.")
+    survey = survey_video(video, quick)
+    findings = check_masks(masks, survey)
+    if fix is None:
+        return CheckResult(survey, tuple(findings))
+    option = parse_mask_option(masks[0])
+    try:
+        repair = repair_mask(option.path, survey, fix)
+    except MaskError as error:
+        known = {finding.problem for finding in findings}
+        refused = from_error(error, "not-repaired", str(option.path))
+        return CheckResult(survey, tuple(findings if refused.problem in known else [*findings, refused]))
+    after = check_masks([_with_file(option, repair.path)], survey) if repair.path else []
+    return CheckResult(survey, tuple(findings), repair, tuple(after))
+
+
+def _with_file(option: MaskOption, path: Path) -> str:
+    """Return a --mask value like `option` for another file."""
+    if option.frame is None:
+        return str(path) if option.name is None else f"{option.name}={path}"
+    return f"{option.frame}={path}" if option.name is None else f"{option.frame}:{option.name}={path}"

@@ -1,0 +1,93 @@
+"""Shows what a check has found: a table on a terminal, plain lines in a pipe, JSON for programs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stma_cli.check.findings import Finding, Level
+from stma_cli.check.run import CheckResult
+
+COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
+ORDER = list(Level)
+
+
+def print_result(result: CheckResult, console: Console) -> None:
+    """Print everything; the worst first."""
+    _line(console, _video_line(result))
+    _print_findings(result.given, console)
+    repair = result.repair
+    if repair is not None:
+        _line(console, f"repaired: {repair.path}" if repair.path else "repaired: nothing had to be")
+        for change in repair.changes:
+            _line(console, f"  {change}")
+        _print_findings(result.after, console)
+    _line(console, _totals(result.given) + (", see above for what is left" if result.after else ""))
+
+
+def json_text(result: CheckResult) -> str:
+    """Return the result as JSON."""
+    info = result.survey.info
+    repair = result.repair
+    document = {
+        "ok": not result.failed,
+        "video": {
+            "path": str(result.survey.path),
+            "width": info.width if info else None,
+            "height": info.height if info else None,
+            "frame_rate": float(info.frame_rate) if info else None,
+            "frames": result.survey.frames,
+        },
+        "findings": [asdict(finding) for finding in _sorted(result.given)],
+        "repaired": repair
+        and {
+            "file": str(repair.path) if repair.path else None,
+            "changes": list(repair.changes),
+            "findings": [asdict(finding) for finding in _sorted(result.after)],
+        },
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _print_findings(findings: Sequence[Finding], console: Console) -> None:
+    if not console.is_terminal:
+        for finding in _sorted(findings):
+            _line(console, f"{finding.level.value}: {finding.file}: {finding.problem}. Fix: {finding.fix}")
+        return
+    if not findings:
+        return
+    table = Table(show_lines=True)
+    for title in ("", "file", "what is wrong", "what to do"):
+        table.add_column(title, overflow="fold")
+    for finding in _sorted(findings):
+        level = Text(finding.level.value, style=COLOURS[finding.level])
+        table.add_row(level, Text(finding.file), Text(finding.problem), Text(finding.fix))
+    console.print(table)
+
+
+def _sorted(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: ORDER.index(finding.level))
+
+
+def _video_line(result: CheckResult) -> str:
+    survey = result.survey
+    if survey.info is None:
+        return f"{survey.path}: cannot be opened"
+    frames = "frames not counted" if survey.frames is None else f"{survey.frames} frames"
+    return (
+        f"{survey.path}: {survey.info.width}x{survey.info.height}, {frames}, "
+        f"{float(survey.info.frame_rate):.4g} frames/s"
+    )
+
+
+def _totals(findings: Sequence[Finding]) -> str:
+    counts = {level: sum(finding.level is level for finding in findings) for level in ORDER}
+    parts = [f"{count} {level.value}{'s' * (count != 1)}" for level, count in counts.items() if count]
+    return ", ".join(parts) or "nothing is wrong"
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,179 @@
+"""`stma check` on masks: every fault is found, and good masks get no error."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from media import make_folder
+from PIL import Image
+
+from stma.palette import davis_palette
+from stma_cli.check.findings import Finding, Level
+from stma_cli.check.run import run_check
+
+WIDTH, HEIGHT = 160, 96
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "video", ["0.png", "1.png", "2.png"], WIDTH, HEIGHT)
+
+
+def block(object_id: int = 1, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    labels = np.zeros(size, dtype=np.uint8)
+    labels[20:60, 30:70] = object_id
+    return labels
+
+
+def save_indexed(path: Path, labels: np.ndarray) -> Path:
+    image = Image.fromarray(labels)
+    image.putpalette(davis_palette().tobytes())
+    image.save(path)
+    return path
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def found(video: Path, *masks: object) -> dict[str, Finding]:
+    """Findings of the masks by code."""
+    result = run_check(video, [str(mask) for mask in masks], quick=True)
+    assert result.failed == any(finding.level is Level.ERROR for finding in result.given)
+    return {finding.code: finding for finding in result.masks}
+
+
+def test_good_mask(video: Path, tmp_path: Path) -> None:
+    assert found(video, save_indexed(tmp_path / "good.png", block())) == {}
+
+
+def test_smoothed_edges(video: Path, tmp_path: Path) -> None:
+    smooth = cv2.GaussianBlur(block() * 255, (5, 5), 0)
+    finding = found(video, save(tmp_path / "soft.png", smooth))["smoothed"]
+    assert finding.level is Level.ERROR
+    assert "anti-aliased" in finding.problem
+    assert "--fix" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("colour", "level"),
+    [((128, 0, 0), Level.NOTE), ((255, 0, 0), Level.WARNING), ((9, 99, 200), Level.WARNING)],
+)
+def test_rgb(video: Path, tmp_path: Path, colour: tuple[int, int, int], level: Level) -> None:
+    pixels = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
+    pixels[20:60, 30:70] = colour
+    pixels[70:80, 30:70] = (0, 128, 0)
+    assert found(video, save(tmp_path / "rgb.png", pixels))["rgb"].level is level
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [((WIDTH, HEIGHT), "turned"), ((HEIGHT, HEIGHT), "size"), ((2 * HEIGHT, 2 * WIDTH), "scaled")],
+)
+def test_size(video: Path, tmp_path: Path, size: tuple[int, int], code: str) -> None:
+    finding = found(video, save_indexed(tmp_path / "mask.png", block(size=size)))[code]
+    assert finding.level is (Level.NOTE if code == "scaled" else Level.ERROR)
+
+
+def test_empty(video: Path, tmp_path: Path) -> None:
+    empty = save_indexed(tmp_path / "empty.png", np.zeros((HEIGHT, WIDTH), dtype=np.uint8))
+    good = save_indexed(tmp_path / "good.png", block())
+    assert found(video, empty)["empty"].level is Level.ERROR
+    assert found(video, empty, f"1={good}")["empty"].level is Level.NOTE
+    assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
+
+
+def test_specks_and_pinholes(video: Path, tmp_path: Path) -> None:
+    labels = block()
+    labels[5, 100] = labels[80:82, 140] = 1
+    labels[40, 50] = 0
+    findings = found(video, save_indexed(tmp_path / "mask.png", labels))
+    assert "2 specks (3 pixels)" in findings["specks"].problem
+    assert "x = 100, y = 5" in findings["specks"].problem
+    assert "x = 50, y = 40" in findings["holes"].problem
+
+
+def test_large_parts_and_holes_are_left_in_peace(video: Path, tmp_path: Path) -> None:
+    labels = block()
+    labels[30:40, 40:50] = 0
+    labels[70:80, 100:110] = 1
+    assert found(video, save_indexed(tmp_path / "mask.png", labels)) == {}
+
+
+def test_ids_that_look_accidental(video: Path, tmp_path: Path) -> None:
+    labels = block()
+    labels[0, 0:3] = 2
+    labels[90, 20:60] = 40
+    labels[70:80, 100:120] = 255
+    findings = found(video, save_indexed(tmp_path / "mask.png", labels))
+    assert "object 2 has only 3 pixels" in findings["tiny"].problem
+    assert "object 40" in findings["thin"].problem
+    assert "1,2,40" in findings["void"].fix
+    assert "1, 2, 40" in findings["id-gaps"].problem
+
+
+def test_colours_saved_as_grey(video: Path, tmp_path: Path) -> None:
+    labels = block(38)
+    labels[70:90, 100:140] = 75
+    assert found(video, save(tmp_path / "grey.png", labels))["grey-ids"].level is Level.WARNING
+
+
+def test_unreadable_and_jpeg(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    assert found(video, tmp_path / "broken.png")["unreadable"].level is Level.ERROR
+    assert found(video, tmp_path / "missing.png")["unreadable"].level is Level.ERROR
+    assert "--fix" in found(video, save(tmp_path / "mask.jpg", block() * 255))["unreadable"].fix
+
+
+def test_mask_beyond_the_video(video: Path, tmp_path: Path) -> None:
+    mask = save_indexed(tmp_path / "good.png", block())
+    assert "0 to 2" in found(video, mask, f"3={mask}")["frame"].fix
+
+
+def test_masks_that_contradict_each_other(video: Path, tmp_path: Path) -> None:
+    mask = save_indexed(tmp_path / "good.png", block())
+    assert "has 2 masks" in found(video, mask, f"0={mask}")["unusable"].problem
+
+
+def labelme(*outlines: list[list[float]]) -> dict[str, Any]:
+    shapes = [{"label": "cat", "points": points, "shape_type": "polygon"} for points in outlines]
+    return {"shapes": shapes, "imageWidth": WIDTH, "imageHeight": HEIGHT}
+
+
+def test_all_bad_polygons_are_named(video: Path, tmp_path: Path) -> None:
+    square: list[list[float]] = [[10, 10], [60, 10], [60, 60], [10, 60]]
+    bow: list[list[float]] = [[10, 10], [60, 60], [60, 10], [10, 60]]
+    outside: list[list[float]] = [[10, 10], [300, 10], [60, 60]]
+    path = tmp_path / "shapes.json"
+    path.write_text(json.dumps(labelme(square, bow, outside)))
+    findings = found(video, path)
+    assert set(findings) == {"crossing", "outside"}
+    assert "shape 2" in findings["crossing"].problem
+    assert "shape 3" in findings["outside"].problem
+    assert all(finding.file == str(path) and finding.fix for finding in findings.values())
+    path.write_text(json.dumps(labelme(square)))
+    assert found(video, path) == {}
+
+
+def test_polygons_of_the_other_formats(video: Path, tmp_path: Path) -> None:
+    bow = [10, 10, 60, 60, 60, 10, 10, 60]
+    coco = {
+        "images": [{"id": 1, "file_name": "0.png", "width": WIDTH, "height": HEIGHT}],
+        "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "segmentation": [bow]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    pairs = np.reshape(bow, (-1, 2)).tolist()
+    own = {"stma": 1, "width": WIDTH, "height": HEIGHT, "objects": [{"id": 1, "polygons": [pairs]}]}
+    for name, content in (("coco.json", coco), ("own.json", own)):
+        (tmp_path / name).write_text(json.dumps(content))
+        assert set(found(video, tmp_path / name)) == {"crossing"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stma": 1}', '{"shapes": [3]}', '{"shapes": 7}'])
+def test_json_that_is_nothing(video: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    assert found(video, tmp_path / "bad.json")["unusable"].level is Level.ERROR
