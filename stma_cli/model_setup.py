@@ -1,4 +1,4 @@
-"""From the options --model, --device, --precision, --size and --chunk to a segmenter that is ready."""
+"""From the options --model, --device, --precision, --size, --chunk and --threads to a segmenter that is ready."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ class ModelSetup:
         name: of the model.
         device: as torch names it, such as "cuda".
         precision: "fp32", "bf16" or "fp16".
+        threads: CPU threads that the model computes with.
         working_size: (height, width) in pixels that the model works at.
         description: the model's name, sha256 of the weights and parameters, for the report.
     """
@@ -26,6 +27,7 @@ class ModelSetup:
     name: str
     device: str
     precision: str
+    threads: int
     working_size: tuple[int, int]
     description: dict[str, Any]
 
@@ -34,7 +36,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     """Choose the device, load the weights and make the segmenter.
 
     Args:
-        settings: --model, --device, --precision, --size and --chunk.
+        settings: --model, --device, --precision, --size, --chunk and --threads.
         height: rows of the frames to come.
         width: their columns.
 
@@ -46,6 +48,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     from stma.config import SegmenterConfig
     from stma.segmenter import Segmenter
     from stma.weights import load_model
+    from stma_cli.threads import default_threads, set_model_threads
 
     config = SegmenterConfig(
         size=settings.size or None,
@@ -53,6 +56,8 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
         device=settings.device,
         precision=settings.precision,
     )
+    threads = settings.threads or default_threads()
+    set_model_threads(threads)
     loaded = load_model(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)
@@ -64,6 +69,9 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
         "parameters": loaded.info.parameters,
         "device": device,
         "precision": precision,
+        "threads": threads,
         "working_size": segmenter.working_size,
     }
-    return ModelSetup(segmenter, loaded.info.name, device, precision, segmenter.working_size, description)
+    return ModelSetup(
+        segmenter, loaded.info.name, device, precision, threads, segmenter.working_size, description
+    )

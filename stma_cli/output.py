@@ -17,11 +17,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
             f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(
-            f"{path} is not writable: choose another folder with --out or change its permissions."
-        )
+        return OutputError(f"{path} is not writable: choose another place for it, or change the permissions.")
     reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}): choose another folder with --out.")
+    return OutputError(f"{path} cannot be written ({reason}): choose another place for it.")
 
 
 @contextmanager

@@ -85,6 +85,7 @@ class Pipeline:
     Attributes:
         timings: filled while it runs.
         frame_count: frames segmented so far.
+        last_index: number of the last frame that the first sink has written, or None.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Pipeline:
         self._chunk = chunk
         self._on_frame = on_frame
         self._decoded = 0
-        self._last_index: int | None = None
+        self.last_index: int | None = None
         self._decode_failure: Exception | None = None
 
     def run(self, frames: Iterable["Frame"]) -> None:
@@ -131,7 +132,7 @@ class Pipeline:
             for sink in self._sinks:
                 sink.abort()
             if isinstance(error, KeyboardInterrupt):
-                raise RunInterrupted(self._last_index) from None
+                raise RunInterrupted(self.last_index) from None
             raise
         finally:
             self.timings.wall = time.perf_counter() - started
@@ -213,7 +214,7 @@ class Pipeline:
             sink.write(frame, labels)
             self.timings.write[sink.name] += time.perf_counter() - begun
             if sink is self._sinks[0]:
-                self._last_index = frame.index
+                self.last_index = frame.index
 
 
 @contextmanager

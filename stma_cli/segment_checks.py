@@ -15,12 +15,13 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     """Read the masks, keep the objects asked for, and check that their frames will be segmented.
 
     Raises:
-        SettingsError: when the range of frames is empty.
+        SettingsError: when the range of frames is empty, or begins after the last frame.
         MaskError: when a mask cannot be used, or belongs to a frame out of range.
         AnnotationError: when a JSON file cannot be used.
     """
     from stma_cli.masks import read_mask_options, select_objects
     from stma_cli.video.folder import FolderSource
+    from stma_cli.video.source import start_beyond_end
 
     start, end, info = settings.start, settings.end, source.info
     if end is not None and end <= start:
@@ -44,7 +45,10 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
         )
     hint = info.frame_count_hint
     if hint is not None and last >= hint:
-        require_frame_exists(last, source.count_frames(), source)  # the container's own count proves nothing
+        count = source.count_frames()  # the container's own count proves nothing
+        if start >= count:
+            raise start_beyond_end(info.path, start, count)
+        require_frame_exists(last, count, source)
     return annotations
 
 
@@ -65,7 +69,7 @@ def require_places(settings: SegmentSettings) -> None:
     """Refuse results that would replace the video, or an older overlay.
 
     Raises:
-        OutputError: when a result is the video itself, or the overlay is no MP4 or there already.
+        OutputError: when a result is the video itself, or the overlay is a folder, no MP4, or there already.
     """
     if settings.out.exists() and settings.out.samefile(settings.video):
         raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
@@ -76,6 +80,8 @@ def require_places(settings: SegmentSettings) -> None:
         raise OutputError(f"{overlay} is not a name for an MP4 file: let it end in .mp4.")
     if overlay.exists() and overlay.samefile(settings.video):
         raise OutputError(f"--overlay {overlay} is the video itself: choose another name.")
+    if overlay.is_dir():
+        raise OutputError(f"--overlay {overlay} is a folder: give the name of a file that ends in .mp4.")
     if overlay.exists() and not settings.force:
         raise OutputError(f"{overlay} is there already: choose another name, or add --force to replace it.")
 

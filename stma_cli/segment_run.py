@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stma.errors import OutputError
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
@@ -65,7 +66,7 @@ def _opening_lines(
         f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
         f"{float(info.frame_rate):.3f} per second",
         f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
-        f"{settings.chunk} frames at once",
+        f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *(f"note     {note}" for note in source.notes),
     ]
@@ -102,11 +103,16 @@ def _run(
         try:
             with progress:
                 pipeline.run(source.frames(settings.start, settings.end))
-        except RunInterrupted as interrupt:
+        except (RunInterrupted, OutputError) as failure:
             command = None
-            if interrupt.last_index is not None and mask_sink.last_path is not None:
-                command = settings.resume_command(interrupt.last_index, mask_sink.last_path, annotations)
-            raise SegmentInterrupted(mask_sink.count, settings.out, command) from None
+            if pipeline.last_index is not None and mask_sink.last_path is not None:
+                command = settings.resume_command(pipeline.last_index, mask_sink.last_path, annotations)
+            if isinstance(failure, RunInterrupted):
+                raise SegmentInterrupted(mask_sink.count, settings.out, command) from None
+            if command is not None:
+                say(f"stopped  {mask_sink.count} masks in {settings.out} are complete")
+                say(f"go on    once the error below is mended, with: {command}")
+            raise
         notes = [*source.notes, *(note for sink in overlay_sinks for note in sink.notes)]
         head = {
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -127,11 +133,35 @@ def _run(
     others = sum(1 for _ in settings.out.glob("*.png")) - pipeline.frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
+    next_frame = settings.start + pipeline.frame_count
+    if settings.end is not None and next_frame < settings.end:
+        notes.append(f"the video has {next_frame} frames, fewer than --end {settings.end}")
     for note in notes[said:]:
         say(f"note     {note}")
-    require_frame_exists(max(annotations), settings.start + pipeline.frame_count, source)
+    require_frame_exists(max(annotations), next_frame, source)
     seconds = round(pipeline.timings.wall, 3)
-    return SegmentResult(settings.out, settings.overlay, report_path, pipeline.frame_count, names, seconds)
+    return SegmentResult(
+        settings.out,
+        settings.overlay,
+        report_path,
+        pipeline.frame_count,
+        names,
+        seconds,
+        _overlay_range(settings, pipeline.frame_count),
+    )
+
+
+def _overlay_range(settings: SegmentSettings, count: int) -> tuple[int, int | None]:
+    """Return the frames that `stma overlay` has to draw: all masks in the folder, also those of an earlier run."""
+    from stma_cli.saved_masks import find_masks
+
+    saved = find_masks(settings.out)
+    first = saved.numbered_from()
+    if first is None or len(saved.files) == count:
+        return settings.start, None if settings.end is None else settings.start + count
+    last = first + len(saved.files)
+    ends_with_video = settings.end is None and last == settings.start + count
+    return first, None if ends_with_video else last
 
 
 def _overlay_sinks(

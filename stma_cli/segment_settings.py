@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-OPTIONS_TO_REPEAT = ("device", "precision", "model", "size", "chunk", "end", "objects")
+OPTIONS_TO_REPEAT = ("device", "precision", "model", "size", "chunk", "threads", "end", "objects")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class SegmentSettings:
         device, precision, model: as typed.
         size: shorter side in pixels that the model works at; 0 for the video's own.
         chunk: frames that the model takes at once.
+        threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
         objects: the --objects value, or None for all.
         audio: copy the sound into the overlay.
@@ -37,6 +38,7 @@ class SegmentSettings:
     model: str = "small"
     size: int = 480
     chunk: int = 4
+    threads: int | None = None
     start: int = 0
     end: int | None = None
     objects: str | None = None
@@ -85,6 +87,7 @@ class SegmentResult:
         frames: number of masks.
         objects: names by id.
         seconds: wall time from the first to the last frame.
+        overlay_range: frames that the folder has masks of, also from earlier runs; None for the last of the video.
     """
 
     out: Path
@@ -93,6 +96,7 @@ class SegmentResult:
     frames: int
     objects: dict[int, str]
     seconds: float
+    overlay_range: tuple[int, int | None] = (0, None)
 
     @property
     def frames_per_second(self) -> float:

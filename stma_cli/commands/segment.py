@@ -45,11 +45,19 @@ def segment(
     precision: Annotated[Precision, typer.Option(help="Number format of the model.")] = Precision.AUTO,
     size: Annotated[
         int,
-        typer.Option(min=0, help="Shorter side in pixels that the model works at; 0 for the video's own."),
+        typer.Option(
+            min=0,
+            help="Shorter side in pixels that the model works at, at most: smaller videos are not enlarged. "
+            "0 for the video's own.",
+        ),
     ] = 480,
     chunk: Annotated[
         int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
     ] = 4,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
+    ] = None,
     start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
@@ -90,6 +98,7 @@ def segment(
         model=model,
         size=size,
         chunk=chunk,
+        threads=threads,
         start=start,
         end=end,
         objects=objects,
@@ -119,8 +128,9 @@ def segment(
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")
     else:
-        range_of_frames = ["--start", str(start)] if start else []
-        if end is not None:
-            range_of_frames += ["--end", str(start + result.frames)]
+        first, stop = result.overlay_range
+        range_of_frames = ["--start", str(first)] if first else []
+        if stop is not None:
+            range_of_frames += ["--end", str(stop)]
         words = ["stma", "overlay", str(video), str(result.out), *range_of_frames, "-o", "overlay.mp4"]
         say(f"to see   {shlex.join(words)}")

@@ -75,8 +75,8 @@ def fit_size(source_width: int, source_height: int, width: int, height: int, sou
     if _same_shape(source_height, source_width, width, height):
         raise MaskError(
             f"{source} is {source_width}x{source_height}, but the video is shown as {width}x{height}: it "
-            "fits only when turned by 90 degrees. The video is stored rotated, as phones do: mark the "
-            "objects on a frame as a player shows it, or turn the mask."
+            "fits only when turned by 90 degrees, as when a phone stores its video turned. Mark the objects "
+            "on a frame as a player shows it, or turn the mask."
         )
     raise MaskError(
         f"{source} is {source_width}x{source_height}, but the video is {width}x{height}, of another shape: "

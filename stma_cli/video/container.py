@@ -1,6 +1,5 @@
 """Video files: sequential decoding with PyAV, true times, display orientation, no silent loss of frames."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from stma.errors import VideoError
+from stma_cli.threads import usable_cores
 from stma_cli.video import orientation
 from stma_cli.video.colour import HDR_TRANSFERS, ToRgb, read_tags
 from stma_cli.video.completeness import missing_part
@@ -28,8 +28,7 @@ _FALLBACK_RATE = Fraction(25)  # what FFmpeg assumes for streams without a clock
 
 def thread_count() -> int:
     """Return how many threads a decoder or encoder may use: the usable cores, at most four."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_THREADS, usable)
+    return min(_MOST_THREADS, usable_cores())
 
 
 @dataclass

@@ -103,6 +103,13 @@ def test_range_counts_frames_of_the_whole_video(workplace: Path) -> None:
     assert len(decoded(workplace / "a.mp4")) == 5
 
 
+def test_a_range_beyond_the_end_is_told(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "first.png", "--end", "500")
+    assert result.exit_code == 0
+    assert "the video has 10 frames, fewer than --end 500" in result.stdout
+    assert "stma overlay clip.mp4 clip_stma --end 10" in result.stdout
+
+
 def test_objects_picks_some(workplace: Path) -> None:
     assert run("clip.mp4", "--mask", "first.png", "--objects", "4", "--out", "a").exit_code == 0
     assert np.unique(read_labels(workplace / "a" / "00000.png")).tolist() == [0, 4]
@@ -138,9 +145,10 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "2=first.png", "--start", "5"], "frame 2 is before --start 5"),
         (["clip.mp4", "--mask", "8=first.png", "--end", "5"], "frame 8 is not before --end 5"),
         (["clip.mp4", "--mask", "first.png", "--start", "5", "--end", "5"], "--end of 6 or more"),
-        (["clip.mp4", "--mask", "first.png", "--start", "50"], "frame 50"),
+        (["clip.mp4", "--mask", "first.png", "--start", "50"], "give a start between 0 and 9"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip.mp4"], "is the video itself"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "first.png"], "end in .mp4"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "full.mp4", "--force"], "full.mp4 is a folder"),
         (["clip.mp4", "--mask", "first.png", "--out", "full"], "add --force"),
         (["clip.mp4", "--mask", "first.png", "--out", "first.txt"], "is a file"),
     ],
@@ -151,6 +159,7 @@ def test_bad_input_is_refused_before_anything_is_written(
     Path("first.txt").write_text("hello")
     Path("other.json").write_text("{}")
     Path("full").mkdir()
+    Path("full.mp4").mkdir()
     Path("full/kept").touch()
     before = sorted(workplace.rglob("*"))
 
@@ -209,6 +218,26 @@ def test_full_disk_is_an_output_error(workplace: Path, monkeypatch: pytest.Monke
     assert [path.name for path in Path("a").iterdir()] == ["names.json"]
 
 
+def test_full_disk_in_the_middle_says_how_to_go_on(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, saved = Image.Image.save, []
+
+    def no_space_after_four(self: Image.Image, target: Path, **options: Any) -> None:
+        if len(saved) == 4:
+            raise OSError(28, "No space left on device")
+        saved.append(target)
+        save(self, target, **options)
+
+    monkeypatch.setattr(Image.Image, "save", no_space_after_four)
+    result = run("clip.mp4", "--mask", "first.png", "--out", "a")
+    assert isinstance(result.exception, OutputError)
+    assert "4 masks in a are complete" in result.stdout
+    command = shlex.split(result.stdout.split("mended, with: ")[1])
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    assert run(*command[2:]).exit_code == 0
+    assert len(list(Path("a").glob("*.png"))) == COUNT
+
+
 def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(chunks: int) -> None:
         if chunks == 2:
@@ -234,7 +263,11 @@ def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch
     assert command[3:9] == ["--mask", "3=a/00003.png", "--mask", "8:cat=cat.png", "--start", "3"]
 
     monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
-    assert run(*command[2:]).exit_code == 0
+    resumed = run(*command[2:])
+    assert resumed.exit_code == 0
+    show = shlex.split(resumed.stdout.split("to see ")[1])
+    assert show == ["stma", "overlay", "clip.mp4", "a", "-o", "overlay.mp4"]
+    assert CliRunner().invoke(app, show[1:]).exit_code == 0
     assert run("clip.mp4", *words[:-1], "b").exit_code == 0
     for path in sorted(Path("b").glob("*.png")):
         np.testing.assert_array_equal(read_labels(Path("a") / path.name), read_labels(path))

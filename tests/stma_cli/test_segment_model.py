@@ -33,8 +33,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_whole_run(workplace: Path) -> None:
     words = ["clip.mp4", "--mask", "first.png", "--model", "tiny.safetensors", "--size", "64", "--json"]
-    result = CliRunner().invoke(app, ["segment", *words, "--overlay", "seen.mp4", "--chunk", "2"])
+    result = CliRunner().invoke(
+        app, ["segment", *words, "--overlay", "seen.mp4", "--chunk", "2", "--threads", "1"]
+    )
     assert result.exit_code == 0, result.output
+    assert "1 thread\n" in result.stderr
     assert json.loads(result.stdout)["frames"] == COUNT
     np.testing.assert_array_equal(read_labels(Path("clip_stma/00000.png")), read_labels(Path("first.png")))
     assert read_labels(Path("clip_stma/00008.png")).shape == (HEIGHT, WIDTH)
@@ -44,6 +47,7 @@ def test_a_whole_run(workplace: Path) -> None:
     assert len(report["frames"]) == COUNT
     assert [row["id"] for row in report["objects"]] == [1, 300]
     assert report["model"]["parameters"] > 0
+    assert report["model"]["threads"] == torch.get_num_threads() == 1
     assert len(report["model"]["sha256"]) == 64
 
 
