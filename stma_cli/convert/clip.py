@@ -8,6 +8,7 @@ import numpy as np
 
 from stma.errors import AnnotationError
 from stma_cli.masks.annotation import LARGEST_ID, LabelPainter, ObjectIds, ids_in
+from stma_cli.masks.image_file import LARGEST_PICTURE
 
 _UNSAFE = frozenset('<>:"/\\|?*')  # in file names, on one system or another
 
@@ -88,9 +89,15 @@ def survey(source: Source) -> Clip:
     """Read a source once without keeping any pixels, so that nothing is written from one that is broken.
 
     Raises:
-        AnnotationError: when it has no frames, two of one name, a frame of another size or an impossible id.
+        AnnotationError: when it is too large, has no frames, two of one name, frames of several sizes or an
+            impossible id.
         InputError: whatever the format's reader refuses.
     """
+    if source.width * source.height > LARGEST_PICTURE:
+        raise AnnotationError(
+            f"{source.path} has frames of {source.width}x{source.height}, more than "
+            f"{LARGEST_PICTURE // 1_000_000} million pixels: correct the size, or convert smaller frames."
+        )
     frame_names: dict[str, None] = {}
     seen = set(source.declared)
     for frame in source.frames():

@@ -27,6 +27,8 @@ from stma_cli.convert.cvat import (
 )
 from stma_cli.masks.annotation import ObjectIds, ids_in
 
+_MOST_FRAMES = 10_000_000  # four days of video; a damaged number would otherwise never come to an end
+
 
 @dataclass(frozen=True)
 class _Shape:
@@ -57,6 +59,10 @@ def open_cvat_video(path: Path) -> Source:
     object_ids, notes = ObjectIds(), Notes()
     shapes, declared = _by_frame(root, object_ids, notes, source)
     count = max(_number(root, ".//meta//size"), max(shapes, default=-1) + 1)
+    if count > _MOST_FRAMES:
+        raise AnnotationError(
+            f"{source} has {count} frames: correct its <size>, or export it in shorter parts."
+        )
 
     def masks(frame: int) -> Iterator[tuple[int, np.ndarray]]:
         counts: Counter[str] = Counter()
