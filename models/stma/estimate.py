@@ -1,0 +1,153 @@
+"""Memory that a run needs, from the shapes of its tensors: the same number for one minute of video or ten hours.
+
+With H x W the working size, P = H W, N = P / 256 cells at stride 16, K objects, B frames in a chunk, i bytes per
+number and C, v, k the width at stride 16, of the values and of the keys:
+
+    entry        N (C + 5 k + K v) i + 20 N K                     `MemoryEntry`; its soft masks are float32
+    bank         entries (annotated + capacity + previous) x entry
+                 + (B - 1) N (C + 4 k) i per chunk that they come from: tokens and keys at stride 8 are views of it
+                 + 2 m N C i per STML block for the keys and values of m references
+    activations  the largest of the stages of one step, each of them a sum over the maps that live at once
+    process      interpreter, libraries and the loaded float32 weights
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from stma.config import MemoryConfig, ModelConfig
+from stma.network.association import AFFINITY_LIMIT
+from stma.network.model import STMA
+
+FLOAT32 = 4
+INDEX = 8
+MEBIBYTE = 1 << 20
+PROCESS = 330 * MEBIBYTE  # measured: resident memory of a segmenter's process less the terms below
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that a run needs at its peak.
+
+    Attributes:
+        weights: the network in the run's precision.
+        bank: everything that stays from frame to frame: `entries` and what they keep alive, cached references.
+        entries: the memory bank's tensors alone.
+        activations: largest sum of temporary maps within one step.
+        frames: decoded frames and label maps that wait on either side of the model, in main memory.
+        process: interpreter and libraries, and the float32 weights as loaded, in main memory.
+    """
+
+    weights: int
+    bank: int
+    entries: int
+    activations: int
+    frames: int
+    process: int
+
+    @property
+    def device(self) -> int:
+        """What lies on the computing device: all of `total` on a CPU counts besides."""
+        return self.weights + self.bank + self.activations
+
+    @property
+    def total(self) -> int:
+        """Resident memory of a process that computes on the CPU."""
+        return self.device + self.frames + self.process
+
+
+def estimate_memory(
+    config: ModelConfig,
+    memory: MemoryConfig,
+    height: int,
+    width: int,
+    objects: int,
+    chunk: int,
+    dtype: torch.dtype,
+    annotated_frames: int = 1,
+    *,
+    frame_size: tuple[int, int] | None = None,
+    frames_held: int | None = None,
+) -> MemoryEstimate:
+    """Estimate the memory of a run, whatever its length.
+
+    Args:
+        config: of the network.
+        memory: policy of the memory bank.
+        height, width: working size in pixels, multiples of 16 (`Segmenter.working_size`).
+        objects: objects that are followed, all of them from the first annotation on.
+        chunk: frames that go through the embedding at once.
+        dtype: precision of the model.
+        annotated_frames: frames with a mask; each stays in the bank for good.
+        frame_size: (height, width) of the video in pixels, by default the working size.
+        frames_held: decoded frames that wait around the model, by default those of one chunk.
+    """
+    cells, item = height * width // 256, dtype.itemsize
+    count = annotated_frames + memory.capacity + memory.previous_frame
+    entry = entry_bytes(config, cells, objects, item)
+    shared = cells * (config.widths[2] + 4 * config.key_width) * item * (chunk - 1)
+    references = min(memory.references, annotated_frames + memory.capacity)
+    cache = 2 * config.stml_blocks * references * cells * config.widths[2] * item
+    chunks = annotated_frames + memory.previous_frame + _temporary_chunks(memory, chunk)
+    frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
+    parameters, weights = _weights(config, item)
+    return MemoryEstimate(
+        weights=weights,
+        bank=count * entry + chunks * shared + cache,
+        entries=count * entry,
+        activations=_activations(
+            config, height * width, frame_pixels, objects, chunk, item, count, references
+        ),
+        frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
+        process=PROCESS + parameters * FLOAT32,
+    )
+
+
+def entry_bytes(config: ModelConfig, cells: int, objects: int, item: int) -> int:
+    """Bytes of one `MemoryEntry` of one clip with `cells` cells at stride 16 and `item` bytes per number."""
+    numbers = config.widths[2] + 5 * config.key_width + objects * config.value_width
+    return cells * (numbers * item + objects * 5 * FLOAT32)
+
+
+def _temporary_chunks(memory: MemoryConfig, chunk: int) -> int:
+    """Most chunks that the temporary entries can come from."""
+    span = (memory.capacity - 1) * memory.interval  # frames from the oldest to the newest
+    return min(memory.capacity, -(-span // chunk) + 1)
+
+
+def _weights(config: ModelConfig, item: int) -> tuple[int, int]:
+    """Parameters as loaded, and bytes of the network as the segmenter runs it; nothing is allocated for it."""
+    with torch.device("meta"):
+        model = STMA(config)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        model.fold_batch_norms()
+    return parameters, item * sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+
+
+def _activations(
+    config: ModelConfig,
+    pixels: int,
+    frame_pixels: int,
+    objects: int,
+    chunk: int,
+    item: int,
+    entries: int,
+    references: int,
+) -> int:
+    """Largest of the stages: the frame's embedding, references, readout, decoder, label map."""
+    cells = pixels // 256
+    width4, width8, width16 = config.widths
+    features = chunk * item * (pixels * width4 // 16 + cells * (4 * (width8 + config.key_width) + width16))
+    first = 3 + config.stem_width / 4 + 4 * width4 / 16  # input, stem, and a residual block at stride 4
+    embedding = int(chunk * item * pixels * first)
+    values = objects * config.value_width
+    reference = references * cells * item * (12 * width16 + 3 * values)
+    copies = 2 if objects == 1 else 3  # joined, side by side for all objects, and with the column of ones
+    readout = item * (
+        entries * cells * (copies * values + config.key_width) + 2 * cells * values + AFFINITY_LIMIT
+    )
+    thin = config.decoder_width // 2
+    decoder = item * pixels // 16 * (thin + 5 * thin * objects)  # a residual block at stride 4 per object
+    maps = 1 if objects == 1 else objects + 1
+    labels = frame_pixels * (maps * FLOAT32 + 2 * INDEX) + 4 * (objects + 1) * FLOAT32 * pixels // 16
+    return max(embedding, features + max(reference, readout, decoder, labels))

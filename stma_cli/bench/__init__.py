@@ -1,0 +1,1 @@
+"""`stma bench`: measure decoding, model and writing on this machine."""

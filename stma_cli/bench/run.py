@@ -1,0 +1,101 @@
+"""What `stma bench` does: one setting after the other, the results as they come."""
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stma.benchmark import (
+    FrameLoop,
+    MatrixPeak,
+    measure_model,
+    measure_peak,
+    profile_model,
+    reset_peak_resident,
+    warmed_up,
+)
+from stma.config import SegmenterConfig
+from stma.device import resolve_device, resolve_precision
+from stma.network.model import STMA
+from stma.weights import load_model
+from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
+from stma_cli.bench.stages import Stages
+from stma_cli.model_setup import PRECISIONS
+from stma_cli.report import versions
+
+if TYPE_CHECKING:
+    from torch import device as Device
+
+
+def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResult:
+    """Measure all settings.
+
+    Args:
+        settings: what to measure.
+        say: takes a line about each setting before it is measured.
+
+    Raises:
+        StmaError: the device, precision or model cannot be used.
+    """
+    import torch
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    device = resolve_device(settings.device)
+    dtypes = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
+    loaded = load_model(settings.model)
+    peaks: dict[str, MatrixPeak] = {}
+    rows = []
+    for dtype in dtypes:
+        precision = PRECISIONS[str(dtype).removeprefix("torch.")]
+        say(f"measuring the matrix peak in {precision}")
+        peaks[precision] = measure_peak(device, dtype)
+        for size in settings.sizes:
+            for objects in settings.objects:
+                say(f"measuring {objects} objects at {size} in {precision}")
+                rows.append(_measure(settings, loaded.model, size, objects, precision, peaks[precision]))
+    model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
+    return BenchResult(_machine(device), model, settings, peaks, tuple(rows))
+
+
+def _measure(
+    settings: BenchSettings, model: STMA, size: int, objects: int, precision: str, peak: MatrixPeak
+) -> BenchRow:
+    width = frame_width(size)
+    config = SegmenterConfig(size=size, chunk=settings.chunk, device=settings.device, precision=precision)
+    reset_peak_resident()
+    loop = FrameLoop(size, width, objects)
+    segmenter = warmed_up(model, config, loop)
+    speed = measure_model(segmenter, loop, settings.frames, settings.repeats, peak)
+    pipeline = profile = None
+    if settings.pipeline:
+        with tempfile.TemporaryDirectory(prefix="stma-bench-") as folder:
+            stages = Stages(Path(folder), loop, settings.frames, settings.repeats)
+            pipeline = stages.measure(segmenter)
+    if settings.profile:
+        profile = tuple(profile_model(segmenter, loop, settings.frames))
+    return BenchRow(size, size, width, objects, precision, speed, pipeline, profile)
+
+
+def _machine(device: "Device") -> dict[str, Any]:
+    import torch
+
+    on_gpu = device.type == "cuda"
+    return {
+        **versions(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else str(device),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,150 @@
+"""What `stma bench` was asked for, and what it found."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from stma.errors import SettingsError
+
+if TYPE_CHECKING:
+    from stma.benchmark import MatrixPeak, ModelSpeed, OperationCost, Spread
+
+Value = TypeVar("Value")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+MOST_OBJECTS = 100
+SMALLEST_SIDE, LARGEST_SIDE = 32, 4320
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """The options of `stma bench`.
+
+    Attributes:
+        model: a shipped model's name or a file.
+        objects: numbers of objects.
+        sizes: shorter sides of the frames in pixels; they are 16:9.
+        precisions: "auto", "fp32", "bf16" or "fp16".
+        device: as `stma.device.resolve_device` takes it.
+        threads: that torch computes with, or None for its own choice.
+        chunk: frames that the model takes at once.
+        frames: per repeat.
+        repeats: of every measurement.
+        pipeline: whether to measure decoding, writing and all stages together.
+        profile: whether to list the most expensive operations.
+    """
+
+    model: str
+    objects: tuple[int, ...]
+    sizes: tuple[int, ...]
+    precisions: tuple[str, ...]
+    device: str
+    threads: int | None
+    chunk: int
+    frames: int
+    repeats: int
+    pipeline: bool
+    profile: bool
+
+
+@dataclass(frozen=True)
+class PipelineSpeed:
+    """Frames per second of the stages around the model, each alone and all at once."""
+
+    decode: "Spread"
+    masks: "Spread"
+    overlay: "Spread"
+    together: "Spread"
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One setting and what was measured; `pipeline` and `profile` are None where they were not asked for."""
+
+    size: int
+    height: int
+    width: int
+    objects: int
+    precision: str
+    model: "ModelSpeed"
+    pipeline: PipelineSpeed | None
+    profile: "tuple[OperationCost, ...] | None"
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """A whole benchmark.
+
+    Attributes:
+        machine: versions, processor, device and threads.
+        model: name, sha256 and parameters.
+        settings: as asked for.
+        peaks: by precision.
+        rows: one per size, number of objects and precision.
+    """
+
+    machine: dict[str, Any]
+    model: dict[str, Any]
+    settings: BenchSettings
+    peaks: "dict[str, MatrixPeak]"
+    rows: tuple[BenchRow, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """The content of the JSON file."""
+        content = asdict(self)
+        for row, found in zip(content["rows"], self.rows, strict=True):
+            row["model"]["estimate"]["total"] = found.model.estimate.total
+        return {"format": 1, **content}
+
+
+def frame_width(height: int) -> int:
+    """Width in pixels of a 16:9 frame, even as H.264 needs it: 854 for 480."""
+    return 2 * round(height * 8 / 9)
+
+
+def whole_numbers(option: str, text: str, smallest: int, largest: int) -> tuple[int, ...]:
+    """Read a list such as "1,3,10"; repeated numbers count once.
+
+    Raises:
+        SettingsError: not such a list, or a number is out of range.
+    """
+
+    def number(word: str) -> int:
+        value = int(word)
+        if not smallest <= value <= largest:
+            raise ValueError
+        return value
+
+    return _listed(option, text, number, f"whole numbers from {smallest} to {largest} such as 1,3,10")
+
+
+def precisions(text: str) -> tuple[str, ...]:
+    """Read a list such as "fp32,bf16".
+
+    Raises:
+        SettingsError: one of them is unknown.
+    """
+
+    def known(word: str) -> str:
+        if word not in PRECISIONS:
+            raise ValueError
+        return word
+
+    return _listed("--precision", text, known, f"one or more of {','.join(PRECISIONS)}")
+
+
+def _listed(option: str, text: str, read: Callable[[str], Value], wanted: str) -> tuple[Value, ...]:
+    try:
+        return tuple(dict.fromkeys(read(word.strip()) for word in text.split(",")))
+    except ValueError:
+        raise SettingsError(
+            f"{option} is {text!r}, which cannot be used; give {wanted}, with commas between"
+        ) from None
+
+
+def require_file_place(option: str, path: Path | None) -> None:
+    """Raise SettingsError before the long work when a result could not be written there."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise SettingsError(
+            f"{option} {path} is a folder or lies in one that does not exist; give a file in an existing folder"
+        )

@@ -1,0 +1,76 @@
+"""`stma bench`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    objects: Annotated[str, typer.Option(help="Numbers of objects, with commas between.")] = "1,3,10",
+    sizes: Annotated[
+        str, typer.Option(help="Shorter sides of the 16:9 frames in pixels, such as 360,480,720,1080.")
+    ] = "480",
+    precision: Annotated[
+        str, typer.Option(help="Number formats of the model: auto, fp32, bf16, fp16, with commas between.")
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the model.", show_default="all cores")
+    ] = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Frames per repeat; 20 or more for a fair mean.")] = 20,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats, for median and quartiles.")] = 5,
+    pipeline: Annotated[
+        bool,
+        typer.Option("--pipeline/--model-only", help="Also measure decoding, writing and all together."),
+    ] = True,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="List the ten most expensive operations of each setting.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all measurements to this file.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw time per frame over objects: a .png, .svg or .pdf file."),
+    ] = None,
+) -> None:
+    """Measure how fast stma is on this machine, on synthetic frames.
+
+    Example: stma bench --objects 1,3,10 --sizes 480,1080 --json bench.json
+    """
+    from rich.console import Console
+
+    from stma.errors import SettingsError
+    from stma_cli.bench import settings as options
+
+    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
+    options.require_file_place("--json", json_file)
+    options.require_file_place("--plot", plot)
+    settings = options.BenchSettings(
+        model=model,
+        objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),
+        sizes=options.whole_numbers("--sizes", sizes, options.SMALLEST_SIDE, options.LARGEST_SIDE),
+        precisions=options.precisions(precision),
+        device=device,
+        threads=threads,
+        chunk=chunk,
+        frames=frames,
+        repeats=repeats,
+        pipeline=pipeline,
+        profile=profile,
+    )
+    from stma_cli.bench.run import run_bench
+    from stma_cli.bench.show import print_result, write_json, write_plot
+
+    result = run_bench(settings, lambda line: typer.echo(line, err=True))
+    print_result(result, Console())
+    if json_file is not None:
+        write_json(result, json_file)
+    if plot is not None:
+        write_plot(result, plot)

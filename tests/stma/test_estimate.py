@@ -1,0 +1,78 @@
+"""The memory estimate against what a segmenter holds."""
+
+import numpy as np
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
+from stma.estimate import estimate_memory
+from stma.network.model import STMA, MemoryEntry
+from stma.segmenter import Segmenter
+
+HEIGHT, WIDTH = 48, 64
+TINY = MODEL_CONFIGS["tiny"]
+
+
+def bank_after(
+    memory: MemoryConfig, objects: int, chunk: int, precision: str, frames: int = 38
+) -> list[MemoryEntry]:
+    torch.manual_seed(0)
+    config = SegmenterConfig(size=None, chunk=chunk, device="cpu", precision=precision, memory=memory)
+    segmenter = Segmenter(STMA(TINY), config)
+    generator = np.random.default_rng(0)
+    clip = generator.integers(0, 255, (frames, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for place in range(objects):
+        mask[10:30, 4 + 16 * place : 16 + 16 * place] = place + 1
+    for start in range(0, frames, chunk):
+        segmenter.steps(list(clip[start : start + chunk]), {0: mask} if start == 0 else {})
+    bank = segmenter.bank
+    return [stored.entry for stored in (*bank.entries, *([bank.previous] if bank.previous else []))]
+
+
+@pytest.mark.parametrize(
+    ("memory", "objects", "chunk", "precision"),
+    [
+        (MemoryConfig(), 1, 1, "fp32"),
+        (MemoryConfig(), 3, 4, "fp32"),
+        (MemoryConfig(interval=2, capacity=3), 2, 8, "bf16"),
+        (MemoryConfig(capacity=2, previous_frame=False), 3, 3, "fp32"),
+    ],
+)
+def test_bank_after_many_frames(memory: MemoryConfig, objects: int, chunk: int, precision: str) -> None:
+    entries = bank_after(memory, objects, chunk, precision)
+    tensors = [tensor for entry in entries for tensor in vars(entry).values()]
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    estimate = estimate_memory(TINY, memory, HEIGHT, WIDTH, objects, chunk, dtype)
+    if memory.previous_frame and len(entries) < memory.capacity + 2:
+        pytest.fail("the run has to end between two writes, with a previous frame")
+    assert estimate.entries == sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+    assert sum(storages.values()) <= estimate.bank
+
+
+def test_length_is_no_matter_and_everything_else_is() -> None:
+    def total(
+        height: int = 64, objects: int = 1, chunk: int = 1, dtype: torch.dtype = torch.float32, masks: int = 1
+    ) -> int:
+        return estimate_memory(TINY, MemoryConfig(), height, 64, objects, chunk, dtype, masks).total
+
+    assert total(dtype=torch.bfloat16) < total()
+    for larger in (total(height=128), total(objects=3), total(chunk=4), total(masks=2)):
+        assert larger > total()
+
+
+def test_weights_are_those_of_the_segmenter() -> None:
+    segmenter = Segmenter(STMA(TINY), SegmenterConfig(device="cpu", precision="fp32"))
+    model = segmenter.model
+    held = sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
+    estimate = estimate_memory(TINY, MemoryConfig(), 48, 64, 1, 1, torch.float32)
+    assert estimate.weights == held
+
+
+def test_a_large_video_costs_label_maps() -> None:
+    small = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32)
+    large = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32, frame_size=(2160, 3840))
+    assert large.bank == small.bank
+    assert large.activations > 2160 * 3840 * 4 * 4
+    assert large.frames == 2160 * 3840 * 4

@@ -1,0 +1,92 @@
+"""`stma bench`: complete output in all three forms, with a tiny network; no rate is expected of the machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from stma.config import MODEL_CONFIGS
+from stma.errors import SettingsError, StmaError
+from stma.network.model import STMA
+from stma.weights import save_weights
+from stma_cli.bench.settings import frame_width
+from stma_cli.commands.bench import bench
+
+app = typer.Typer()
+app.command()(bench)
+SMALL = ["--model", "tiny.safetensors", "--sizes", "48", "--device", "cpu", "--frames", "2", "--repeats", "2"]
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny.safetensors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    torch.manual_seed(0)
+    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    return tmp_path
+
+
+def test_everything_is_measured(workplace: Path) -> None:
+    words = [*SMALL, "--objects", "2,1", "--precision", "fp32", "--chunk", "2"]
+    words += ["--profile", "--json", "bench.json", "--plot", "bench.png"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    for heading in ("fps", "GFLOP", "decode", "together", "operation"):
+        assert heading in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) <= 80
+    found = json.loads(Path("bench.json").read_text())
+    assert [row["objects"] for row in found["rows"]] == [2, 1]
+    assert found["model"]["parameters"] > 0
+    assert set(found["peaks"]) == {"fp32"}
+    for row in found["rows"]:
+        assert (row["height"], row["width"]) == (48, 86)
+        assert row["model"]["gflop_per_frame"] > 0
+        assert row["model"]["estimate"]["total"] > row["model"]["estimate"]["entries"]
+        assert len(row["profile"]) == 10
+        for spread in (row["model"]["frames_per_second"], *row["pipeline"].values()):
+            assert 0 < spread["lower"] <= spread["median"] <= spread["upper"]
+    assert Path("bench.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in workplace.iterdir() if path.name.startswith("bench")) == [
+        "bench.json",
+        "bench.png",
+    ]
+
+
+def test_model_only() -> None:
+    words = [*SMALL, "--objects", "1", "--precision", "auto,fp32,bf16", "--model-only", "--json", "m.json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "decode" not in result.stdout
+    found = json.loads(Path("m.json").read_text())
+    assert sorted(row["precision"] for row in found["rows"]) == ["bf16", "fp32"]
+    assert all(row["pipeline"] is None and row["profile"] is None for row in found["rows"])
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--objects", "0"], "--objects"),
+        (["--objects", "one"], "--objects"),
+        (["--sizes", "480,"], "--sizes"),
+        (["--precision", "int8"], "--precision"),
+        (["--plot", "plot.txt"], "--plot"),
+        (["--json", "absent/bench.json"], "--json"),
+    ],
+)
+def test_impossible_options(words: list[str], part: str) -> None:
+    result = CliRunner().invoke(app, [*SMALL, *words])
+    assert isinstance(result.exception, SettingsError)
+    assert part in str(result.exception)
+
+
+def test_fp16_on_a_cpu_is_refused() -> None:
+    result = CliRunner().invoke(app, [*SMALL, "--precision", "fp16"])
+    assert isinstance(result.exception, StmaError)
+
+
+def test_frames_are_16_to_9() -> None:
+    assert [frame_width(side) for side in (360, 480, 720, 1080)] == [640, 854, 1280, 1920]
