@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import InputError, MaskError
-from stma_cli.check.findings import Finding, Level, from_error
+from stma_cli.check.findings import Finding, Level, counted, from_error
 from stma_cli.check.polygon_findings import outline_findings
 from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
 from stma_cli.check.snapping import read_lossy
@@ -149,16 +149,12 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
         problem = f"the ids have gaps: {', '.join(map(str, plain[:12]))}{', ...' if len(plain) > 12 else ''}"
         findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
     for spots in find_specks(labels):
-        problem = (
-            f"object {spots.object_id} has {spots.count} specks ({spots.pixels} pixels) apart from its main "
-            f"part, one at x = {spots.x}, y = {spots.y}"
-        )
+        what = f"{counted(spots.count, 'speck')} ({counted(spots.pixels, 'pixel')}) apart from its main part"
+        problem = f"object {spots.object_id} has {what}, one at x = {spots.x}, y = {spots.y}"
         findings.append(Finding(Level.WARNING, "specks", file, problem, f"erase them, {REPAIR}"))
     for spots in find_pinholes(labels):
-        problem = (
-            f"object {spots.object_id} has {spots.count} pinholes ({spots.pixels} pixels), one at "
-            f"x = {spots.x}, y = {spots.y}"
-        )
+        what = f"{counted(spots.count, 'pinhole')} ({counted(spots.pixels, 'pixel')})"
+        problem = f"object {spots.object_id} has {what}, one at x = {spots.x}, y = {spots.y}"
         findings.append(Finding(Level.NOTE, "holes", file, problem, f"fill them, {REPAIR}"))
     return findings
 

@@ -33,6 +33,20 @@ class Spots:
     where: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A connected part: its pixels within a box that begins at (left, top)."""
+
+    left: int
+    top: int
+    inside: np.ndarray
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        height, width = self.inside.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
 def find_specks(labels: np.ndarray) -> list[Spots]:
     """Return the small parts that lie apart from the rest of their object.
 
@@ -43,8 +57,7 @@ def find_specks(labels: np.ndarray) -> list[Spots]:
     for object_id in ids_in(labels)[:MOST_OBJECTS]:
         inside = labels == object_id
         pixels = int(np.count_nonzero(inside))
-        parts = [part for part, _ in _small_parts(inside, _limit(labels, pixels), 8)]
-        spots = _together(object_id, parts, labels)
+        spots = _together(object_id, list(_small_parts(inside, _limit(labels, pixels), 8)), labels)
         found += [item for item in spots if 2 * item.pixels < pixels]  # else nothing solid would stay
     return found
 
@@ -55,13 +68,15 @@ def find_pinholes(labels: np.ndarray) -> list[Spots]:
     Args:
         labels: (H, W) integer object ids, 0 = background.
     """
-    height, width = labels.shape
-    parts: dict[int, list[np.ndarray]] = {}
-    for part, (left, top, right, bottom) in _small_parts(labels == 0, _limit(labels, labels.size), 4):
-        if left == 0 or top == 0 or right == width or bottom == height:
+    parts: dict[int, list[_Part]] = {}
+    for part in _small_parts(labels == 0, _limit(labels, labels.size), 4):
+        rows, columns = part.box
+        if not (rows.start > 0 and rows.stop < labels.shape[0]):
             continue
-        box = (slice(top - 1, bottom + 1), slice(left - 1, right + 1))
-        around = np.unique(labels[box][~part[box]])
+        if not (columns.start > 0 and columns.stop < labels.shape[1]):
+            continue
+        wider = labels[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1]
+        around = np.unique(wider[~np.pad(part.inside, 1)])
         if len(around) == 1 and around[0] != 0:
             parts.setdefault(int(around[0]), []).append(part)
     return [spots for object_id in sorted(parts) for spots in _together(object_id, parts[object_id], labels)]
@@ -81,10 +96,8 @@ def _limit(labels: np.ndarray, object_pixels: int) -> int:
     return min(of_frame, int(object_pixels * SPECK_SHARE_OF_OBJECT))
 
 
-def _small_parts(
-    mask: np.ndarray, limit: int, connectivity: int
-) -> Iterator[tuple[np.ndarray, tuple[int, int, int, int]]]:
-    """Yield (H, W) bool and the box (left, top, right, bottom) of each connected part below `limit` pixels."""
+def _small_parts(mask: np.ndarray, limit: int, connectivity: int) -> Iterator[_Part]:
+    """Yield each connected part of an (H, W) bool mask that has fewer than `limit` pixels."""
     import cv2
 
     _, parts, rows, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
@@ -92,14 +105,14 @@ def _small_parts(
         if number == 0:  # everything outside `mask`
             continue
         left, top, width, height = (int(value) for value in rows[number, :4])
-        yield parts == number, (left, top, left + width, top + height)
+        yield _Part(left, top, parts[top : top + height, left : left + width] == number)
 
 
-def _together(object_id: int, parts: list[np.ndarray], labels: np.ndarray) -> list[Spots]:
+def _together(object_id: int, parts: list[_Part], labels: np.ndarray) -> list[Spots]:
     if not parts:
         return []
-    y, x = (int(value) for value in np.argwhere(parts[0])[0])
     where = np.zeros(labels.shape, dtype=bool)
     for part in parts:
-        where |= part
-    return [Spots(object_id, len(parts), int(np.count_nonzero(where)), x, y, where)]
+        where[part.box] |= part.inside
+    x = parts[0].left + int(np.argmax(parts[0].inside[0]))
+    return [Spots(object_id, len(parts), int(np.count_nonzero(where)), x, parts[0].top, where)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from stma.errors import MaskError, OutputError
 from stma.palette import davis_palette
+from stma_cli.check.findings import counted
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
 from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
@@ -88,8 +89,10 @@ def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
             filled[spots.object_id] = filled.get(spots.object_id, 0) + spots.count
         if not specks and not pinholes:
             break
-    changes = [f"{count} specks of object {key} removed" for key, count in removed.items()]
-    return labels, changes + [f"{count} pinholes of object {key} filled" for key, count in filled.items()]
+    changes = [f"{counted(count, 'speck')} of object {key} removed" for key, count in removed.items()]
+    return labels, changes + [
+        f"{counted(count, 'pinhole')} of object {key} filled" for key, count in filled.items()
+    ]
 
 
 def _require_place(out: Path) -> None:

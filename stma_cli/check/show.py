@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stma_cli.check.findings import Finding, Level
+from stma_cli.check.findings import Finding, Level, counted
 from stma_cli.check.run import CheckResult
 
 COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
@@ -85,7 +85,7 @@ def _video_line(result: CheckResult) -> str:
 
 def _totals(findings: Sequence[Finding]) -> str:
     counts = {level: sum(finding.level is level for finding in findings) for level in ORDER}
-    parts = [f"{count} {level.value}{'s' * (count != 1)}" for level, count in counts.items() if count]
+    parts = [counted(count, level.value) for level, count in counts.items() if count]
     return ", ".join(parts) or "nothing is wrong"
 
 
