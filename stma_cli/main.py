@@ -6,6 +6,7 @@ import typer
 
 from stma.errors import StmaError
 from stma_cli.commands.check import check
+from stma_cli.commands.convert import convert
 from stma_cli.commands.evaluate import evaluate
 from stma_cli.commands.models import models
 from stma_cli.commands.overlay import overlay
@@ -41,6 +42,7 @@ def root(
 app.command()(segment)
 app.command()(overlay)
 app.command()(check)
+app.command()(convert)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)

@@ -1,6 +1,7 @@
-"""`stma convert`: masks of a whole clip from one annotation format to another."""
+"""`stma convert`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -9,33 +10,32 @@ from stma_cli.convert.formats import Format
 
 
 def convert(
-    source: Path = typer.Argument(
-        ..., metavar="SOURCE", help="File or folder with the masks of one clip.", show_default=False
-    ),
-    out: Path = typer.Option(
-        ..., "--out", "-o", help="File to write, or a new or empty folder.", show_default=False
-    ),
-    to: Format = typer.Option(..., "--to", help="Format to write.", show_default=False),
-    source_format: Format | None = typer.Option(
-        None, "--from", help="Format of SOURCE.", show_default="found out from the content"
-    ),
-    size: str | None = typer.Option(
-        None,
-        help="Size of the pictures in pixels, such as 1280x720; YOLO labels lack it.",
-        show_default=False,
-    ),
-    clip: str | None = typer.Option(
-        None, help="Which video of a YouTube-VIS file with several: its folder or id.", show_default=False
-    ),
-    simplify: float = typer.Option(
-        0.0, min=0, max=20, help="Pixels by which polygons may be simplified; 0 keeps every pixel."
-    ),
-    force: bool = typer.Option(False, "--force", help="Replace the file if it exists."),
+    source: Annotated[Path, typer.Argument(help="File or folder with the masks of one clip.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, or a new or empty folder.")],
+    to: Annotated[Format, typer.Option("--to", help="Format to write.")],
+    source_format: Annotated[
+        Format | None,
+        typer.Option("--from", help="Format of SOURCE.", show_default="found out from the content"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Size of the pictures in pixels, such as 1280x720; YOLO labels lack it."),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        typer.Option(help="Which video of a YouTube-VIS file with several: its folder or id."),
+    ] = None,
+    simplify: Annotated[
+        float,
+        typer.Option(min=0, max=20, help="Pixels by which polygons may be simplified; 0 keeps every pixel."),
+    ] = 0.0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Convert masks between DAVIS PNG, binary PNG, COCO, YouTube-VIS, NPZ, labelme, YOLO and CVAT.
+    """Convert masks of a clip between DAVIS PNG, binary PNG, COCO, YouTube-VIS, NPZ, labelme, YOLO and CVAT.
 
-    Ids, names and frames are kept as far as the format can; notes say what it cannot. Example:
-    stma convert results/masks -o coco.json --to coco
+    Ids, names and frames are kept as far as the format can; notes say what it cannot.
+
+    Example: stma convert results/masks -o coco.json --to coco
     """
     from stma_cli.convert.run import Conversion, convert_masks
     from stma_cli.progress import progress_for

@@ -106,8 +106,8 @@ def mask_element(object_id: int, attributes: dict[str, Any]) -> str:
     return f'<mask {fields}>\n<attribute name="{ID_ATTRIBUTE}">{object_id}</attribute>\n</mask>\n'
 
 
-def head(mode: str, count: int, names: Iterable[str], size: tuple[int, int]) -> str:
-    """Return the beginning of a file: version, number of frames, mode and labels."""
+def head(mode: str, count: int, names: Iterable[str], size: tuple[int, int] | None = None) -> str:
+    """Return the beginning of a file: version, number of frames, mode, labels, and the size for videos."""
     labels = "".join(
         f"<label>\n<name>{escape(name)}</name>\n<type>mask</type>\n<attributes>\n<attribute>\n"
         f"<name>{ID_ATTRIBUTE}</name>\n<mutable>False</mutable>\n<input_type>number</input_type>\n"
@@ -115,8 +115,12 @@ def head(mode: str, count: int, names: Iterable[str], size: tuple[int, int]) -> 
         "</attribute>\n</attributes>\n</label>\n"
         for name in dict.fromkeys(names)
     )
+    original_size = (
+        f"<original_size>\n<width>{size[0]}</width>\n<height>{size[1]}</height>\n</original_size>\n"
+        if size
+        else ""
+    )
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n<meta>\n<task>\n'
-        f"<size>{count}</size>\n<mode>{mode}</mode>\n<labels>\n{labels}</labels>\n<original_size>\n"
-        f"<width>{size[0]}</width>\n<height>{size[1]}</height>\n</original_size>\n</task>\n</meta>\n"
+        f"<size>{count}</size>\n<mode>{mode}</mode>\n<labels>\n{labels}</labels>\n{original_size}</task>\n</meta>\n"
     )

@@ -1,6 +1,8 @@
 """`stma convert`: targets are complete or absent, bad sources are refused by name, paths stay in the target."""
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,12 @@ def test_targets_that_cannot_be(tmp_path: Path, masks: Path, wanted: Format, nam
 def test_options_of_other_formats(tmp_path: Path, masks: Path, options: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         convert_masks(Conversion(masks, tmp_path / "out", Format.DAVIS, **options))
+
+
+def test_the_command_needs_nothing_heavy_until_it_runs() -> None:
+    code = "import sys, stma_cli.commands.convert; print({'torch', 'cv2', 'numpy', 'pycocotools'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_impossible_size() -> None:
