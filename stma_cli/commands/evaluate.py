@@ -1,7 +1,7 @@
 """`stma evaluate`: scores of predicted masks, or of a training-free baseline, against ground truth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,31 +12,40 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    folders: list[Path] = typer.Argument(
-        ...,
-        metavar="[PRED] GT",
-        help="Folder of predictions and folder of ground truth; with --baseline the ground truth alone.",
-        show_default=False,
-    ),
-    baseline: str | None = typer.Option(
-        None,
-        help="Score a training-free baseline instead of predictions: copy, flow or grabcut. "
-        "Needs the pictures beside the ground truth.",
-    ),
-    sequences: list[str] | None = typer.Option(
-        None,
-        help="Only these: a name (can be repeated), or a JSON file with lists of names, see --split.",
-        show_default=False,
-    ),
-    split: str = typer.Option("validation", help="Which list of the JSON file given with --sequences."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
-    csv: Path | None = typer.Option(None, help="Also write one line per object to this CSV file."),
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[PRED] GT",
+            help="Folder of predictions and folder of ground truth; with --baseline the ground truth alone.",
+        ),
+    ],
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Score a training-free baseline instead of predictions: copy, flow or grabcut. "
+            "Needs the pictures beside the ground truth."
+        ),
+    ] = None,
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these: a name (can be repeated), or a JSON file with lists of names, see --split.",
+            show_default="all",
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Which list of the JSON file given with --sequences.")
+    ] = "validation",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write one line per object to this CSV file.")] = None,
 ) -> None:
     """Score masks by the DAVIS semi-supervised protocol: J, F and their mean, per object and sequence.
 
     PRED and GT hold one folder of label PNGs per sequence, or are one. The first and the last frame are left
     out, objects that are not predicted count as zero, and an object that enters later is scored after the
-    frame that first shows it. Example: stma evaluate results/ DAVIS/Annotations/480p
+    frame that first shows it.
+
+    Example: stma evaluate results/ DAVIS/Annotations/480p
     """
     from rich.console import Console
     from rich.progress import track

@@ -1,6 +1,7 @@
 """`stma overlay`: a video with the saved masks drawn on it, without the model."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -8,34 +9,33 @@ from stma.errors import OutputError, SettingsError
 
 
 def overlay(
-    video: Path = typer.Argument(
-        ..., help="Video file, or folder with one image per frame.", show_default=False
-    ),
-    masks: Path = typer.Argument(
-        ...,
-        help="Folder with one label PNG per frame, or results of stma segment.",
-        show_default=False,
-    ),
-    out: Path = typer.Option(
-        ..., "--out", "-o", help="File to write: .mp4, or .png with --still.", show_default=False
-    ),
-    still: int | None = typer.Option(
-        None, min=0, help="Write this one frame as a PNG instead, counted from 0.", show_default=False
-    ),
-    start: int = typer.Option(0, min=0, help="First frame; the first mask belongs to it."),
-    end: int | None = typer.Option(None, min=1, help="Frame to stop before.", show_default=False),
-    alpha: float = typer.Option(0.5, min=0, max=1, help="Strength of the tint, 0 to 1."),
-    outline: bool = typer.Option(True, "--outline/--no-outline", help="Draw outlines."),
-    names: bool = typer.Option(True, "--names/--no-names", help="Write the names of the objects."),
-    audio: bool = typer.Option(True, "--audio/--no-audio", help="Copy the sound."),
-    frame_rate: str | None = typer.Option(
-        None, help="Frames per second of a folder of images, such as 25 or 30000/1001.", show_default="24"
-    ),
-    force: bool = typer.Option(False, "--force", help="Replace the file if it exists."),
+    video: Annotated[Path, typer.Argument(help="Video file, or folder with one image per frame.")],
+    masks: Annotated[
+        Path, typer.Argument(help="Folder with one label PNG per frame, as stma segment writes it.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .mp4, or .png with --still.")],
+    still: Annotated[
+        int | None, typer.Option(min=0, help="Write this one frame as a PNG instead, counted from 0.")
+    ] = None,
+    start: Annotated[int, typer.Option(min=0, help="First frame; the first mask belongs to it.")] = 0,
+    end: Annotated[
+        int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
+    ] = None,
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="Strength of the tint, 0 to 1.")] = 0.5,
+    outline: Annotated[bool, typer.Option("--outline/--no-outline", help="Draw outlines.")] = True,
+    names: Annotated[bool, typer.Option("--names/--no-names", help="Write the names of the objects.")] = True,
+    audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True,
+    frame_rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames per second of a folder of images, such as 25 or 30000/1001.", show_default="24"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draw saved masks on a video: tinted objects, outlines and names; times and sound stay.
 
-    Example: stma overlay cat.mp4 results/masks -o cat-overlay.mp4
+    Example: stma overlay cat.mp4 cat_stma -o cat_overlay.mp4
     """
     _check_target(video, out, force, suffixes=(".png",) if still is not None else (".mp4", ".m4v", ".mov"))
 

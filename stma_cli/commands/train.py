@@ -40,7 +40,8 @@ def train(
 ) -> None:
     """Train a model from scratch on labelled clips and stills; a stopped run goes on where it was.
 
-    Example: stma train data --out runs/mine --minutes 600.
+    Example: stma train data --out runs/mine --minutes 600
+
     Several GPUs: torchrun --nproc_per_node=4 -m stma_cli.main train data --minutes 60
     """
     import signal
