@@ -5,6 +5,7 @@ import sys
 import typer
 
 from stma.errors import StmaError
+from stma_cli.commands.bench import bench
 from stma_cli.commands.check import check
 from stma_cli.commands.convert import convert
 from stma_cli.commands.evaluate import evaluate
@@ -46,6 +47,7 @@ app.command()(convert)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)
+app.command()(bench)
 
 
 def main() -> None:

@@ -24,13 +24,14 @@ from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_
 from stma_cli.bench.stages import Stages
 from stma_cli.model_setup import PRECISIONS
 from stma_cli.report import versions
+from stma_cli.threads import default_threads, set_model_threads, usable_cores
 
 if TYPE_CHECKING:
     from torch import device as Device
 
 
 def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResult:
-    """Measure all settings.
+    """Measure all settings, with as many threads as `stma segment` takes.
 
     Args:
         settings: what to measure.
@@ -39,13 +40,11 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
     Raises:
         StmaError: the device, precision or model cannot be used.
     """
-    import torch
-
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    set_model_threads(settings.threads or default_threads())
     device = resolve_device(settings.device)
     dtypes = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
     loaded = load_model(settings.model)
+    machine = _machine(device)  # first, so that its load is that of other programs
     peaks: dict[str, MatrixPeak] = {}
     rows = []
     for dtype in dtypes:
@@ -57,7 +56,7 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
                 say(f"measuring {objects} objects at {size} in {precision}")
                 rows.append(_measure(settings, loaded.model, size, objects, precision, peaks[precision]))
     model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
-    return BenchResult(_machine(device), model, settings, peaks, tuple(rows))
+    return BenchResult(machine, model, settings, peaks, tuple(rows))
 
 
 def _measure(
@@ -86,7 +85,7 @@ def _machine(device: "Device") -> dict[str, Any]:
     return {
         **versions(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else str(device),

@@ -26,7 +26,7 @@ class BenchSettings:
         sizes: shorter sides of the frames in pixels; they are 16:9.
         precisions: "auto", "fp32", "bf16" or "fp16".
         device: as `stma.device.resolve_device` takes it.
-        threads: that torch computes with, or None for its own choice.
+        threads: that the model computes with, or None as `stma segment` chooses.
         chunk: frames that the model takes at once.
         frames: per repeat.
         repeats: of every measurement.

@@ -71,7 +71,7 @@ class Stages:
         sink.close()
 
     def _together(self, segmenter: Segmenter) -> None:
-        sinks = [self._mask_sink(), self._overlay_sink()]
+        sinks: list[Sink] = [self._mask_sink(), self._overlay_sink()]
         pipeline = Pipeline(segmenter, {}, sinks, segmenter.config.chunk, lambda frame, prediction: None)
         pipeline.run(self._source.frames())
 

@@ -19,7 +19,8 @@ def bench(
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the model.", show_default="all cores")
+        int | None,
+        typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
     ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
     frames: Annotated[int, typer.Option(min=1, help="Frames per repeat; 20 or more for a fair mean.")] = 20,
