@@ -22,7 +22,7 @@ from stma.network.model import STMA
 FLOAT32 = 4
 INDEX = 8
 MEBIBYTE = 1 << 20
-PROCESS = 330 * MEBIBYTE  # measured: resident memory of a segmenter's process less the terms below
+PROCESS = 400 * MEBIBYTE  # interpreter, libraries and what the allocator keeps: fitted to runs on Linux
 
 
 @dataclass(frozen=True)
