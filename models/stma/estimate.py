@@ -8,7 +8,7 @@ number and C, v, k the width at stride 16, of the values and of the keys:
                  + (B - 1) N (C + 4 k) i per chunk that they come from: tokens and keys at stride 8 are views of it
                  + 2 m N C i per STML block for the keys and values of m references
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once
-    process      interpreter, libraries and the loaded float32 weights
+    process      interpreter, libraries, what the allocator keeps, and the loaded float32 weights
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class MemoryEstimate:
 
     @property
     def device(self) -> int:
-        """What lies on the computing device: all of `total` on a CPU counts besides."""
+        """What lies on the computing device; on a CPU `total` counts."""
         return self.weights + self.bank + self.activations
 
     @property
