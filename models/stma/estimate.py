@@ -5,7 +5,7 @@ number and C, v, k the width at stride 16, of the values and of the keys:
 
     entry        N (C + 5 k + K v) i + 20 N K                     `MemoryEntry`; its soft masks are float32
     bank         entries (annotated + capacity + previous) x entry
-                 + (B - 1) N (C + 4 k) i per chunk that they come from: tokens and keys at stride 8 are views of it
+                 + (B - 1) N (C + 4 k) i: the previous frame's tokens and keys at stride 8 are views of its chunk
                  + 2 m N C i per STML block for the keys and values of m references
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once
     process      interpreter, libraries, what the allocator keeps, and the loaded float32 weights
@@ -88,12 +88,11 @@ def estimate_memory(
     shared = cells * (config.widths[2] + 4 * config.key_width) * item * (chunk - 1)
     references = min(memory.references, annotated_frames + memory.capacity)
     cache = 2 * config.stml_blocks * references * cells * config.widths[2] * item
-    chunks = annotated_frames + memory.previous_frame + _temporary_chunks(memory, chunk)
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
     parameters, weights = _weights(config, item)
     return MemoryEstimate(
         weights=weights,
-        bank=count * entry + chunks * shared + cache,
+        bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
         activations=_activations(
             config, height * width, frame_pixels, objects, chunk, item, count, references
@@ -107,12 +106,6 @@ def entry_bytes(config: ModelConfig, cells: int, objects: int, item: int) -> int
     """Bytes of one `MemoryEntry` of one clip with `cells` cells at stride 16 and `item` bytes per number."""
     numbers = config.widths[2] + 5 * config.key_width + objects * config.value_width
     return cells * (numbers * item + objects * 5 * FLOAT32)
-
-
-def _temporary_chunks(memory: MemoryConfig, chunk: int) -> int:
-    """Most chunks that the temporary entries can come from."""
-    span = (memory.capacity - 1) * memory.interval  # frames from the oldest to the newest
-    return min(memory.capacity, -(-span // chunk) + 1)
 
 
 def _weights(config: ModelConfig, item: int) -> tuple[int, int]:

@@ -63,6 +63,8 @@ class MemoryBank:
 
     def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
         """Remember a frame; the oldest entry that is not permanent leaves when the capacity is exceeded."""
+        # Of a chunk's features this entry keeps its own frame alone.
+        entry = replace(entry, tokens=entry.tokens.clone(), label_key=entry.label_key.clone())
         self.entries.append(StoredEntry(frame_index, permanent, entry))
         temporary = [stored for stored in self.entries if not stored.permanent]
         if len(temporary) > self.config.capacity:
@@ -91,17 +93,17 @@ class MemoryBank:
             for s in every
             if s.frame_index >= group.start
         ]
-        return join_entries([s.entry for s in stored], self._labels(stored))
+        return join_entries([s.entry for s in stored], self._labels(stored), self.config.label_sharpness)
 
     def _labels(self, stored: list[StoredEntry]) -> list[LabelEntry]:
-        """Entries for the label propagation: the first and the last annotated frame, whence a label may travel
-        anywhere, and the newest frames, whence it may travel as far as things move."""
+        """Entries for the label propagation, each with the window that its labels travel in: the first and the
+        last annotated frame, and the newest predicted ones. At stride 8 an object's colours recur all over a frame,
+        and many half-similar cells outvote the few that match; near to where the object was, they do not."""
         permanent = [s for s in stored if s.permanent]
         recent = [s for s in stored if not s.permanent][-self.config.label_recent :]
-        far = permanent[:1] + permanent[1:][-1:]
-        return [LabelEntry(s.entry.label_key, s.entry.label_mask) for s in far] + [
-            LabelEntry(s.entry.label_key, s.entry.label_mask, self.config.label_window) for s in recent
-        ]
+        chosen = [(s, self.config.annotated_window) for s in permanent[:1] + permanent[1:][-1:]]
+        chosen += [(s, self.config.label_window) for s in recent]
+        return [LabelEntry(s.entry.label_key, s.entry.label_mask, window) for s, window in chosen]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:
         """Entries that the STML blocks read, padded to all objects, and their (1, m, K) validity.

@@ -91,15 +91,17 @@ def test_state_survives() -> None:
 
 
 def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
-    bank = bank_with_first(MemoryConfig(interval=1, capacity=4, label_recent=2, label_window=6))
+    bank = bank_with_first(
+        MemoryConfig(interval=1, capacity=4, label_recent=2, label_window=6, annotated_window=9)
+    )
     bank.write(entry(1, 1), 1, permanent=True)
     bank.write(entry(1, 2), 2, permanent=True)
     for index in range(3, 9):
         bank.write_predicted(entry(1, index), index)
     labels = bank.view(bank.groups[0]).labels
     assert [(float(label.key[0, 0, 0]), label.window) for label in labels] == [
-        (0, None),
-        (2, None),
+        (0, 9),
+        (2, 9),
         (7, 6),
         (8, 6),
     ]

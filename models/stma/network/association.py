@@ -14,6 +14,7 @@ from stma.network.layers import to_tokens
 AFFINITY_LIMIT = (
     1 << 20
 )  # cells of affinity held at once: bounds memory at any frame size and stays in the cache
+HOTTEST = 60.0  # exp(-2 * 60) is still a float32
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 
 
@@ -25,7 +26,7 @@ class Temperature(nn.Module):
         self.logarithm = nn.Parameter(torch.tensor(math.log(initial)))
 
     def forward(self) -> Tensor:
-        return self.logarithm.exp().clamp(max=60.0)
+        return self.logarithm.exp().clamp(max=HOTTEST)
 
 
 class IDAssociation(nn.Module):
@@ -60,8 +61,8 @@ class IDAssociation(nn.Module):
         )  # all objects share one product
         weighed = torch.cat([joined, joined.new_ones(batch, cells, 1)], dim=2)
         sums = weighted_sums(query, keys, weighed, self.temperature().to(query.dtype))  # (B, N, K*width + 1)
-        readout = sums[:, :, :-1] / sums[:, :, -1:].clamp(min=1e-30)
-        return readout.unflatten(2, (objects, width)).transpose(1, 2)
+        readout: Tensor = sums[:, :, :-1] / sums[:, :, -1:].clamp(min=1e-30)
+        return readout.view(batch, -1, objects, width).transpose(1, 2)
 
 
 def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tensor) -> Tensor:
@@ -113,18 +114,19 @@ class LabelPropagation(nn.Module):
         super().__init__()
         self.temperature = Temperature(config.initial_temperature)
 
-    def forward(self, query: Tensor, entries: Sequence[LabelEntry]) -> Tensor:
+    def forward(self, query: Tensor, entries: Sequence[LabelEntry], sharpness: float = 1.0) -> Tensor:
         """Propagate labels.
 
         Args:
             query: (B, key_width, h, w) unit keys of the test frame.
             entries: remembered frames of the same size with the same K objects, one or more.
+            sharpness: factor on the learned temperature, see `MemoryConfig.label_sharpness`.
 
         Returns:
             (B, K, h, w) soft masks in 0..1.
         """
         height, width = query.shape[2:]
-        temperature = self.temperature().to(query.dtype)
+        temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         total: Tensor | None = None
         for entry in entries:
             weighed = torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1).to(query.dtype)

@@ -49,6 +49,7 @@ class MemoryView:
     keys: Tensor  # (B, M, key_width)
     values: Tensor  # (B, K, M, value_width)
     labels: tuple[LabelEntry, ...]
+    label_sharpness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,11 @@ class Readout:
     labels: Tensor  # (B, K, 2h, 2w) propagated soft masks at stride 8
 
 
-def join_entries(entries: Sequence[MemoryEntry], labels: Sequence[LabelEntry] | None = None) -> MemoryView:
+def join_entries(
+    entries: Sequence[MemoryEntry],
+    labels: Sequence[LabelEntry] | None = None,
+    label_sharpness: float = 1.0,
+) -> MemoryView:
     """Join entries along their cells; the labels propagate from all of them unless given apart."""
     if labels is None:
         labels = [LabelEntry(entry.label_key, entry.label_mask) for entry in entries]
@@ -77,6 +82,7 @@ def join_entries(entries: Sequence[MemoryEntry], labels: Sequence[LabelEntry] | 
         keys=torch.cat([entry.key for entry in entries], dim=1),
         values=torch.cat([entry.value.flatten(3).transpose(2, 3) for entry in entries], dim=2),
         labels=tuple(labels),
+        label_sharpness=label_sharpness,
     )
 
 
@@ -122,7 +128,7 @@ class STMA(nn.Module):
         """ID association and label propagation of one frame against the memory."""
         height, width = test.final.shape[2:]
         values = self.id_association(test.key, view.keys, view.values)  # (B, K, N, value_width)
-        labels = self.label_propagation(test.features.label_key, view.labels)
+        labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
         values = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)  # (B, K, value_width, h, w)
         return Readout(values, labels)
 

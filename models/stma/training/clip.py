@@ -1,11 +1,13 @@
 """The differentiable run over one batch of clips: the same steps as inference, on a short memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.network.association import LabelEntry
 from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, Readout, join_entries, masks_from_logits
 from stma.training.losses import bootstrapped_cross_entropy, dice, label_loss
@@ -26,6 +28,13 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
     """(..., H, W) integer labels to (..., K, H, W) float32 masks of the objects 1..K."""
     index = torch.arange(1, objects + 1, device=labels.device).view(-1, 1, 1)
     return (labels[..., None, :, :] == index).float()
+
+
+def _label_entries(entries: Sequence[MemoryEntry]) -> list[LabelEntry]:
+    """The newest entries, as in inference; on the third frame only a predicted one, so that the decoder learns to
+    mend drifting labels by what the ID association reads of the first frame."""
+    newest = entries[-1:] if len(entries) == 2 else entries[-2:]
+    return [LabelEntry(entry.label_key, entry.label_mask) for entry in newest]
 
 
 def run_clip(
@@ -58,7 +67,7 @@ def run_clip(
         references = entries[:1] if time == 1 else [entries[0], entries[-1]]
         cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
         test = model.encode_test(at(time), cache)
-        readout: Readout = model.read(test, join_entries(entries))
+        readout: Readout = model.read(test, join_entries(entries, _label_entries(entries)))
         logits = model.decode(test, readout)
         aggregated, masks = masks_from_logits(logits, object_valid)
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
