@@ -48,7 +48,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     from stma.config import SegmenterConfig
     from stma.segmenter import Segmenter
     from stma.weights import load_model
-    from stma_cli.threads import default_threads, set_model_threads
+    from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads
 
     config = SegmenterConfig(
         size=settings.size or None,
@@ -58,6 +58,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     )
     threads = settings.threads or default_threads()
     set_model_threads(threads)
+    keep_freed_memory()
     loaded = load_model(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)

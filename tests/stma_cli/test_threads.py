@@ -1,12 +1,13 @@
 """How many threads a run takes."""
 
 import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
-from stma_cli.threads import default_threads, usable_cores
+from stma_cli.threads import default_threads, keep_freed_memory, usable_cores
 
 
 def test_default_is_every_usable_core_unless_the_environment_says_otherwise(
@@ -31,3 +32,10 @@ print(usable_cores())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_freed_blocks_are_kept_with_glibc_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        assert keep_freed_memory()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_freed_memory()
