@@ -59,14 +59,10 @@ class MemoryConfig:
     interval: int = 5  # write every fifth frame: neighbours in time are nearly the same
     capacity: int = 4  # temporary entries kept; with the permanent ones this bounds time and memory
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
-    label_recent: int = 2  # newest entries that the label propagation reads; older ones add look-alikes
-    label_window: int | None = 12  # cells of 8 pixels that a label may travel from those; None = anywhere
-    annotated_window: int | None = (
-        16  # the same from an annotated frame: farther off, its look-alikes outvote it
-    )
-    label_sharpness: float = (
-        1.7  # a frame has many times the cells of a training crop: half-similar ones add up
-    )
+    label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
+    label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
+    annotated_window: int | None = 32  # the same from an annotated frame: farther off, look-alikes win
+    label_sharpness: float = 1.7  # a frame has many times the cells of a training crop, and they add up
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
     def __post_init__(self) -> None:

@@ -77,8 +77,8 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
     expected = _checksum_file(path)
     if expected.is_file() and expected.read_text().split()[:1] != [info.sha256]:
         raise WeightsError(
-            f"{path} does not match its checksum in {expected.name}: it is damaged or was changed; install stma again "
-            "or restore the file"
+            f"{path} does not match its checksum in {expected.name}: it is damaged or was changed; "
+            "restore the file, or install stma again if it came with it"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -108,7 +108,7 @@ def _info(path: Path) -> ModelInfo:
             sizes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path} is not a readable safetensors file ({error}); install stma again"
+            f"{path} is not a readable safetensors file ({error}); restore it, or install stma again if it came with it"
         ) from error
     parameters = sum(_product(shape) for shape in sizes)
     card = path.with_suffix(".md")
