@@ -65,5 +65,11 @@ def fake_setup(
 ) -> ModelSetup:
     """Stand in for `set_up_model`."""
     return ModelSetup(
-        segmenter or CopySegmenter(), "fake", "cpu", "fp32", 1, (height, width), {"name": "fake", "sha256": "0"}
+        segmenter or CopySegmenter(),
+        "fake",
+        "cpu",
+        "fp32",
+        1,
+        (height, width),
+        {"name": "fake", "sha256": "0"},
     )
