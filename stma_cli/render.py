@@ -111,11 +111,11 @@ class OverlayRenderer:
         cv2.copyTo(line, mask, target)
 
     def _write_names(self, picture: np.ndarray, labels: np.ndarray, left: int, top: int) -> None:
-        """Put a tag with the name above the top of each object, inside the frame and clear of other tags."""
+        """Put a tag with the name above the largest part of each object, in the frame and clear of other tags."""
         size = max(_SMALLEST_TEXT, round(min(picture.shape[:2]) / 28))
         taken: list[Box] = []
         for object_id in present_ids(labels):
-            box = _bounding_box((labels == object_id).view(np.uint8))
+            box = _largest_part((labels == object_id).view(np.uint8))
             if box is None:
                 continue
             tag = self._tag(object_id, size)[: picture.shape[0], : picture.shape[1]]
@@ -160,6 +160,15 @@ def _lookup(colours: np.ndarray) -> np.ndarray:
 def _bounding_box(mask: np.ndarray) -> Box | None:
     left, top, width, height = cv2.boundingRect(mask)
     return (left, top, width, height) if width and height else None
+
+
+def _largest_part(mask: np.ndarray) -> Box | None:
+    """Return the box of the largest connected part: a stray fragment does not carry the name away."""
+    count, _, parts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count < 2:
+        return None
+    left, top, width, height, _ = parts[1 + int(parts[1:, cv2.CC_STAT_AREA].argmax())]
+    return int(left), int(top), int(width), int(height)
 
 
 def _place(size: tuple[int, int], middle: int, top: int, frame: tuple[int, int], taken: list[Box]) -> Box:

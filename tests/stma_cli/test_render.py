@@ -136,3 +136,13 @@ def test_present_ids() -> None:
     assert present_ids(square(200)) == [200]
     assert present_ids(square(300, np.int32)) == [300]
     assert present_ids(np.zeros((4, 4), dtype=np.uint8)) == []
+
+
+def test_the_name_stays_with_the_largest_part() -> None:
+    labels = square()
+    without = OverlayRenderer(names={1: "cat"}, outline=False).render(GREY, labels)
+    labels[5:7, 5:7] = 1
+    stray = OverlayRenderer(names={1: "cat"}, outline=False).render(GREY, labels)
+    changed = (stray != without).any(axis=2)
+    changed[5:7, 5:7] = False
+    assert not changed.any()
