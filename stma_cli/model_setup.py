@@ -6,8 +6,6 @@ from typing import Any
 from stma_cli.pipeline import SegmenterLike
 from stma_cli.segment_settings import SegmentSettings
 
-PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-
 
 @dataclass(frozen=True)
 class ModelSetup:
@@ -46,6 +44,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
         WeightsError: when the weights are missing or damaged.
     """
     from stma.config import SegmenterConfig
+    from stma.device import precision_name
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads
@@ -62,8 +61,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     loaded = load_model(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)
-    device, precision = str(segmenter.device), str(segmenter.precision).removeprefix("torch.")
-    precision = PRECISIONS.get(precision, precision)
+    device, precision = str(segmenter.device), precision_name(segmenter.precision)
     description = {
         "name": loaded.info.name,
         "sha256": loaded.info.sha256,

@@ -9,6 +9,11 @@ from stma.errors import DeviceError, SettingsError
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """Name of a precision as options spell it: fp32, bf16 or fp16."""
+    return next(name for name, known in PRECISIONS.items() if known == dtype)
+
+
 def resolve_device(name: str) -> torch.device:
     """Turn auto, cpu, cuda, cuda:N or mps into a device that is present.
 

@@ -134,7 +134,7 @@ class Segmenter:
             if position in masks:
                 self.add_mask(masks[position])
             annotation, self._pending = self._pending, None
-            predictions.append(self._associate(features.frame(position), annotation))
+            predictions.append(self._associate(features.frames(position, position + 1), annotation))
             self.frame_index += 1
         return predictions
 
@@ -265,7 +265,7 @@ class Segmenter:
             return
         if test is None:
             valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
-            entry, _ = self.model.remember_first(features, masks, valid)
+            entry = self.model.remember_first(features, masks, valid)
         else:
             entry = self.model.remember(test, masks, None)  # an annotation needs no second opinion
         self.bank.write(entry, self.frame_index, permanent=True)

@@ -17,12 +17,11 @@ from stma.benchmark import (
     warmed_up,
 )
 from stma.config import SegmenterConfig
-from stma.device import resolve_device, resolve_precision
+from stma.device import precision_name, resolve_device, resolve_precision
 from stma.network.model import STMA
 from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
-from stma_cli.model_setup import PRECISIONS
 from stma_cli.report import versions
 from stma_cli.threads import default_threads, set_model_threads, usable_cores
 
@@ -48,7 +47,7 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
     peaks: dict[str, MatrixPeak] = {}
     rows = []
     for dtype in dtypes:
-        precision = PRECISIONS[str(dtype).removeprefix("torch.")]
+        precision = precision_name(dtype)
         say(f"measuring the matrix peak in {precision}")
         peaks[precision] = measure_peak(device, dtype)
         for size in settings.sizes:

@@ -116,8 +116,8 @@ def run_two_frames(
     model: STMA, frames: torch.Tensor, masks: torch.Tensor, valid: torch.Tensor
 ) -> torch.Tensor:
     features = model.embed(frames)
-    entry, _ = model.remember_first(features.frame(0), masks, valid)
-    test = model.encode_test(features.frame(1), model.encode_references([entry], valid[:, None]))
+    entry = model.remember_first(features.frames(0, 1), masks, valid)
+    test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
     logits = model.decode(test, model.read(test, join_entries([entry])))
     return masks_from_logits(logits, valid)[1]
 

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from media import make_folder
-from PIL import Image
+from pictures import save, save_indexed
 
-from stma.palette import davis_palette
 from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import run_check
 
@@ -26,18 +25,6 @@ def block(object_id: int = 1, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.nda
     labels = np.zeros(size, dtype=np.uint8)
     labels[20:60, 30:70] = object_id
     return labels
-
-
-def save_indexed(path: Path, labels: np.ndarray) -> Path:
-    image = Image.fromarray(labels)
-    image.putpalette(davis_palette().tobytes())
-    image.save(path)
-    return path
-
-
-def save(path: Path, pixels: np.ndarray) -> Path:
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 def found(video: Path, *masks: object) -> dict[str, Finding]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pictures import save, save_indexed
 from PIL import Image
 
 from stma.errors import MaskError
@@ -20,18 +21,6 @@ def blocks(*ids: int) -> np.ndarray:
     for place, object_id in enumerate(ids):
         labels[8:16, 2 + 12 * place : 10 + 12 * place] = object_id
     return labels
-
-
-def save_indexed(path: Path, labels: np.ndarray) -> Path:
-    image = Image.fromarray(labels.astype(np.uint8))
-    image.putpalette(davis_palette().tobytes())
-    image.save(path)
-    return path
-
-
-def save(path: Path, pixels: np.ndarray) -> Path:
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 def painted(labels: np.ndarray, colours: dict[int, tuple[int, int, int]]) -> np.ndarray:

@@ -29,9 +29,9 @@ class Features:
     stride16: Tensor
     label_key: Tensor
 
-    def frame(self, index: int) -> "Features":
-        """Features of one frame of the batch, with the batch axis kept."""
-        part = slice(index, index + 1)
+    def frames(self, first: int, last: int) -> "Features":
+        """Features of the frames `first` up to `last` (exclusive) of the batch."""
+        part = slice(first, last)
         return Features(self.stride4[part], self.stride8[part], self.stride16[part], self.label_key[part])
 
 

@@ -4,7 +4,7 @@ A reconstruction from the abstract and the framework figure of arXiv 2404.06265;
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -139,20 +139,9 @@ class STMA(nn.Module):
 
     def remember(self, test: TestFrame, masks: Tensor, readout: Readout | None) -> MemoryEntry:
         """Encode a frame and its (B, K, H/4, W/4) soft masks as a memory entry."""
-        value = self.memory_encoder(test.features, masks, None if readout is None else readout.values)
-        mask8 = functional.avg_pool2d(masks.float(), 2)
-        return MemoryEntry(
-            tokens=to_tokens(test.features.stride16),
-            key=test.key,
-            value=value,
-            mask=functional.avg_pool2d(mask8, 2),
-            label_key=to_tokens(test.features.label_key),
-            label_mask=mask8.flatten(2),
-        )
+        return self._entry(test.features, test.key, masks, readout)
 
-    def remember_first(
-        self, features: Features, masks: Tensor, object_valid: Tensor
-    ) -> tuple[MemoryEntry, TestFrame]:
+    def remember_first(self, features: Features, masks: Tensor, object_valid: Tensor) -> MemoryEntry:
         """Encode an annotated frame when nothing is remembered yet: it is its own reference.
 
         Args:
@@ -160,20 +149,20 @@ class STMA(nn.Module):
             masks: (B, K, H/4, W/4) annotated masks in 0..1.
             object_valid: (B, K) bool, False for padding.
         """
-        value = self.memory_encoder(features, masks, None)
+        draft = self._entry(features, features.stride16.new_empty(0), masks, None)  # references need no key
+        test = self.encode_test(features, self.encode_references([draft], object_valid[:, None]))
+        return replace(draft, key=test.key)
+
+    def _entry(self, features: Features, key: Tensor, masks: Tensor, readout: Readout | None) -> MemoryEntry:
         mask8 = functional.avg_pool2d(masks.float(), 2)
-        tokens = to_tokens(features.stride16)
-        draft = MemoryEntry(
-            tokens=tokens,
-            key=tokens.new_empty(0),
-            value=value,
+        return MemoryEntry(
+            tokens=to_tokens(features.stride16),
+            key=key,
+            value=self.memory_encoder(features, masks, None if readout is None else readout.values),
             mask=functional.avg_pool2d(mask8, 2),
             label_key=to_tokens(features.label_key),
             label_mask=mask8.flatten(2),
         )
-        test = self.encode_test(features, self.encode_references([draft], object_valid[:, None]))
-        entry = MemoryEntry(tokens, test.key, value, draft.mask, draft.label_key, draft.label_mask)
-        return entry, test
 
     def fold_batch_norms(self) -> None:
         """Merge all batch norms into their convolutions: for inference only, the output stays the same."""

@@ -31,8 +31,8 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
 
 
 def _label_entries(entries: Sequence[MemoryEntry]) -> list[LabelEntry]:
-    """The newest entries, as in inference; on the third frame only a predicted one, so that the decoder learns to
-    mend drifting labels by what the ID association reads of the first frame."""
+    """The two newest entries, and on the third frame only the predicted one, so that the decoder learns to mend
+    drifting labels by what the ID association reads of the first frame; inference reads more entries."""
     newest = entries[-1:] if len(entries) == 2 else entries[-2:]
     return [LabelEntry(entry.label_key, entry.label_mask) for entry in newest]
 
@@ -55,12 +55,11 @@ def run_clip(
     every = model.embed(frames.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
 
     def at(time: int) -> Features:
-        part = slice(time * batch, (time + 1) * batch)
-        return Features(every.stride4[part], every.stride8[part], every.stride16[part], every.label_key[part])
+        return every.frames(time * batch, (time + 1) * batch)
 
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
-    entry, _ = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
-    entries: list[MemoryEntry] = [entry]
+    first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
+    entries: list[MemoryEntry] = [first]
     cross_entropy = dice_loss = labels_loss = frames.new_zeros((), dtype=torch.float32)
     overlap = union = torch.zeros(batch, objects, device=frames.device)
     for time in range(1, length):
