@@ -30,13 +30,6 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
     return (labels[..., None, :, :] == index).float()
 
 
-def _label_entries(entries: Sequence[MemoryEntry]) -> list[LabelEntry]:
-    """The two newest entries, and on the third frame only the predicted one, so that the decoder learns to mend
-    drifting labels by what the ID association reads of the first frame; inference reads more entries."""
-    newest = entries[-1:] if len(entries) == 2 else entries[-2:]
-    return [LabelEntry(entry.label_key, entry.label_mask) for entry in newest]
-
-
 def run_clip(
     model: STMA, frames: Tensor, labels: Tensor, object_valid: Tensor, hard_share: float, label_weight: float
 ) -> ClipLoss:
@@ -66,7 +59,7 @@ def run_clip(
         references = entries[:1] if time == 1 else [entries[0], entries[-1]]
         cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
         test = model.encode_test(at(time), cache)
-        readout: Readout = model.read(test, join_entries(entries, _label_entries(entries)))
+        readout: Readout = model.read(test, join_entries(entries))
         logits = model.decode(test, readout)
         aggregated, masks = masks_from_logits(logits, object_valid)
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
