@@ -169,7 +169,7 @@ def _overlay_sinks(
 ) -> list[OverlaySink]:
     if settings.overlay is None:
         return []
-    from stma_cli.render import OverlayRenderer
+    from stma_cli.rendering.overlay import OverlayRenderer
     from stma_cli.video import VideoWriter
 
     writer = VideoWriter(

@@ -7,7 +7,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from stma_cli.masks import MaskWriter
-    from stma_cli.render import OverlayRenderer
+    from stma_cli.rendering.overlay import OverlayRenderer
     from stma_cli.video import Frame, VideoWriter
 
 

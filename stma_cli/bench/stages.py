@@ -13,7 +13,7 @@ from stma.segmenter import Segmenter
 from stma_cli.bench.settings import PipelineSpeed
 from stma_cli.masks import MaskWriter
 from stma_cli.pipeline import Pipeline
-from stma_cli.render import OverlayRenderer
+from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.sinks import MaskSink, OverlaySink, Sink
 from stma_cli.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video
 from stma_cli.video.colour import ColourTags

@@ -39,9 +39,9 @@ def overlay(
     """
     _check_target(video, out, force, suffixes=(".png",) if still is not None else (".mp4", ".m4v", ".mov"))
 
-    from stma_cli.overlay_video import write_overlay_video, write_still
     from stma_cli.progress import progress_for
-    from stma_cli.render import OverlayRenderer
+    from stma_cli.rendering.overlay import OverlayRenderer
+    from stma_cli.rendering.saved import write_overlay_video, write_still
     from stma_cli.saved_masks import find_masks
     from stma_cli.video import DEFAULT_FOLDER_RATE, open_video
     from stma_cli.video.source import check_range, parse_rate

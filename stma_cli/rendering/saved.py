@@ -7,7 +7,7 @@ from PIL import Image
 
 from stma.errors import MaskError, SettingsError
 from stma_cli.output import replacing
-from stma_cli.render import OverlayRenderer
+from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.saved_masks import SavedMasks
 from stma_cli.video import VideoSource, VideoWriter
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stma.palette import davis_palette
-from stma_cli.render import OverlayRenderer, colour_index, object_colour, present_ids
+from stma_cli.rendering.overlay import OverlayRenderer, colour_index, object_colour, present_ids
 
 GREY = np.full((120, 160, 3), 100, dtype=np.uint8)
 

@@ -1,0 +1,1 @@
+"""Pictures from frames and masks: styles, and the files that take them."""
