@@ -1,6 +1,6 @@
 """Decode, model and write at the same time, over bounded queues.
 
-    decode thread -> frames -> model, in the calling thread -> labels -> one thread per sink
+    decode thread -> frames -> model and what refines it, in the calling thread -> labels -> one thread per sink
 
 A failure in any thread ends all of them. Frames that were decoded before a damaged one are still segmented
 and written. Memory does not depend on the length of the video.
@@ -57,6 +57,9 @@ class SegmenterLike(Protocol):
         """Segment consecutive frames; `masks` are keyed by position in `frames`."""
 
 
+Refine = Callable[[Iterator[tuple["Frame", PredictionLike]]], Iterator[tuple["Frame", PredictionLike]]]
+
+
 @dataclass
 class Timings:
     """Seconds that each stage was busy; the stages overlap, so that they add up to more than `wall`."""
@@ -95,6 +98,7 @@ class Pipeline:
         sinks: Sequence[Sink],
         chunk: int,
         on_frame: Callable[["Frame", PredictionLike], None],
+        refine: Refine | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -104,6 +108,7 @@ class Pipeline:
             sinks: where the results go; each gets a thread.
             chunk: frames that the model takes at once.
             on_frame: called in the calling thread for every segmented frame, in order.
+            refine: turns the stream of predictions into one of as many; may hold a few of them back.
         """
         self.timings = Timings(write={sink.name: 0.0 for sink in sinks})
         self.frame_count = 0
@@ -112,6 +117,7 @@ class Pipeline:
         self._sinks = sinks
         self._chunk = chunk
         self._on_frame = on_frame
+        self._refine = refine or iter
         self._decoded = 0
         self.last_index: int | None = None
         self._decode_failure: Exception | None = None
@@ -193,6 +199,13 @@ class Pipeline:
     def _segment(
         self, source: Channel["Frame"], outputs: Sequence[Channel[tuple["Frame", np.ndarray]]]
     ) -> None:
+        for frame, prediction in self._refine(self._predicted(source)):
+            for output in outputs:
+                output.put((frame, prediction.labels))
+            self.frame_count += 1
+            self._on_frame(frame, prediction)
+
+    def _predicted(self, source: Channel["Frame"]) -> Iterator[tuple["Frame", PredictionLike]]:
         for frames in _grouped(source, self._chunk):
             masks = {
                 place: self._masks[frame.index]
@@ -202,11 +215,7 @@ class Pipeline:
             begun = time.perf_counter()
             predictions = self._segmenter.steps([frame.pixels for frame in frames], masks)
             self.timings.model += time.perf_counter() - begun
-            for frame, prediction in zip(frames, predictions, strict=True):
-                for output in outputs:
-                    output.put((frame, prediction.labels))
-                self.frame_count += 1
-                self._on_frame(frame, prediction)
+            yield from zip(frames, predictions, strict=True)
 
     def _write(self, sink: Sink, output: Channel[tuple["Frame", np.ndarray]]) -> None:
         for frame, labels in output:

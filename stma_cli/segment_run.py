@@ -11,6 +11,7 @@ from stma.errors import OutputError
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
+from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
 from stma_cli.report import ReportWriter, peak_memory, versions
 from stma_cli.segment_checks import (
@@ -20,7 +21,7 @@ from stma_cli.segment_checks import (
     require_places,
 )
 from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
-from stma_cli.sinks import MaskSink, OverlaySink
+from stma_cli.sinks import MaskSink, OverlaySink, Sink
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -68,6 +69,7 @@ def _opening_lines(
         f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
         f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
+        *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]
     for frame, annotation in annotations.items():
@@ -99,7 +101,9 @@ def _run(
             report.add(frame, prediction)
             progress.advance()
 
-        pipeline = Pipeline(setup.segmenter, masks, [mask_sink, *overlay_sinks], settings.chunk, on_frame)
+        refine = Postprocessing(settings.postprocess) if settings.postprocess.on else None
+        sinks: list[Sink] = [mask_sink, *overlay_sinks]
+        pipeline = Pipeline(setup.segmenter, masks, sinks, settings.chunk, on_frame, refine)
         try:
             with progress:
                 pipeline.run(source.frames(settings.start, settings.end))
@@ -119,6 +123,7 @@ def _run(
             "versions": versions(),
             "model": setup.description,
             "settings": asdict(settings),
+            "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
             "masks": [
                 {"frame": frame, "objects": annotation.object_ids, "notes": annotation.notes}

@@ -2,9 +2,11 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from stma.postprocess.config import PostprocessConfig
 
 OPTIONS_TO_REPEAT = ("device", "precision", "model", "size", "chunk", "threads", "end", "objects")
 
@@ -27,6 +29,7 @@ class SegmentSettings:
         audio: copy the sound into the overlay.
         force: write into a folder that is not empty, replace an overlay.
         quiet: no progress line.
+        postprocess: what happens to the labels between the model and the results.
     """
 
     video: Path
@@ -45,6 +48,7 @@ class SegmentSettings:
     audio: bool = True
     force: bool = False
     quiet: bool = False
+    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
 
     def resume_command(self, frame: int, mask: Path, annotated: Iterable[int]) -> str:
         """Return the command that goes on from the mask of frame `frame`.
@@ -62,12 +66,20 @@ class SegmentSettings:
         for text in masks:
             words += ["--mask", text]
         words += ["--start", str(frame), "--out", str(self.out), "--force"]
-        defaults = {field.name: field.default for field in fields(self)}
-        for name in OPTIONS_TO_REPEAT:
-            value = getattr(self, name)
-            if value != defaults[name]:
-                words += [f"--{name}", str(value)]
+        words += _other_than_default(self, OPTIONS_TO_REPEAT)
+        words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])
         return shlex.join(words)
+
+
+def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:
+    """Return the options of a dataclass that were changed, as they are typed; True is a flag without value."""
+    defaults = {option.name: option.default for option in fields(options)}
+    words = []
+    for name in names:
+        value = getattr(options, name)
+        if value != defaults[name]:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return words
 
 
 def _frame_of(text: str) -> int | None:

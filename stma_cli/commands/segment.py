@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+AFTERWARDS = "Post-processing"
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -74,6 +75,43 @@ def segment(
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")] = False,
+    smooth: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Frames before and after each frame that vote on its pixels; takes out flicker. 0 = off.",
+            rich_help_panel=AFTERWARDS,
+        ),
+    ] = 0,
+    remove_specks: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Remove parts of an object with fewer pixels, never its largest part. 0 = off.",
+            rich_help_panel=AFTERWARDS,
+        ),
+    ] = 0,
+    fill_holes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Fill holes of up to so many pixels in an object. 0 = off.",
+            rich_help_panel=AFTERWARDS,
+        ),
+    ] = 0,
+    largest_part: Annotated[
+        bool,
+        typer.Option(
+            "--largest-part", help="Keep only the largest part of each object.", rich_help_panel=AFTERWARDS
+        ),
+    ] = False,
+    grow: Annotated[
+        int,
+        typer.Option(
+            help="Grow each object by so many pixels into the background; negative numbers shrink it.",
+            rich_help_panel=AFTERWARDS,
+        ),
+    ] = 0,
 ) -> None:
     """Follow the marked objects through a video: one mask per frame, and an overlay to look at.
 
@@ -82,6 +120,7 @@ def segment(
     import json
     import shlex
 
+    from stma.postprocess.config import PostprocessConfig
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
 
@@ -105,6 +144,7 @@ def segment(
         audio=not no_audio,
         force=force,
         quiet=as_json,
+        postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
     )
     try:
         result = segment_video(settings, say)

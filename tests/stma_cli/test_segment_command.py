@@ -290,3 +290,17 @@ def test_interrupt_as_json(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "resume": None,
     }
     assert not Path("clip_stma").exists()
+
+
+def test_post_processing_changes_results_and_is_recorded(workplace: Path) -> None:
+    result = run(
+        "clip.mp4", "--mask", "first.png", "--out", "a", "--grow", "2", "--smooth", "1", "--overlay", "a.mp4"
+    )
+    assert result.exit_code == 0, result.output
+    assert "after    smoothing over 3 frames\nafter    objects grown by 2 px\n" in result.stdout
+    report = json.loads(Path("a/report.json").read_text())
+    assert report["postprocessing"] == ["smoothing over 3 frames", "objects grown by 2 px"]
+    assert report["settings"]["postprocess"]["grow"] == 2
+    assert len(report["frames"]) == len(decoded(Path("a.mp4"))) == len(list(Path("a").glob("*.png"))) == COUNT
+    area = np.count_nonzero(read_labels(Path("a/00009.png")) == 4)
+    assert report["frames"][9]["objects"]["4"]["area"] == area > 100
