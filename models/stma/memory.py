@@ -103,7 +103,9 @@ class MemoryBank:
         recent = [s for s in stored if not s.permanent][-self.config.label_recent :]
         chosen = [(s, self.config.annotated_window) for s in permanent[:1] + permanent[1:][-1:]]
         chosen += [(s, self.config.label_window) for s in recent]
-        return [LabelEntry(s.entry.label_key, s.entry.label_mask, window) for s, window in chosen]
+        return [
+            LabelEntry(s.entry.label_key, s.entry.label_mask, window, s.permanent) for s, window in chosen
+        ]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:
         """Entries that the STML blocks read, padded to all objects, and their (1, m, K) validity.

@@ -15,6 +15,7 @@ from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
 from stma.memory import MemoryBank
+from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.model import STMA, STRIDE, Readout, TestFrame, masks_from_logits
 from stma.network.stml import ReferenceCache
@@ -205,7 +206,7 @@ class Segmenter:
             return parts[0]
         return Readout(
             torch.cat([part.values for part in parts], dim=1),
-            torch.cat([part.labels for part in parts], dim=1),
+            PropagatedLabels.join([part.labels for part in parts]),
         )
 
     def _checked(self, mask: np.ndarray, ids: tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...]]:

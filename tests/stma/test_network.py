@@ -191,23 +191,35 @@ def test_label_propagation_is_one_softmax_over_all_entries(model: STMA) -> None:
     similarity = query.flatten(2).transpose(1, 2) @ keys.transpose(1, 2)
     weights = (similarity * model.label_propagation.temperature()).softmax(dim=2)
     expected = (weights @ masks.transpose(1, 2)).transpose(1, 2).view(1, 2, 17, 20)
-    torch.testing.assert_close(model.label_propagation(query, [first, second]), expected)
+    torch.testing.assert_close(model.label_propagation(query, [first, second]).masks, expected)
+
+
+def test_annotated_frames_are_told_apart(model: STMA) -> None:
+    query, first, second = label_query(), label_entry(), label_entry()
+    drifted = LabelEntry(second.key.flip(1), second.mask, annotated=False)
+    alone, both = model.label_propagation(query, [first]), model.label_propagation(query, [first, drifted])
+    torch.testing.assert_close(both.annotated, alone.masks)
+    assert not torch.allclose(both.masks, alone.masks)
+    torch.testing.assert_close(both.match[:, :, 0], alone.match[:, :, 0])
+    assert (both.match[:, :, 1] > alone.match[:, :, 1]).all(), (
+        "nothing is recent when the first alone is there"
+    )
 
 
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = model.label_propagation(label_query(), [label_entry()])
+    whole = model.label_propagation(label_query(), [label_entry()]).masks
     monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 17 * 20)
-    torch.testing.assert_close(model.label_propagation(label_query(), [label_entry()]), whole)
+    torch.testing.assert_close(model.label_propagation(label_query(), [label_entry()]).masks, whole)
 
 
 def test_window_bounds_how_far_labels_travel(model: STMA) -> None:
     query, entry = label_query(), label_entry(window=19)
     torch.testing.assert_close(
-        model.label_propagation(query, [entry]), model.label_propagation(query, [label_entry()])
+        model.label_propagation(query, [entry]).masks, model.label_propagation(query, [label_entry()]).masks
     )  # from a tile at the border, 19 cells reach everything
     mask = torch.zeros(1, 1, 17, 20)
     mask[0, 0, 0, 0] = 1
-    near = model.label_propagation(query, [LabelEntry(entry.key, mask.flatten(2), window=2)])[0, 0]
+    near = model.label_propagation(query, [LabelEntry(entry.key, mask.flatten(2), window=2)]).masks[0, 0]
     assert (near[:8, :8] > 0).all(), "the tile of the cell"
     assert not near[8 + 2 :].any()
     assert not near[:, 8 + 2 :].any()

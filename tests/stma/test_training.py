@@ -10,12 +10,14 @@ from PIL import Image
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError, SettingsError, WeightsError
 from stma.network.model import STMA
-from stma.training.clip import run_clip
+from stma.training.clip import ClipBatch, run_clip
 from stma.training.clips import ClipDataset
-from stma.training.config import DataConfig, TrainConfig
-from stma.training.losses import bootstrapped_cross_entropy, dice
+from stma.training.config import DataConfig, LossConfig, TrainConfig
+from stma.training.disturb import disturb_masks
+from stma.training.losses import bootstrapped_cross_entropy, dice, region_loss
 from stma.training.plot import plot_run, read_log
 from stma.training.pool import scan
+from stma.training.regions import REGIONS, partition
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
@@ -48,7 +50,7 @@ def test_validation_sequences_are_kept_apart(training_folder: Path) -> None:
 def test_clips_are_reproducible_and_well_formed(training_folder: Path) -> None:
     first, second = (ClipDataset(scan(training_folder), DATA, seed=3, length=40) for _ in range(2))
     for index in range(40):
-        frames, labels, valid = first[index]
+        frames, labels, regions, valid = first[index]
         assert frames.shape == (3, 3, 64, 64)
         assert frames.dtype == torch.uint8
         assert labels.shape == (3, 64, 64)
@@ -59,6 +61,9 @@ def test_clips_are_reproducible_and_well_formed(training_folder: Path) -> None:
         assert labels.max() <= objects
         assert torch.equal(frames, second[index][0])
         assert torch.equal(labels, second[index][1])
+        assert regions.shape == (3, 8, 8)
+        assert regions.max() <= REGIONS
+        assert torch.equal(regions, second[index][2])
 
 
 def test_colours_are_rgb(training_folder: Path) -> None:
@@ -84,16 +89,49 @@ def test_dice_ignores_padding() -> None:
     assert dice(masks, target, torch.tensor([[True, False]])).item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_region_loss_asks_for_the_same_region_where_it_is_known() -> None:
+    target = torch.zeros(1, 3, 4, 4)
+    target[0, 1, :2] = 1  # the lower half is unknown
+    right, wrong = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    right[0, 1, :2] = 1
+    right[0, 0, 2:] = 1
+    wrong[0, 2] = 1
+    assert region_loss(right, target).item() == pytest.approx(0.0, abs=1e-6)
+    assert region_loss(wrong, target) > 5
+    assert region_loss(right, torch.zeros_like(target)).item() == 0.0
+
+
+def test_regions_cover_a_layer_and_keep_their_numbers() -> None:
+    regions = partition(np.random.default_rng(0), 50, 70, 21, 3)
+    assert regions.shape == (50, 70)
+    assert set(np.unique(regions)) == {21, 22, 23}
+
+
+def test_disturbed_masks_stay_masks_and_leave_the_others_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.zeros(16, 2, 32, 32)
+    masks[:, 0, 8:20, 8:20] = 0.9
+    valid = torch.tensor([[True, False]] * 16)
+    assert disturb_masks(masks, valid, 0.0, generator) is masks
+    disturbed = disturb_masks(masks, valid, 0.5, generator)
+    assert disturbed.min() >= 0
+    assert disturbed.sum(1).max() <= 1
+    assert not disturbed[:, 1].any(), "padding gains nothing"
+    changed = (disturbed != masks).flatten(1).any(1)
+    assert changed.any()
+    assert not changed.all()
+    with pytest.raises(SettingsError, match="share of 0 to 1"):
+        LossConfig(disturbed_share=1.5)
+
+
 def test_gradients_reach_every_module(training_folder: Path) -> None:
     torch.manual_seed(0)
     model = STMA(MODEL_CONFIGS["tiny"]).train()
     for block in model.stml.blocks:  # new blocks are the identity and would hide the object tokens
         torch.nn.init.normal_(block.output.weight, std=0.1)  # type: ignore[union-attr,arg-type]
     dataset = ClipDataset(scan(training_folder), DATA, seed=0, length=4)
-    frames, labels, valid = (
-        torch.stack(parts) for parts in zip(*(dataset[i] for i in range(2)), strict=True)
-    )
-    run_clip(model, frames, labels, valid, hard_share=1.0, label_weight=0.5).total.backward()
+    clips = ClipBatch(*(torch.stack(parts) for parts in zip(*(dataset[i] for i in range(2)), strict=True)))
+    run_clip(model, clips, 1.0, LossConfig(), torch.Generator()).total.backward()
     for name, module in model.named_children():
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters()), name
 

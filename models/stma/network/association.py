@@ -15,6 +15,8 @@ AFFINITY_LIMIT = (
     1 << 20
 )  # cells of affinity held at once: bounds memory at any frame size and stays in the cache
 HOTTEST = 60.0  # exp(-2 * 60) is still a float32
+FAINTEST = 1e-6  # weight below which a match is no better than none
+MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 
 
@@ -97,11 +99,44 @@ class LabelEntry:
         key: (B, h*w, key_width) unit keys at stride 8.
         mask: (B, K, h*w) soft masks in 0..1 at stride 8.
         window: largest displacement in cells that a label may travel from here, or None for any.
+        annotated: whether a person marked the frame; at least one entry of a memory is.
     """
 
     key: Tensor
     mask: Tensor
     window: int | None = None
+    annotated: bool = True
+
+
+@dataclass(frozen=True)
+class PropagatedLabels:
+    """What the label propagation says about a test frame, and how sure of it the memory can be.
+
+    Attributes:
+        masks: (B, K, h, w) soft masks in 0..1 from all entries.
+        annotated: the same from the annotated frames alone: they cannot have drifted.
+        match: (B, K, 2, h, w) how well a cell is matched by annotated and by predicted frames: logarithm of the
+            summed weights, 0 where one cell looks exactly the same, scaled to a few units.
+    """
+
+    masks: Tensor
+    annotated: Tensor
+    match: Tensor
+
+    def columns(self, first: int, last: int) -> "PropagatedLabels":
+        """The objects `first` up to `last` (exclusive)."""
+        return PropagatedLabels(
+            self.masks[:, first:last], self.annotated[:, first:last], self.match[:, first:last]
+        )
+
+    @staticmethod
+    def join(parts: "Sequence[PropagatedLabels]") -> "PropagatedLabels":
+        """Several groups of objects as one."""
+        return PropagatedLabels(
+            torch.cat([part.masks for part in parts], dim=1),
+            torch.cat([part.annotated for part in parts], dim=1),
+            torch.cat([part.match for part in parts], dim=1),
+        )
 
 
 class LabelPropagation(nn.Module):
@@ -114,29 +149,39 @@ class LabelPropagation(nn.Module):
         super().__init__()
         self.temperature = Temperature(config.initial_temperature)
 
-    def forward(self, query: Tensor, entries: Sequence[LabelEntry], sharpness: float = 1.0) -> Tensor:
+    def forward(
+        self, query: Tensor, entries: Sequence[LabelEntry], sharpness: float = 1.0
+    ) -> PropagatedLabels:
         """Propagate labels.
 
         Args:
             query: (B, key_width, h, w) unit keys of the test frame.
-            entries: remembered frames of the same size with the same K objects, one or more.
+            entries: remembered frames of the same size with the same K objects, one annotated or more.
             sharpness: factor on the learned temperature, see `MemoryConfig.label_sharpness`.
-
-        Returns:
-            (B, K, h, w) soft masks in 0..1.
         """
         height, width = query.shape[2:]
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
-        total: Tensor | None = None
+        objects = entries[0].mask.shape[1]
+        annotated = recent = query.new_zeros((), dtype=torch.float32)
         for entry in entries:
             weighed = torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1).to(query.dtype)
             if entry.window is None or entry.window >= max(height, width):
                 part = _everywhere(query, entry.key, weighed, temperature)
             else:
                 part = _nearby(query, entry.key, weighed, temperature, entry.window)
-            total = part if total is None else total + part
-        assert total is not None
-        return total[:, :-1] / total[:, -1:].clamp(min=1e-30)
+            if entry.annotated:
+                annotated = annotated + part.float()
+            else:
+                recent = recent + part.float()
+        every = annotated + recent
+        weights = torch.stack(
+            [sums[:, -1:].expand(-1, objects, -1, -1) for sums in (annotated, recent.expand_as(every))], dim=2
+        )  # (B, K, 2, h, w)
+        return PropagatedLabels(
+            every[:, :-1] / every[:, -1:].clamp(min=1e-30),
+            annotated[:, :-1] / annotated[:, -1:].clamp(min=1e-30),
+            (weights.detach() + FAINTEST).log() / MATCH_SCALE,
+        )
 
 
 def _everywhere(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor) -> Tensor:

@@ -7,11 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
+from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.layers import PlainResidual, upsample_twice
 
-LABEL_FLOOR = (
-    1e-3  # propagated labels are averages of few cells: certainty beyond this is not theirs to claim
+LABEL_FLOOR = 1e-2  # propagated labels are averages of few cells: the decoder must be able to overrule them
+LABEL_MAPS = (
+    5  # of an object: its mask, the other objects', its mask from annotated frames, two match strengths
 )
 
 
@@ -36,7 +38,7 @@ class Decoder(nn.Module):
         self.shared4 = nn.Conv2d(width4, thin, 3, padding=1)
         self.readout = nn.Conv2d(config.value_width, wide, 3, padding=1)
         self.refine16 = PlainResidual(wide)
-        self.label = nn.Conv2d(2, wide, 3, padding=1)
+        self.label = nn.Conv2d(LABEL_MAPS, wide, 3, padding=1)
         self.mix8 = nn.Conv2d(wide, wide, 3, padding=1)
         self.refine8 = PlainResidual(wide)
         self.mix4 = nn.Conv2d(wide, thin, 3, padding=1)
@@ -49,20 +51,22 @@ class Decoder(nn.Module):
             self.shared16(final), self.shared8(features.stride8), self.shared4(features.stride4)
         )
 
-    def forward(self, context: DecoderContext, readout: Tensor, propagated: Tensor) -> Tensor:
+    def forward(self, context: DecoderContext, readout: Tensor, propagated: PropagatedLabels) -> Tensor:
         """Decode all objects.
 
         Args:
             context: shared maps of the B frames.
             readout: (B, K, value_width, H/16, W/16).
-            propagated: (B, K, H/8, W/8) soft masks in 0..1.
+            propagated: soft masks and match strengths at stride 8.
 
         Returns:
             (B, K, H/4, W/4) float32 logits.
         """
         batch, objects = readout.shape[:2]
-        others = (propagated.sum(1, keepdim=True) - propagated).clamp(0, 1)
-        label = torch.stack([propagated, others], dim=2).flatten(0, 1)  # (B*K, 2, H/8, W/8)
+        masks = propagated.masks
+        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+        label = torch.stack([masks, others, propagated.annotated], dim=2)  # (B, K, 3, H/8, W/8)
+        label = torch.cat([label, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
         label = label.contiguous(memory_format=torch.channels_last).to(readout.dtype)
         x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         x = self.refine16(functional.relu(_add_shared(x, context.stride16, objects)))
@@ -71,7 +75,7 @@ class Decoder(nn.Module):
         x = self.mix4(upsample_twice(x))
         x = self.refine4(functional.relu(_add_shared(x, context.stride4, objects)))
         logits: Tensor = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
-        certain = propagated.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
+        certain = masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
         return logits + upsample_twice(torch.logit(certain))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
-from stma.network.association import IDAssociation, LabelEntry, LabelPropagation
+from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
 from stma.network.decoder import Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
 from stma.network.layers import ConvNorm, to_map, to_tokens
@@ -67,7 +67,7 @@ class Readout:
     """What the memory says about a test frame, per object."""
 
     values: Tensor  # (B, K, value_width, h, w) at stride 16
-    labels: Tensor  # (B, K, 2h, 2w) propagated soft masks at stride 8
+    labels: PropagatedLabels  # at stride 8
 
 
 def join_entries(
@@ -75,9 +75,13 @@ def join_entries(
     labels: Sequence[LabelEntry] | None = None,
     label_sharpness: float = 1.0,
 ) -> MemoryView:
-    """Join entries along their cells; the labels propagate from all of them unless given apart."""
+    """Join entries along their cells; the labels propagate from all of them, the first of which is annotated,
+    unless given apart."""
     if labels is None:
-        labels = [LabelEntry(entry.label_key, entry.label_mask) for entry in entries]
+        labels = [
+            LabelEntry(entry.label_key, entry.label_mask, annotated=index == 0)
+            for index, entry in enumerate(entries)
+        ]
     return MemoryView(
         keys=torch.cat([entry.key for entry in entries], dim=1),
         values=torch.cat([entry.value.flatten(3).transpose(2, 3) for entry in entries], dim=2),
@@ -126,11 +130,15 @@ class STMA(nn.Module):
 
     def read(self, test: TestFrame, view: MemoryView) -> Readout:
         """ID association and label propagation of one frame against the memory."""
+        labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
+        return Readout(self.read_values(test, view), labels)
+
+    def read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
+        """The ID association alone: (B, K, value_width, h, w) at stride 16."""
         height, width = test.final.shape[2:]
         values = self.id_association(test.key, view.keys, view.values)  # (B, K, N, value_width)
-        labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
-        values = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)  # (B, K, value_width, h, w)
-        return Readout(values, labels)
+        result: Tensor = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
+        return result
 
     def decode(self, test: TestFrame, readout: Readout) -> Tensor:
         """(B, K, H/4, W/4) float32 per-object logits, before soft aggregation."""

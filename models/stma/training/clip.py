@@ -7,10 +7,38 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.network.association import LabelEntry
+from stma.network.association import LabelEntry, PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, Readout, join_entries, masks_from_logits
-from stma.training.losses import bootstrapped_cross_entropy, dice, label_loss
+from stma.training.config import LossConfig
+from stma.training.disturb import disturb_masks
+from stma.training.losses import bootstrapped_cross_entropy, dice, label_loss, region_loss
+from stma.training.regions import REGIONS
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips of one size.
+
+    Attributes:
+        frames: (B, T, 3, H, W) uint8 RGB.
+        labels: (B, T, H, W) uint8 object index, 0 = background.
+        regions: (B, T, H/8, W/8) uint8 region that a cell belongs to in every frame, 0 = unknown.
+        object_valid: (B, K) bool, False for padding.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    regions: Tensor
+    object_valid: Tensor
+
+    def to(self, device: torch.device) -> "ClipBatch":
+        """The same clips on a device, without the columns that are padding in all of them."""
+        frames, labels, regions, valid = (
+            part.to(device, non_blocking=True)
+            for part in (self.frames, self.labels, self.regions, self.object_valid)
+        )
+        return ClipBatch(frames, labels, regions, valid[:, : int(self.object_valid.sum(1).max())])
 
 
 @dataclass(frozen=True)
@@ -21,6 +49,7 @@ class ClipLoss:
     cross_entropy: Tensor
     dice: Tensor
     labels: Tensor
+    regions: Tensor
     iou: Tensor
 
 
@@ -30,19 +59,31 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
     return (labels[..., None, :, :] == index).float()
 
 
+def _propagated(
+    model: STMA, query: Tensor, entries: Sequence[MemoryEntry], truths: Sequence[Tensor], sharpness: float
+) -> PropagatedLabels:
+    """Labels of all entries; true labels travel beside the predicted ones with the same affinity."""
+    labels = [
+        LabelEntry(entry.label_key, torch.cat([entry.label_mask, truth], dim=1), annotated=index == 0)
+        for index, (entry, truth) in enumerate(zip(entries, truths, strict=True))
+    ]
+    result: PropagatedLabels = model.label_propagation(query, labels, sharpness)
+    return result
+
+
 def run_clip(
-    model: STMA, frames: Tensor, labels: Tensor, object_valid: Tensor, hard_share: float, label_weight: float
+    model: STMA, clips: ClipBatch, hard_share: float, config: LossConfig, generator: torch.Generator
 ) -> ClipLoss:
     """Follow the objects of the first frame through the clip and score every later frame.
 
     Args:
         model: the network in training mode.
-        frames: (B, T, 3, H, W) uint8 RGB.
-        labels: (B, T, H, W) uint8 object index, 0 = background.
-        object_valid: (B, K) bool, False for padding.
+        clips: clips of one size.
         hard_share: share of hardest pixels in the cross entropy.
-        label_weight: weight of the auxiliary loss on the propagated labels.
+        config: weights of the auxiliary losses, and what is done to the memory.
+        generator: draws what is done to the memory; of the CPU.
     """
+    frames, labels, object_valid = clips.frames, clips.labels, clips.object_valid
     batch, length = frames.shape[:2]
     objects = object_valid.shape[1]
     every = model.embed(frames.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
@@ -51,15 +92,21 @@ def run_clip(
         return every.frames(time * batch, (time + 1) * batch)
 
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
+    truth8 = functional.avg_pool2d(truth.flatten(0, 1), 8).unflatten(0, (batch, length))  # (B, T, K, h, w)
+    regions = one_hot(clips.regions, REGIONS)  # (B, T, R, h, w), nothing where unknown
+    teacher = torch.cat([truth8, regions], dim=2).flatten(3)  # (B, T, K+R, h*w)
     first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
     entries: list[MemoryEntry] = [first]
-    cross_entropy = dice_loss = labels_loss = frames.new_zeros((), dtype=torch.float32)
+    cross_entropy = dice_loss = labels_loss = regions_loss = frames.new_zeros((), dtype=torch.float32)
     overlap = union = torch.zeros(batch, objects, device=frames.device)
     for time in range(1, length):
         references = entries[:1] if time == 1 else [entries[0], entries[-1]]
         cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
         test = model.encode_test(at(time), cache)
-        readout: Readout = model.read(test, join_entries(entries))
+        propagated = _propagated(
+            model, test.features.label_key, entries, teacher[:, :time].unbind(1), config.label_sharpness
+        )
+        readout = Readout(model.read_values(test, join_entries(entries)), propagated.columns(0, objects))
         logits = model.decode(test, readout)
         aggregated, masks = masks_from_logits(logits, object_valid)
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
@@ -67,22 +114,27 @@ def run_clip(
         cross_entropy = cross_entropy + bootstrapped_cross_entropy(full, target, hard_share)
         full_masks = full.softmax(dim=1)[:, 1:]
         dice_loss = dice_loss + dice(full_masks, target, object_valid)
-        truth8 = functional.avg_pool2d(truth[:, time], 8)
-        labels_loss = labels_loss + label_loss(readout.labels, truth8, object_valid)
+        taught = propagated.masks[:, objects:]
+        labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
+        regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
         with torch.no_grad():
             hard = one_hot(aggregated.argmax(dim=1), objects) * object_valid[:, :, None, None]
             coarse = truth[:, time, :, 2::4, 2::4]  # counting at stride 4 is a sixteenth of the work
             overlap = overlap + (hard * coarse).sum((2, 3))
             union = union + ((hard + coarse) > 0).sum((2, 3))
         if time + 1 < length:
+            masks = disturb_masks(masks, object_valid, config.disturbed_share, generator)
             entries.append(model.remember(test, masks, readout))
     scored = length - 1
-    cross_entropy, dice_loss, labels_loss = (x / scored for x in (cross_entropy, dice_loss, labels_loss))
+    cross_entropy, dice_loss, labels_loss, regions_loss = (
+        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss)
+    )
     iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()
     return ClipLoss(
-        cross_entropy + dice_loss + label_weight * labels_loss,
+        cross_entropy + dice_loss + config.label_weight * labels_loss + config.region_weight * regions_loss,
         cross_entropy.detach(),
         dice_loss.detach(),
         labels_loss.detach(),
+        regions_loss.detach(),
         iou,
     )

@@ -21,6 +21,7 @@ from stma.training.pool import (
     read_image,
     read_label,
 )
+from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, partition
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
 REFLECT = cv2.BORDER_REFLECT_101
@@ -29,11 +30,28 @@ DISTRACTOR = 255  # label of what is visible but not to be followed; becomes bac
 
 @dataclass(frozen=True)
 class Clip:
-    """frames (T, H, W, 3) uint8 RGB; labels (T, H, W) uint8, objects numbered from 1; `objects` their number."""
+    """One training clip.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8 RGB.
+        labels: (T, H, W) uint8, objects numbered from 1.
+        regions: (T, H/8, W/8) uint8, the same number wherever the same part of a layer is seen, 0 = unknown.
+        objects: number of objects.
+    """
 
     frames: np.ndarray
     labels: np.ndarray
+    regions: np.ndarray
     objects: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps."""
+
+    frames: list[np.ndarray]
+    maps: list[np.ndarray]
+    regions: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -61,16 +79,16 @@ class ClipMaker:
         while True:
             choice = rng.random()
             if self.pool.sequences and (choice < self.config.real_share or not self.pool.stills):
-                frames, labels = self._real(rng)
+                scene = self._real(rng)
             elif not self.cuttable or rng.random() < 0.35:
-                frames, labels = self._moving_still(rng)
+                scene = self._moving_still(rng)
             else:
-                frames, labels = self._composite(rng)
-            clip = _finish(rng, frames, labels, self.config.max_objects)
+                scene = self._composite(rng)
+            clip = _finish(rng, scene, self.config.max_objects)
             if clip is not None:
                 return clip
 
-    def _real(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _real(self, rng: np.random.Generator) -> Scene:
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self.sequence_weights)]
         chosen = _choose_frames(rng, sequence, self.config)
         images = [read_image(frame.image) for frame in chosen]
@@ -87,12 +105,13 @@ class ClipMaker:
             warp(label, move @ base, side, None, True, REFLECT)
             for label, move in zip(labels, jitter, strict=True)
         ]
+        scene = Scene(frames, maps, [np.zeros((side, side), dtype=np.uint8) for _ in frames])
         if self.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
-            self._paste(rng, frames, maps, self._cut_out(rng), number)
-        return frames, maps
+            self._paste(rng, scene, self._cut_out(rng), number)
+        return scene
 
-    def _moving_still(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _moving_still(self, rng: np.random.Generator) -> Scene:
         still = self.pool.stills[rng.choice(len(self.pool.stills), p=self.still_weights)]
         image, label = read_image(still.image), _still_label(rng, still)
         side, count = self.config.crop, self.config.frames
@@ -102,11 +121,17 @@ class ClipMaker:
         image = draw_colour(rng, 1.0).apply(image)
         frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
         maps = [warp(label, m @ base, side, f, True, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
+        scene = Scene(
+            frames,
+            maps,
+            [_warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+        )
         if self.cuttable and rng.random() < 0.3:
-            self._paste(rng, frames, maps, self._cut_out(rng), int(label.max()) + 1)
-        return frames, maps
+            self._paste(rng, scene, self._cut_out(rng), int(label.max()) + 1)
+        return scene
 
-    def _composite(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _composite(self, rng: np.random.Generator) -> Scene:
         side, count = self.config.crop, self.config.frames
         if self.pool.plain and rng.random() < 0.7:
             background = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
@@ -121,16 +146,21 @@ class ClipMaker:
         frames = [
             warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
         ]
-        maps = [np.zeros((side, side), dtype=np.uint8) for _ in range(count)]
+        parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
+        scene = Scene(
+            frames,
+            [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
+            [_warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+        )
         objects = int(rng.integers(1, self.config.max_objects + 1))
         cut_out = self._cut_out(rng)
         for number in range(1, objects + 1):
-            self._paste(rng, frames, maps, cut_out, number)
+            self._paste(rng, scene, cut_out, number)
             if rng.random() > 0.25:  # otherwise the next object looks like this one
                 cut_out = self._cut_out(rng)
         if rng.random() < 0.3:
-            self._paste(rng, frames, maps, cut_out, DISTRACTOR)
-        return frames, maps
+            self._paste(rng, scene, cut_out, DISTRACTOR)
+        return scene
 
     def _cut_out(self, rng: np.random.Generator) -> CutOut:
         while True:
@@ -151,14 +181,7 @@ class ClipMaker:
                 image, alpha = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
             return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
 
-    def _paste(
-        self,
-        rng: np.random.Generator,
-        frames: list[np.ndarray],
-        maps: list[np.ndarray],
-        cut_out: CutOut,
-        number: int,
-    ) -> None:
+    def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
         """Move a cut-out over the frames, in place; it occludes what is there."""
         side, count = self.config.crop, self.config.frames
         height, width = cut_out.alpha.shape
@@ -173,17 +196,21 @@ class ClipMaker:
         moves = affine_walk(rng, count, side, OBJECT)
         fields = elastic_walk(rng, count, side, OBJECT.elastic * min(1.0, size / side * 2))
         softness = rng.uniform(0.4, 1.2)
+        used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
+        parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
         for time in range(count):
             matrix = to_place @ moves[time] @ from_place @ base
             image = warp(cut_out.image, matrix, side, fields[time], False, cv2.BORDER_REPLICATE)
             alpha = warp(cut_out.alpha, matrix, side, fields[time], False, cv2.BORDER_CONSTANT)
             soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
-            frames[time] = (image * soft + frames[time] * (1 - soft)).astype(np.uint8)
-            maps[time][alpha > 127] = number
+            scene.frames[time] = (image * soft + scene.frames[time] * (1 - soft)).astype(np.uint8)
+            covered = alpha > 127
+            scene.maps[time][covered] = number
+            scene.regions[time][covered] = _warp_regions(parts, matrix, side, fields[time])[covered]
 
 
-class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Clip number `index` of an endless reproducible stream: (T, 3, H, W), (T, H, W), (max_objects,) validity."""
+class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
+    """Clip number `index` of an endless reproducible stream: what `ClipBatch` holds, without the batch."""
 
     def __init__(self, pool: TrainingPool, config: DataConfig, seed: int, length: int) -> None:
         self.maker = ClipMaker(pool, config)
@@ -193,10 +220,14 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         clip = self.maker.draw(np.random.default_rng((self.seed, index)))
-        valid = torch.arange(self.maker.config.max_objects) < clip.objects
-        return torch.from_numpy(clip.frames).permute(0, 3, 1, 2), torch.from_numpy(clip.labels), valid
+        return (
+            torch.from_numpy(clip.frames).permute(0, 3, 1, 2),
+            torch.from_numpy(clip.labels),
+            torch.from_numpy(clip.regions),
+            torch.arange(self.maker.config.max_objects) < clip.objects,
+        )
 
 
 def _balance(weights: list[float], stills: tuple[LabelledImage, ...]) -> np.ndarray:
@@ -249,10 +280,14 @@ def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.n
     return matrix
 
 
-def _finish(
-    rng: np.random.Generator, frames: list[np.ndarray], maps: list[np.ndarray], max_objects: int
-) -> Clip | None:
+def _warp_regions(parts: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None) -> np.ndarray:
+    """Regions seen in a crop; unknown beyond the layer's border, where the picture is only mirrored."""
+    return warp(parts, matrix, side, field, True, cv2.BORDER_CONSTANT)
+
+
+def _finish(rng: np.random.Generator, scene: Scene, max_objects: int) -> Clip | None:
     """Number the visible objects from 1 in random order; None when the first frame shows none."""
+    maps = scene.maps
     ids, counts = np.unique(maps[0], return_counts=True)
     ids = ids[(counts >= SMALLEST_SHARE * maps[0].size) & (ids != 0) & (ids != DISTRACTOR)]
     if len(ids) == 0:
@@ -260,4 +295,6 @@ def _finish(
     ids = rng.permutation(ids)[:max_objects]
     table = np.zeros(256, dtype=np.uint8)
     table[ids] = np.arange(1, len(ids) + 1)
-    return Clip(np.stack([degrade(rng, f) for f in frames]), table[np.stack(maps)], len(ids))
+    frames = np.stack([degrade(rng, frame) for frame in scene.frames])
+    regions = np.stack(scene.regions)[:, 4::8, 4::8]  # of the pixel at the centre of each cell
+    return Clip(frames, table[np.stack(maps)], np.ascontiguousarray(regions), len(ids))

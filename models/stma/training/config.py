@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from stma.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -13,6 +15,20 @@ class DataConfig:
     real_share: float = 0.5  # real motion against the variety of the stills
     max_gap: int = 6  # frames between two of a clip; grows the motion that is seen
     paste_probability: float = 0.4  # a cut-out moves over a real clip: occlusion and distractors
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What a clip is scored by, and what is done to its memory."""
+
+    label_weight: float = 0.5  # auxiliary loss on the label propagation, from true labels
+    region_weight: float = 0.15  # dense correspondence on synthetic clips: what generalises to unseen objects
+    disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
+    label_sharpness: float = 1.7  # as inference reads, see `MemoryConfig.label_sharpness`
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.disturbed_share <= 1:
+            raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,7 @@ class TrainConfig:
         1.0,
         0.25,
     )  # share of hardest pixels in the cross entropy, first to last
-    label_weight: float = 0.5  # auxiliary loss on the label propagation
+    loss: LossConfig = field(default_factory=LossConfig)
     seed: int = 0
     threads: int = 2
     workers: int = 1  # data processes beside the model

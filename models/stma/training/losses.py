@@ -49,3 +49,15 @@ def label_loss(propagated: Tensor, target: Tensor, object_valid: Tensor) -> Tens
     distribution = torch.cat([background, propagated], dim=1).clamp(1e-4, 1)
     truth = torch.cat([(1 - target.sum(1, keepdim=True)).clamp(0, 1), target], dim=1)
     return -(truth * distribution.log()).sum(1).mean()
+
+
+def region_loss(propagated: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy of propagated regions where the region is known: dense correspondence, not only objects.
+
+    Args:
+        propagated: (B, R, h, w) soft shares of the regions in 0..1.
+        target: (B, R, h, w) one-hot regions, all zero where unknown.
+    """
+    likely = (propagated.float() * target).sum(1)  # (B, h, w)
+    known = target.sum(1)
+    return -(likely.clamp(min=1e-4).log() * known).sum() / known.sum().clamp(min=1)

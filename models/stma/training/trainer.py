@@ -18,7 +18,7 @@ from stma.config import MODEL_CONFIGS
 from stma.device import resolve_device, resolve_precision
 from stma.errors import SettingsError, WeightsError
 from stma.network.model import STMA
-from stma.training.clip import ClipLoss, run_clip
+from stma.training.clip import ClipBatch, ClipLoss, run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
 from stma.training.distributed import Group, join_group, local_device
@@ -42,6 +42,7 @@ class StepReport:
     cross_entropy: float
     dice: float
     labels: float
+    regions: float
     iou: float
     learning_rate: float
     data_seconds: float
@@ -168,15 +169,16 @@ class Trainer:
     def _step(self, batches: Any, done: float) -> StepReport:
         config = self.config
         begin = time.monotonic()
-        frames, labels, valid = (part.to(self.device, non_blocking=True) for part in next(batches))
-        objects = int(valid.sum(1).max())
-        valid = valid[:, :objects]
+        clips = ClipBatch(*next(batches)).to(self.device)
         loaded = time.monotonic()
         rate = learning_rate(config, self.step, done)
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate
+        generator = torch.Generator().manual_seed(
+            ((config.seed << 32) + self.step * self.group.size + self.group.rank) % (1 << 63)
+        )  # by the step, so that a resumed run goes on alike
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            loss = run_clip(self.model, frames, labels, valid, hard_share(config, done), config.label_weight)
+            loss = run_clip(self.model, clips, hard_share(config, done), config.loss, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         self.group.average_gradients(self.model)
@@ -196,6 +198,7 @@ class Trainer:
             cross_entropy=_number(loss.cross_entropy),
             dice=_number(loss.dice),
             labels=_number(loss.labels),
+            regions=_number(loss.regions),
             iou=_number(loss.iou),
             learning_rate=rate,
             data_seconds=round(data, 4),
