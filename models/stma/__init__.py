@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from stma.config import MemoryConfig, ModelConfig, SegmenterConfig
     from stma.network.model import STMA
     from stma.segmenter import Prediction, Segmenter
-    from stma.weights import list_models, load_model
+    from stma.weights import load_model
+    from stma.weights_file import list_models
 
 __version__ = "0.1.0"
 
@@ -21,7 +22,7 @@ _HOME_OF = {
     "STMA": "stma.network.model",
     "Segmenter": "stma.segmenter",
     "SegmenterConfig": "stma.config",
-    "list_models": "stma.weights",
+    "list_models": "stma.weights_file",
     "load_model": "stma.weights",
 }
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from stma.errors import SettingsError
 
+AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
+
 
 @dataclass(frozen=True)
 class ModelConfig:

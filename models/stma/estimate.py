@@ -12,17 +12,35 @@ number and C, v, k the width at stride 16, of the values and of the keys:
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-import torch
-
-from stma.config import MemoryConfig, ModelConfig
-from stma.network.association import AFFINITY_LIMIT
-from stma.network.model import STMA
+from stma.config import AFFINITY_LIMIT, MemoryConfig, ModelConfig
 
 FLOAT32 = 4
 INDEX = 8
 MEBIBYTE = 1 << 20
 PROCESS = 400 * MEBIBYTE  # interpreter, libraries and what the allocator keeps: fitted to runs on Linux
+
+
+class NumberFormat(Protocol):
+    """A torch.dtype or a numpy.dtype; only its size matters."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per number."""
+
+
+@dataclass(frozen=True)
+class WeightCount:
+    """Numbers of a network.
+
+    Attributes:
+        loaded: as its file holds them.
+        running: as the segmenter runs it, with batch norms folded.
+    """
+
+    loaded: int
+    running: int
 
 
 @dataclass(frozen=True)
@@ -63,9 +81,10 @@ def estimate_memory(
     width: int,
     objects: int,
     chunk: int,
-    dtype: torch.dtype,
+    dtype: NumberFormat,
     annotated_frames: int = 1,
     *,
+    weights: WeightCount | None = None,
     frame_size: tuple[int, int] | None = None,
     frames_held: int | None = None,
 ) -> MemoryEstimate:
@@ -78,6 +97,7 @@ def estimate_memory(
         objects: objects that are followed, all of them from the first annotation on.
         chunk: frames that go through the embedding at once.
         dtype: precision of the model.
+        weights: numbers of the network; by default counted on one that is built for it, which needs torch.
         annotated_frames: frames with a mask; each stays in the bank for good.
         frame_size: (height, width) of the video in pixels, by default the working size.
         frames_held: decoded frames that wait around the model, by default those of one chunk.
@@ -89,16 +109,16 @@ def estimate_memory(
     references = min(memory.references, annotated_frames + memory.capacity)
     cache = 2 * config.stml_blocks * references * cells * config.widths[2] * item
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
-    parameters, weights = _weights(config, item)
+    numbers = weights or count_weights(config)
     return MemoryEstimate(
-        weights=weights,
+        weights=numbers.running * item,
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
         activations=_activations(
             config, height * width, frame_pixels, objects, chunk, item, count, references
         ),
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
-        process=PROCESS + parameters * FLOAT32,
+        process=PROCESS + numbers.loaded * FLOAT32,
     )
 
 
@@ -108,13 +128,17 @@ def entry_bytes(config: ModelConfig, cells: int, objects: int, item: int) -> int
     return cells * (numbers * item + objects * 5 * FLOAT32)
 
 
-def _weights(config: ModelConfig, item: int) -> tuple[int, int]:
-    """Parameters as loaded, and bytes of the network as the segmenter runs it; nothing is allocated for it."""
+def count_weights(config: ModelConfig) -> WeightCount:
+    """Count the numbers of a network; nothing is allocated for it."""
+    import torch
+
+    from stma.network.model import STMA
+
     with torch.device("meta"):
         model = STMA(config)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
+        loaded = sum(parameter.numel() for parameter in model.parameters())
         model.fold_batch_norms()
-    return parameters, item * sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    return WeightCount(loaded, sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers())))
 
 
 def _activations(

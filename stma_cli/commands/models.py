@@ -16,7 +16,7 @@ def models(
     import json
 
     from stma.errors import WeightsError
-    from stma.weights import list_models
+    from stma.weights_file import list_models
 
     found = list_models()
     if name is not None:

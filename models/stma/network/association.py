@@ -8,12 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import ModelConfig
+from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
 
-AFFINITY_LIMIT = (
-    1 << 20
-)  # cells of affinity held at once: bounds memory at any frame size and stays in the cache
 HOTTEST = 60.0  # exp(-2 * 60) is still a float32
 FAINTEST = 1e-6  # weight below which a match is no better than none
 MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1

@@ -1,0 +1,53 @@
+"""What can be known of weights and of a run without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stma.config import MODEL_CONFIGS, MemoryConfig
+from stma.errors import WeightsError
+from stma.estimate import count_weights, estimate_memory
+from stma.network.model import STMA
+from stma.weights import save_weights
+from stma.weights_file import find_weights, read_config, stored_numbers
+
+
+def test_header_tells_config_and_count(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_weights(STMA(MODEL_CONFIGS["tiny"]), path)
+    assert read_config(find_weights(str(path))) == MODEL_CONFIGS["tiny"]
+    stored, counted = stored_numbers(path), count_weights(MODEL_CONFIGS["tiny"])
+    assert counted.running <= counted.loaded <= stored < 1.1 * counted.loaded
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\xff" * 64])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "wrong.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="give one written by stma train"):
+        read_config(path)
+
+
+def test_estimate_needs_no_torch() -> None:
+    code = """
+import sys
+import numpy as np
+from stma.config import MemoryConfig
+from stma.estimate import WeightCount, estimate_memory
+from stma.weights_file import find_weights, read_config, stored_numbers
+path = find_weights("small")
+numbers = WeightCount(stored_numbers(path), stored_numbers(path))
+config, single = read_config(path), np.dtype(np.float32)
+print(estimate_memory(config, MemoryConfig(), 480, 864, 1, 4, single, weights=numbers).total)
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    total, has_torch = done.stdout.split()
+    assert has_torch == "False"
+    import torch
+
+    small = MODEL_CONFIGS["small"]
+    counted = estimate_memory(small, MemoryConfig(), 480, 864, 1, 4, torch.float32).total
+    assert int(total) == pytest.approx(counted, rel=0.01)
