@@ -30,8 +30,8 @@ class Prediction:
         frame_index: position of the frame in the run, from 0.
         labels: (H, W) uint8, or uint16 when an id exceeds 255: the caller's object ids, 0 = background.
         object_ids: all objects so far, in the order of their first annotation.
-        confidence: per object 0..1: the probability of its pixels, averaged with itself as weight. An object
-            that is out of sight has an area of 0 or a low confidence.
+        confidence: per object, the IoU in 0..1 that its mask is expected to have with the truth; 1 where it was
+            annotated, 0 where it has no pixels.
         area: per object, pixels in `labels`.
         soft: (K, h, w) float32 soft masks in 0..1 at a quarter of the working size, in the order of `object_ids`.
     """
@@ -180,20 +180,23 @@ class Segmenter:
         height, width = (side * 4 for side in features.stride16.shape[2:])
         masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
         logits = masks.new_full((1, 1, height, width), 10.0)
+        expected = masks.new_zeros(0)  # IoU, per object
         if not self.bank.empty:
             test = self.model.encode_test(features, self._reference_cache())
             readout = self._read(test)
-            logits, masks = masks_from_logits(self.model.decode(test, readout))
+            decoded = self.model.decode(test, readout)
+            logits, masks = masks_from_logits(decoded.logits)
+            expected = torch.sigmoid(self.model.judge(decoded, masks, readout))[0]
         if annotation is not None:
             labels, ids = self._checked(*annotation)
             self._announce(ids)
             masks = self._impose(masks, labels, ids)
             self._write_annotated(features, test, masks)
             logits = _mask_logits(masks)
-            return self._prediction(logits, masks, labels, ids)
+            return self._prediction(logits, masks, expected, labels, ids)
         if test is not None and self.bank.due(self.frame_index):
             self.bank.write_predicted(self.model.remember(test, masks, readout), self.frame_index)
-        return self._prediction(logits, masks, None, ())
+        return self._prediction(logits, masks, expected, None, ())
 
     def _reference_cache(self) -> ReferenceCache:
         if self._references is None or self._references[0] != self.bank.version:
@@ -272,7 +275,12 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _prediction(
-        self, logits: Tensor, masks: Tensor, annotated: np.ndarray | None, annotated_ids: tuple[int, ...]
+        self,
+        logits: Tensor,
+        masks: Tensor,
+        expected: Tensor,
+        annotated: np.ndarray | None,
+        annotated_ids: tuple[int, ...],
     ) -> Prediction:
         assert self.frame_size is not None
         table = np.array(
@@ -283,15 +291,16 @@ class Segmenter:
             labels[np.isin(labels, annotated_ids)] = 0
             labels[annotated > 0] = annotated[annotated > 0]
         counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
-        soft = masks[0]
-        confidence = (soft.square().sum((1, 2)) / soft.sum((1, 2)).clamp(min=1e-6)).tolist()
+        area = {i: int(counts[i]) for i in self.object_ids}
+        confidence = dict(zip(self.object_ids, expected.tolist(), strict=False))  # new objects are annotated
+        confidence.update(dict.fromkeys(annotated_ids, 1.0))
         return Prediction(
             frame_index=self.frame_index,
             labels=labels,
             object_ids=self.object_ids,
-            confidence=dict(zip(self.object_ids, confidence, strict=True)),
-            area={i: int(counts[i]) for i in self.object_ids},
-            soft=soft.cpu().numpy(),
+            confidence={i: confidence[i] if area[i] else 0.0 for i in self.object_ids},
+            area=area,
+            soft=masks[0].cpu().numpy(),
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def run_two_frames(
     features = model.embed(frames)
     entry = model.remember_first(features.frames(0, 1), masks, valid)
     test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
-    logits = model.decode(test, model.read(test, join_entries([entry])))
+    logits = model.decode(test, model.read(test, join_entries([entry]))).logits
     return masks_from_logits(logits, valid)[1]
 
 

@@ -26,6 +26,19 @@ class DecoderContext:
     stride4: Tensor
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder says.
+
+    Attributes:
+        logits: (B, K, H/4, W/4) float32 per-object logits, before soft aggregation.
+        stride8: (B*K, decoder_width, H/8, W/8) per-object maps that they come from.
+    """
+
+    logits: Tensor
+    stride8: Tensor
+
+
 class Decoder(nn.Module):
     """Per-object decoder; it corrects the logit of the label propagation."""
 
@@ -51,16 +64,13 @@ class Decoder(nn.Module):
             self.shared16(final), self.shared8(features.stride8), self.shared4(features.stride4)
         )
 
-    def forward(self, context: DecoderContext, readout: Tensor, propagated: PropagatedLabels) -> Tensor:
+    def forward(self, context: DecoderContext, readout: Tensor, propagated: PropagatedLabels) -> Decoded:
         """Decode all objects.
 
         Args:
             context: shared maps of the B frames.
             readout: (B, K, value_width, H/16, W/16).
             propagated: soft masks and match strengths at stride 8.
-
-        Returns:
-            (B, K, H/4, W/4) float32 logits.
         """
         batch, objects = readout.shape[:2]
         masks = propagated.masks
@@ -71,12 +81,12 @@ class Decoder(nn.Module):
         x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         x = self.refine16(functional.relu(_add_shared(x, context.stride16, objects)))
         x = self.mix8(upsample_twice(x)) + self.label(label)
-        x = self.refine8(functional.relu(_add_shared(x, context.stride8, objects)))
-        x = self.mix4(upsample_twice(x))
+        stride8 = self.refine8(functional.relu(_add_shared(x, context.stride8, objects)))
+        x = self.mix4(upsample_twice(stride8))
         x = self.refine4(functional.relu(_add_shared(x, context.stride4, objects)))
         logits: Tensor = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
         certain = masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
-        return logits + upsample_twice(torch.logit(certain))
+        return Decoded(logits + upsample_twice(torch.logit(certain)), stride8)
 
 
 def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:

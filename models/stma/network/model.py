@@ -12,10 +12,11 @@ from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
-from stma.network.decoder import Decoder, DecoderContext, soft_aggregation
+from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
 from stma.network.layers import ConvNorm, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
+from stma.network.quality import MaskQuality
 from stma.network.stml import STML, ReferenceCache
 
 STRIDE = 16
@@ -103,6 +104,7 @@ class STMA(nn.Module):
         self.label_propagation = LabelPropagation(config)
         self.memory_encoder = MemoryEncoder(config)
         self.decoder = Decoder(config)
+        self.quality = MaskQuality(config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def embed(self, frames: Tensor) -> Features:
@@ -140,9 +142,14 @@ class STMA(nn.Module):
         result: Tensor = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
         return result
 
-    def decode(self, test: TestFrame, readout: Readout) -> Tensor:
-        """(B, K, H/4, W/4) float32 per-object logits, before soft aggregation."""
-        logits: Tensor = self.decoder(test.context, readout.values, readout.labels)
+    def decode(self, test: TestFrame, readout: Readout) -> Decoded:
+        """Per-object logits, before soft aggregation."""
+        decoded: Decoded = self.decoder(test.context, readout.values, readout.labels)
+        return decoded
+
+    def judge(self, decoded: Decoded, masks: Tensor, readout: Readout) -> Tensor:
+        """(B, K) float32 logits of the IoU to expect of (B, K, H/4, W/4) soft masks, see `MaskQuality`."""
+        logits: Tensor = self.quality(decoded.stride8, masks, readout.labels)
         return logits
 
     def remember(self, test: TestFrame, masks: Tensor, readout: Readout | None) -> MemoryEntry:

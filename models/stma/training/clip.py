@@ -12,7 +12,7 @@ from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, Readout, join_entries, masks_from_logits
 from stma.training.config import LossConfig
 from stma.training.disturb import disturb_masks
-from stma.training.losses import bootstrapped_cross_entropy, dice, label_loss, region_loss
+from stma.training.losses import bootstrapped_cross_entropy, dice, iou_loss, label_loss, region_loss
 from stma.training.regions import REGIONS
 
 
@@ -50,6 +50,7 @@ class ClipLoss:
     dice: Tensor
     labels: Tensor
     regions: Tensor
+    quality: Tensor
     iou: Tensor
 
 
@@ -97,7 +98,9 @@ def run_clip(
     teacher = torch.cat([truth8, regions], dim=2).flatten(3)  # (B, T, K+R, h*w)
     first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
     entries: list[MemoryEntry] = [first]
-    cross_entropy = dice_loss = labels_loss = regions_loss = frames.new_zeros((), dtype=torch.float32)
+    cross_entropy = dice_loss = labels_loss = regions_loss = quality_loss = torch.zeros(
+        (), device=frames.device
+    )
     overlap = union = torch.zeros(batch, objects, device=frames.device)
     for time in range(1, length):
         references = entries[:1] if time == 1 else [entries[0], entries[-1]]
@@ -107,8 +110,8 @@ def run_clip(
             model, test.features.label_key, entries, teacher[:, :time].unbind(1), config.label_sharpness
         )
         readout = Readout(model.read_values(test, join_entries(entries)), propagated.columns(0, objects))
-        logits = model.decode(test, readout)
-        aggregated, masks = masks_from_logits(logits, object_valid)
+        decoded = model.decode(test, readout)
+        aggregated, masks = masks_from_logits(decoded.logits, object_valid)
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
         target = labels[:, time].long()
         cross_entropy = cross_entropy + bootstrapped_cross_entropy(full, target, hard_share)
@@ -120,21 +123,28 @@ def run_clip(
         with torch.no_grad():
             hard = one_hot(aggregated.argmax(dim=1), objects) * object_valid[:, :, None, None]
             coarse = truth[:, time, :, 2::4, 2::4]  # counting at stride 4 is a sixteenth of the work
-            overlap = overlap + (hard * coarse).sum((2, 3))
-            union = union + ((hard + coarse) > 0).sum((2, 3))
+            shared, joined = (hard * coarse).sum((2, 3)), ((hard + coarse) > 0).sum((2, 3))
+            overlap, union = overlap + shared, union + joined
+        expected = model.judge(decoded, masks, readout)
+        quality_loss = quality_loss + iou_loss(expected, shared / joined.clamp(min=1), object_valid)
         if time + 1 < length:
             masks = disturb_masks(masks, object_valid, config.disturbed_share, generator)
             entries.append(model.remember(test, masks, readout))
     scored = length - 1
-    cross_entropy, dice_loss, labels_loss, regions_loss = (
-        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss)
+    cross_entropy, dice_loss, labels_loss, regions_loss, quality_loss = (
+        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss, quality_loss)
     )
     iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()
     return ClipLoss(
-        cross_entropy + dice_loss + config.label_weight * labels_loss + config.region_weight * regions_loss,
+        cross_entropy
+        + dice_loss
+        + config.label_weight * labels_loss
+        + config.region_weight * regions_loss
+        + config.quality_weight * quality_loss,
         cross_entropy.detach(),
         dice_loss.detach(),
         labels_loss.detach(),
         regions_loss.detach(),
+        quality_loss.detach(),
         iou,
     )

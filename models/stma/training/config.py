@@ -23,6 +23,7 @@ class LossConfig:
 
     label_weight: float = 0.5  # auxiliary loss on the label propagation, from true labels
     region_weight: float = 0.15  # dense correspondence on synthetic clips: what generalises to unseen objects
+    quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
     label_sharpness: float = 1.7  # as inference reads, see `MemoryConfig.label_sharpness`
 

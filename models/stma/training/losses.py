@@ -61,3 +61,15 @@ def region_loss(propagated: Tensor, target: Tensor) -> Tensor:
     likely = (propagated.float() * target).sum(1)  # (B, h, w)
     known = target.sum(1)
     return -(likely.clamp(min=1e-4).log() * known).sum() / known.sum().clamp(min=1)
+
+
+def iou_loss(logits: Tensor, iou: Tensor, object_valid: Tensor) -> Tensor:
+    """Binary cross entropy of the expected IoU against the real one, averaged over the real objects.
+
+    Args:
+        logits: (B, K) of the expected IoU.
+        iou: (B, K) of the hard masks, 0..1.
+        object_valid: (B, K) bool.
+    """
+    loss = functional.binary_cross_entropy_with_logits(logits, iou, reduction="none")
+    return loss[object_valid].mean()

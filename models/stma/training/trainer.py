@@ -43,6 +43,7 @@ class StepReport:
     dice: float
     labels: float
     regions: float
+    quality: float
     iou: float
     learning_rate: float
     data_seconds: float
@@ -199,6 +200,7 @@ class Trainer:
             dice=_number(loss.dice),
             labels=_number(loss.labels),
             regions=_number(loss.regions),
+            quality=_number(loss.quality),
             iou=_number(loss.iou),
             learning_rate=rate,
             data_seconds=round(data, 4),

@@ -1,0 +1,58 @@
+"""Mask quality: how well a predicted mask will overlap with the truth, judged by what the decoder saw.
+
+The idea is that of Mask Scoring R-CNN (arXiv 1903.00241): a small head regresses the IoU of the mask it is given. It
+learns beside the network and never changes a mask.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.config import ModelConfig
+from stma.network.association import PropagatedLabels
+
+HIDDEN = 64
+RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows
+STATISTICS = 6
+
+
+class MaskQuality(nn.Module):
+    """Predicts the IoU of each object's mask."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * config.decoder_width + STATISTICS, HIDDEN)
+        self.output = nn.Linear(HIDDEN, 1)
+
+    def forward(self, stride8: Tensor, masks: Tensor, propagated: PropagatedLabels) -> Tensor:
+        """Judge all objects; no gradient reaches the inputs.
+
+        Args:
+            stride8: (B*K, C, H/8, W/8) the decoder's per-object maps.
+            masks: (B, K, H/4, W/4) soft masks in 0..1.
+            propagated: labels and match strengths of the K objects at stride 8.
+
+        Returns:
+            (B, K) float32 logits of the expected IoU.
+        """
+        batch, objects = masks.shape[:2]
+        inside = functional.avg_pool2d(masks.detach().float(), 2)  # (B, K, h, w)
+        around = functional.max_pool2d(inside, 2 * RING + 1, stride=1, padding=RING) - inside
+        weights = torch.stack([inside, around], dim=2).flatten(3)  # (B, K, 2, h*w)
+        share = weights / weights.sum(3, keepdim=True).clamp(min=1e-6)
+        cells = stride8.detach().permute(0, 2, 3, 1).flatten(1, 2)  # (B*K, h*w, C)
+        pooled = torch.matmul(share.flatten(0, 1).to(cells.dtype), cells).float()  # (B*K, 2, C)
+        pooled = pooled.flatten(1).unflatten(0, (batch, objects))  # (B, K, 2*C)
+        area = inside.sum((2, 3))
+        size = area.clamp(min=1e-6)
+        agreement = [
+            1 - (inside - labels.detach().float()).abs().sum((2, 3)) / (size + labels.detach().sum((2, 3)))
+            for labels in (propagated.masks, propagated.annotated)
+        ]
+        match = (propagated.match.detach().float().flatten(3) * share[:, :, :1]).sum(3)  # (B, K, 2)
+        certainty = inside.square().sum((2, 3)) / size
+        extent = torch.log(area / inside[0, 0].numel() + 1e-4)
+        statistics = torch.stack([certainty, extent, *agreement], dim=2)  # (B, K, 4)
+        known = torch.cat([pooled, statistics, match], dim=2).to(self.hidden.weight.dtype)
+        logits: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0].float()
+        return logits
