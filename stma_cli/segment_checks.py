@@ -20,7 +20,6 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
         AnnotationError: when a JSON file cannot be used.
     """
     from stma_cli.masks import read_mask_options, select_objects
-    from stma_cli.video.folder import FolderSource
     from stma_cli.video.source import start_beyond_end
 
     start, end, info = settings.start, settings.end, source.info
@@ -28,8 +27,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
         raise SettingsError(
             f"--end {end} is not after --start {start}: give an --end of {start + 1} or more."
         )
-    stems = [file.stem for file in source.files] if isinstance(source, FolderSource) else []
-    annotations = read_mask_options(settings.masks, info.width, info.height, start, stems)
+    annotations = read_mask_options(settings.masks, info.width, info.height, start, frame_stems(source))
     if settings.objects is not None:
         annotations = select_objects(annotations, settings.objects)
     first, last = min(annotations), max(annotations)
@@ -50,6 +48,13 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
             raise start_beyond_end(info.path, start, count)
         require_frame_exists(last, count, source)
     return annotations
+
+
+def frame_stems(source: "VideoSource") -> list[str]:
+    """Return the file names of all frames without ending where the video is a folder, else nothing."""
+    from stma_cli.video.folder import FolderSource
+
+    return [file.stem for file in source.files] if isinstance(source, FolderSource) else []
 
 
 def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from stma_cli.report import ReportWriter, peak_memory, versions
 from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
+    frame_stems,
     require_frame_exists,
     require_places,
 )
@@ -39,9 +40,11 @@ def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> Segm
         StmaError: when anything given cannot be used, or a result cannot be written.
         SegmentInterrupted: on Ctrl-C; complete files stay.
     """
+    from stma_cli.masks import expand_folders
     from stma_cli.video import open_video
 
     source = open_video(settings.video)
+    settings = replace(settings, masks=expand_folders(settings.masks, frame_stems(source)))
     annotations = checked_annotations(settings, source)
     require_places(settings)
     folder = prepare_folder(settings.out, settings.force)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stma.config import MemoryConfig, ModelConfig, SegmenterConfig
+    from stma.labels import LEAVE
     from stma.network.model import STMA
     from stma.segmenter import Prediction, Segmenter
     from stma.weights import load_model
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "LEAVE": "stma.labels",
     "MemoryConfig": "stma.config",
     "ModelConfig": "stma.config",
     "Prediction": "stma.segmenter",
@@ -27,6 +29,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "LEAVE",
     "STMA",
     "MemoryConfig",
     "ModelConfig",

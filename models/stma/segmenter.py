@@ -14,6 +14,7 @@ from torch.nn import functional
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
+from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
@@ -98,8 +99,10 @@ class Segmenter:
             frame: (H, W, 3) uint8 RGB, display orientation; all frames of a run have one size.
             mask: (H, W) integer object ids of this frame, 0 = not annotated here. It may name new objects or
                 correct old ones; objects that it does not name keep their predicted pixels outside of it.
+                Pixels of `LEAVE` keep their prediction. A mask with such pixels speaks of all objects, so that
+                its zeros are background for each of them.
             object_ids: ids that the mask annotates, when it should also say "this object is not visible";
-                by default the ids that occur in it.
+                by default the ids that occur in it, or all objects where `LEAVE` occurs.
 
         Raises:
             VideoError: the frame has another size or type than expected.
@@ -135,6 +138,8 @@ class Segmenter:
             if position in masks:
                 self.add_mask(masks[position])
             annotation, self._pending = self._pending, None
+            if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
+                annotation = None  # it says nothing
             predictions.append(self._associate(features.frames(position, position + 1), annotation))
             self.frame_index += 1
         return predictions
@@ -192,7 +197,6 @@ class Segmenter:
             self._announce(ids)
             masks = self._impose(masks, labels, ids)
             self._write_annotated(features, test, masks)
-            logits = _mask_logits(masks)
             return self._prediction(logits, masks, expected, labels, ids)
         if test is not None and self.bank.due(self.frame_index):
             self.bank.write_predicted(self.model.remember(test, masks, readout), self.frame_index)
@@ -223,11 +227,14 @@ class Segmenter:
                 f"the mask of frame {self.frame_index} has type {mask.dtype}; give integer object ids"
             )
         mask = mask.astype(np.int64)
-        present = tuple(int(i) for i in np.unique(mask) if i != 0)
+        found = np.unique(mask)
+        present = tuple(int(i) for i in found if i not in (0, LEAVE))
         if present and (present[0] < 0 or present[-1] > 65535):
             raise MaskError(
                 f"the mask of frame {self.frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to 65535"
             )
+        if ids is None and LEAVE in found:
+            ids = self.object_ids + tuple(i for i in present if i not in self.object_ids)
         ids = present if ids is None else ids
         if not ids:
             if self.object_ids:
@@ -259,9 +266,13 @@ class Segmenter:
         exact = torch.from_numpy(np.stack([annotated == i for i in ids])).to(self.device, torch.float32)
         exact = functional.avg_pool2d(exact[None], 4)
         covered = exact.sum(1, keepdim=True)
-        result = masks.new_zeros((1, len(self.object_ids), *masks.shape[2:]))
-        result[:, : masks.shape[1]] = masks * (1 - covered)
+        predicted = masks.new_zeros((1, len(self.object_ids), *masks.shape[2:]))
+        predicted[:, : masks.shape[1]] = masks
+        result = predicted * (1 - covered)
         result[:, columns] = exact
+        if (annotated == LEAVE).any():
+            left = torch.from_numpy(annotated == LEAVE).to(self.device, torch.float32)
+            result[:, columns] += predicted[:, columns] * functional.avg_pool2d(left[None, None], 4)
         return result
 
     def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
@@ -287,13 +298,15 @@ class Segmenter:
             [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
         )
         labels = table[_hard_labels(logits, *self.frame_size)]
+        sure = set(annotated_ids)
         if annotated is not None:
-            labels[np.isin(labels, annotated_ids)] = 0
+            labels[np.isin(labels, annotated_ids) & (annotated != LEAVE)] = 0
             labels[annotated > 0] = annotated[annotated > 0]
+            sure -= set(np.unique(labels[annotated == LEAVE]).tolist())
         counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
         area = {i: int(counts[i]) for i in self.object_ids}
         confidence = dict(zip(self.object_ids, expected.tolist(), strict=False))  # new objects are annotated
-        confidence.update(dict.fromkeys(annotated_ids, 1.0))
+        confidence.update(dict.fromkeys(sure, 1.0))
         return Prediction(
             frame_index=self.frame_index,
             labels=labels,
@@ -326,12 +339,6 @@ class Segmenter:
 
 def _round(side: int) -> int:
     return max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE)
-
-
-def _mask_logits(masks: Tensor) -> Tensor:
-    """(1, K, h, w) soft masks to (1, K+1, h, w) logarithms with background first."""
-    background = (1 - masks.sum(1, keepdim=True)).clamp(0, 1)
-    return torch.cat([background, masks], dim=1).clamp(min=1e-4).log()
 
 
 def _hard_labels(logits: Tensor, height: int, width: int) -> np.ndarray:

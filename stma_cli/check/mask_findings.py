@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import InputError, MaskError
+from stma.labels import LEAVE
 from stma_cli.check.findings import Finding, Level, counted, from_error
 from stma_cli.check.polygon_findings import outline_findings
 from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
@@ -19,15 +20,15 @@ from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_
 from stma_cli.masks.annotation import ids_in
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
-from stma_cli.masks.label_image import SMALLEST_OBJECT, read_image_annotation
+from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
 
-VOID = 255  # what DAVIS and PASCAL VOC mark as "not to be judged"
 REPAIR = "or have it done with --fix"
 # What the readers say about a mask that they take, and what to do; None where a finding here says it better.
 READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
     ("has only", "tiny", None),
     ("is object", "colours", None),
+    ("leaves pixels as predicted", "left", None),
     ("scaled from", "scaled", "nothing; mark the objects on a frame of the video's size for exact edges"),
     ("the later wins", "overlap", "nothing, or give the objects in another order"),
     ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
@@ -104,7 +105,13 @@ def check_picture(path: Path, width: int, height: int) -> tuple[list[Finding], n
     except MaskError as error:
         return [*findings, _with_repair(from_error(error, "smoothed", file))], None
     findings += _format_findings(picture, annotation.notes, file)
-    findings += label_findings(annotation.labels, file)
+    findings += label_findings(np.maximum(annotation.labels, 0), file)
+    if LEAVE in annotation.labels:
+        left = LEFT_VALUE[picture.kind]
+        problem = (
+            f"pixels of value {left} are no object: they stay as predicted, on the first mask background"
+        )
+        findings.append(Finding(Level.NOTE, "left", file, problem, "nothing, if that is meant"))
     if picture.kind == "grey":
         findings += _grey_ids(annotation.object_ids, file)
     return findings, annotation.labels
@@ -140,13 +147,8 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
             problem = f"object {object_id} is nowhere thicker than two pixels, as outlines and borders are"
             fix = "fill the outline if the area in it is meant"
             findings.append(Finding(Level.WARNING, "thin", file, problem, fix))
-    if VOID in ids and len(ids) > 1:
-        problem = f"object {VOID} is what DAVIS and PASCAL VOC use for pixels not to be judged"
-        fix = f"paint it as background, or leave it out with --objects {','.join(map(str, ids[:-1]))}"
-        findings.append(Finding(Level.WARNING, "void", file, problem, fix))
-    plain = [value for value in ids if value != VOID]
-    if plain and plain[-1] > 2 * len(plain) + 2:
-        problem = f"the ids have gaps: {', '.join(map(str, plain[:12]))}{', ...' if len(plain) > 12 else ''}"
+    if ids and ids[-1] > 2 * len(ids) + 2:
+        problem = f"the ids have gaps: {', '.join(map(str, ids[:12]))}{', ...' if len(ids) > 12 else ''}"
         findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
     for spots in find_specks(labels):
         what = f"{counted(spots.count, 'speck')} ({counted(spots.pixels, 'pixel')}) apart from its main part"

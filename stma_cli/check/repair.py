@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError, OutputError
+from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.check.findings import counted
 from stma_cli.check.regions import find_pinholes, find_specks
@@ -18,7 +19,7 @@ from stma_cli.masks.annotation import ids_in
 from stma_cli.masks.colours import ids_from_colours, packed
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
-from stma_cli.masks.label_image import read_image_annotation
+from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
 SHIFTED = 4.0  # distance in RGB by which JPEG moves a flat colour
@@ -117,8 +118,10 @@ def _labels_and_changes(path: Path) -> tuple[np.ndarray, list[str]]:
         except MaskError:
             pass  # its edges are smoothed: snapped below
         else:
-            indexed = picture.kind == "index" and np.array_equal(annotation.labels, picture.pixels)
-            return annotation.labels, [] if indexed else [_saved(annotation.labels)]
+            left = LEFT_VALUE.get(picture.kind, 0)
+            given = np.where(annotation.labels == LEAVE, left, annotation.labels).astype(np.int32)
+            indexed = picture.kind == "index" and np.array_equal(given, picture.pixels)
+            return given, [] if indexed else [_saved(given)]
     labels, changes = _snapped_labels(picture, path)
     return labels, [*changes, _saved(labels)]
 

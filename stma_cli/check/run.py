@@ -9,6 +9,7 @@ from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.mask_findings import check_masks
 from stma_cli.check.repair import Repair, repair_mask
 from stma_cli.check.video_findings import VideoSurvey, survey_video
+from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.options import MaskOption, parse_mask_option
 
 
@@ -51,12 +52,14 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         fix: where to write a repaired copy of the mask.
 
     Raises:
+        MaskError: when a folder of masks cannot be used.
         SettingsError: when `fix` is given without exactly one mask.
         OutputError: when the repaired mask cannot be written there.
     """
+    survey = survey_video(video, quick)
+    masks = expand_folders(masks, survey.stems)
     if fix is not None and len(masks) != 1:
         raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given: give one --mask with it.")
-    survey = survey_video(video, quick)
     findings = check_masks(masks, survey)
     if fix is None:
         return CheckResult(survey, tuple(findings))

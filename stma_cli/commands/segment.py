@@ -29,7 +29,8 @@ def segment(
             "--mask",
             help="Objects of the first frame: PNG (indexed, black and white, exact colours) or JSON "
             "(labelme, COCO, stma). Repeat it: NAME=FILE for one object per file, NUMBER=FILE for another "
-            "frame, NUMBER:NAME=FILE for both. Frames count from 0 in the whole video, also with --start.",
+            "frame, NUMBER:NAME=FILE for both. Or give a folder of masks, each named after its frame: 00420.png. "
+            "Frames count from 0 in the whole video, also with --start.",
             show_default=False,
         ),
     ] = None,

@@ -2,6 +2,7 @@
 
 from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.coco import WantedPicture
+from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.label_image import read_labels
 from stma_cli.masks.names import read_names, write_names
 from stma_cli.masks.options import read_mask_options, select_objects
@@ -13,6 +14,7 @@ __all__ = [
     "MaskWriter",
     "ObjectIds",
     "WantedPicture",
+    "expand_folders",
     "read_annotation",
     "read_labels",
     "read_mask_options",

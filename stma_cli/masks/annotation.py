@@ -15,7 +15,7 @@ class Annotation:
     """The objects marked on one frame.
 
     Attributes:
-        labels: (H, W) int32 object ids at the size of the video, 0 = background.
+        labels: (H, W) int32 object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
         names: the name of every id in `labels`; "object 3" where the file gives none.
         notes: sentences the user should see, such as "scaled from 960x540".
     """
@@ -31,8 +31,8 @@ class Annotation:
 
 
 def ids_in(labels: np.ndarray) -> tuple[int, ...]:
-    """Return the ids of an (H, W) integer label map, ascending, without 0."""
-    return tuple(int(value) for value in np.unique(labels) if value != 0)
+    """Return the ids of an (H, W) integer label map, ascending, without 0 and `LEAVE`."""
+    return tuple(int(value) for value in np.unique(labels) if value > 0)
 
 
 class ObjectIds:
@@ -73,6 +73,10 @@ class ObjectIds:
             self._name_of.setdefault(object_id, self._unused_name(name))
             self._id_of.setdefault(self._name_of[object_id], object_id)
         return object_id
+
+    def knows(self, object_id: int) -> bool:
+        """Return whether an object has this id."""
+        return object_id in self._used
 
     def name_of(self, object_id: int) -> str:
         """Return the name a file gave to the object, or "object <id>"."""

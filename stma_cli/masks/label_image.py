@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma.labels import LEAVE
+from stma_cli.masks.annotation import Annotation, ObjectIds, ids_in
 from stma_cli.masks.colours import HOW_TO_SAVE, ids_from_colours, require_hard_edges
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.names import read_names
 
+LEFT_VALUE = {"index": 255, "grey": 255, "wide": 65535}  # by kind of picture: the pixel stays as predicted
 SMALLEST_OBJECT = 16  # pixels; below it the user probably marked a speck by mistake
 
 
@@ -32,10 +34,14 @@ def read_labels(path: Path) -> np.ndarray:
     return picture.pixels
 
 
-def read_image_annotation(path: Path, width: int, height: int, object_ids: ObjectIds) -> Annotation:
+def read_image_annotation(
+    path: Path, width: int, height: int, object_ids: ObjectIds, correction: bool = False
+) -> Annotation:
     """Read a mask picture for a video of `width` x `height` pixels; empty masks are returned as they are.
 
-    Names come from a `names.json` in the same folder, as `MaskWriter` leaves it there.
+    Names come from a `names.json` in the same folder, as `MaskWriter` leaves it there. With other ids the value
+    255 of indexed and grey pictures (65535 in 16 bits) is no object: such pixels stay as predicted. In a
+    `correction`, a mask of a later frame, an indexed picture may also hold that value alone or with 0.
 
     Raises:
         MaskError: when the picture cannot be read, has smoothed edges or does not fit the video.
@@ -43,15 +49,17 @@ def read_image_annotation(path: Path, width: int, height: int, object_ids: Objec
     picture = read_picture(path)
     rows, columns = picture.pixels.shape[:2]
     fit = fit_size(columns, rows, width, height, str(path))
-    labels, notes = _labels_of(picture, object_ids, path)
+    labels, notes = _labels_of(picture, object_ids, path, correction)
     labels = fit.labels(labels, str(path))
     for value, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
-        if value != 0 and pixels < SMALLEST_OBJECT:
+        if value > 0 and pixels < SMALLEST_OBJECT:
             notes.append(f"object {value} has only {pixels} pixels")
     return Annotation(labels, object_ids.names_in(labels), tuple(fit.notes + notes))
 
 
-def _labels_of(picture: MaskPicture, object_ids: ObjectIds, path: Path) -> tuple[np.ndarray, list[str]]:
+def _labels_of(
+    picture: MaskPicture, object_ids: ObjectIds, path: Path, correction: bool
+) -> tuple[np.ndarray, list[str]]:
     pixels = picture.pixels
     if picture.kind == "colour":
         return ids_from_colours(pixels, object_ids, str(path))
@@ -69,10 +77,16 @@ def _labels_of(picture: MaskPicture, object_ids: ObjectIds, path: Path) -> tuple
     require_hard_edges(classes, values != 0, "ids", str(path))
     if picture.kind == "grey" and values[-1] == 255:
         _refuse_grey_edge(classes, values, path)
+    labels, notes = pixels.astype(np.int32), []
+    left = LEFT_VALUE[picture.kind]
+    alone = set(values.tolist()) <= {0, left}
+    if left in values and not object_ids.knows(left) and (correction or not alone):
+        labels[labels == left] = LEAVE
+        notes.append(f"{left} leaves pixels as predicted, and 0 is background for all objects")
     given_names = read_names(path.parent)
-    for value in values[values != 0].tolist():
+    for value in ids_in(labels):
         object_ids.reserve(value, given_names.get(value))
-    return pixels.astype(np.int32), []
+    return labels, notes
 
 
 def _refuse_grey_edge(classes: np.ndarray, values: np.ndarray, path: Path) -> None:

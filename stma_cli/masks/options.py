@@ -5,6 +5,7 @@
 --mask person=a.png --mask dog=b.png one object per file, ids in the order given, names kept
 --mask 120:person=a.png              the same on frame 120
 --mask all.json#00120.jpg            one picture of a COCO file that has several
+--mask masks                         a folder: each mask in it is named after its frame, as 00120.png
 """
 
 import re
@@ -15,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
+from stma.labels import LEAVE
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_in
 from stma_cli.masks.coco import WantedPicture
+from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
@@ -75,14 +78,15 @@ def read_mask_options(
     if not options:
         raise MaskError("No mask is given, so there is nothing to follow: add --mask first.png.")
     by_frame: dict[int, list[MaskOption]] = {}
-    for text in options:
+    for text in expand_folders(options, stems):
         option = parse_mask_option(text)
         by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
     object_ids = ObjectIds()
-    read = {}
+    read: dict[int, Annotation] = {}
     for frame, given in by_frame.items():
         place = WantedPicture(frame, stems[frame] if frame < len(stems) else None)
-        read[frame] = _read_frame(place, given, width, height, object_ids)
+        corrects = frame > min(by_frame) and any(earlier.object_ids for earlier in read.values())
+        read[frame] = _read_frame(place, given, width, height, object_ids, corrects)
     if not any(annotation.object_ids for annotation in read.values()):
         files = ", ".join(str(parse_mask_option(text).path) for text in options)
         raise MaskError(f"{files} is empty, all of it is background: {NOTHING_MARKED}")
@@ -92,7 +96,12 @@ def read_mask_options(
 
 
 def _read_frame(
-    place: WantedPicture, given: list[MaskOption], width: int, height: int, object_ids: ObjectIds
+    place: WantedPicture,
+    given: list[MaskOption],
+    width: int,
+    height: int,
+    object_ids: ObjectIds,
+    correction: bool,
 ) -> Annotation:
     named = [option for option in given if option.name is not None]
     if len(named) < len(given):
@@ -103,7 +112,15 @@ def _read_frame(
                 "name every file, as in --mask person=a.png --mask dog=b.png."
             )
         path, wanted = given[0].path, replace(place, image=given[0].image)
-        return read_annotation(path, width, height, wanted=wanted, object_ids=object_ids, allow_empty=True)
+        return read_annotation(
+            path,
+            width,
+            height,
+            wanted=wanted,
+            object_ids=object_ids,
+            allow_empty=True,
+            correction=correction,
+        )
     painter, notes = LabelPainter(width, height), []
     names = [option.name for option in named]
     for option in named:
@@ -159,7 +176,8 @@ def select_objects(annotations: Mapping[int, Annotation], wanted: str) -> dict[i
 
 
 def _only(annotation: Annotation, chosen: set[int]) -> Annotation:
-    labels = np.where(np.isin(annotation.labels, list(chosen)), annotation.labels, 0).astype(np.int32)
+    stays = np.isin(annotation.labels, [LEAVE, *chosen])
+    labels = np.where(stays, annotation.labels, 0).astype(np.int32)
     kept = set(ids_in(labels))
     return replace(
         annotation, labels=labels, names={key: name for key, name in annotation.names.items() if key in kept}

@@ -20,6 +20,7 @@ def read_annotation(
     wanted: WantedPicture = FIRST,
     object_ids: ObjectIds | None = None,
     allow_empty: bool = False,
+    correction: bool = False,
 ) -> Annotation:
     """Read the objects marked on one frame.
 
@@ -33,6 +34,7 @@ def read_annotation(
         wanted: the picture of a COCO file with several.
         object_ids: the ids given so far in this run, which this call extends; a fresh set by default.
         allow_empty: return an annotation without objects in place of refusing it.
+        correction: it belongs to a later frame than the first mask, so that it may say "leave" and nothing else.
 
     Returns:
         The annotation at `width` x `height`.
@@ -45,7 +47,7 @@ def read_annotation(
     if path.suffix.lower() == ".json":
         annotation = read_json_annotation(path, width, height, wanted, ids)
     else:
-        annotation = read_image_annotation(path, width, height, ids)
+        annotation = read_image_annotation(path, width, height, ids, correction)
     if not allow_empty and not annotation.object_ids:
         raise MaskError(f"{path} is empty, all of it is background: {NOTHING_MARKED}")
     return annotation

@@ -8,6 +8,7 @@ import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
 from stma.errors import DeviceError, MaskError, SettingsError, VideoError
+from stma.labels import LEAVE
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 
@@ -120,6 +121,51 @@ def test_object_can_be_declared_invisible(model: STMA, frames: list[np.ndarray])
     assert prediction.area[7] == 0
 
 
+def test_pixels_to_leave_stay_as_predicted_on_a_corrected_frame(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    plain, corrected = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for frame in frames[:3]:
+        before = plain.step(frame, first_mask() if frame is frames[0] else None)
+        corrected.step(frame, first_mask() if frame is frames[0] else None)
+    predicted = plain.step(frames[3]).labels
+    mask = np.full((61, 83), LEAVE, np.int16)
+    mask[5:15, 5:15], mask[30:50, 20:60] = 7, 0
+    labels = corrected.step(frames[3], mask).labels
+    assert before.object_ids == (3, 7)
+    np.testing.assert_array_equal(labels[mask == LEAVE], predicted[mask == LEAVE])
+    np.testing.assert_array_equal(labels[mask >= 0], mask[mask >= 0])
+
+
+def test_an_object_that_a_mask_does_not_name_keeps_its_pixels(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, corrected = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    plain.steps(frames[:3], {0: first_mask()})
+    corrected.steps(frames[:3], {0: first_mask()})
+    predicted = plain.step(frames[3]).labels
+    mask = np.zeros((61, 83), np.uint8)
+    mask[5:15, 5:15] = 7
+    labels = corrected.step(frames[3], mask).labels
+    np.testing.assert_array_equal((labels == 3)[mask == 0], (predicted == 3)[mask == 0])
+    np.testing.assert_array_equal(labels == 7, mask == 7)
+
+
+def test_a_mask_that_leaves_everything_is_no_annotation(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, told = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    nothing = {2: np.full((61, 83), LEAVE, np.int32)}
+    for one, other in zip(
+        plain.steps(frames, {0: first_mask()}), told.steps(frames, {0: first_mask()} | nothing), strict=True
+    ):
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_left_pixels_of_the_first_mask_are_background(model: STMA, frames: list[np.ndarray]) -> None:
+    mask = first_mask().astype(np.int32)
+    mask[:4] = LEAVE
+    prediction = Segmenter(model, CONFIG).step(frames[0], mask)
+    np.testing.assert_array_equal(prediction.labels, np.maximum(mask, 0))
+    assert Segmenter(model, CONFIG).step(frames[0], np.minimum(mask, 0)).object_ids == ()
+
+
 def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray]) -> None:
     segmenter = Segmenter(model, CONFIG)
     sizes = []
@@ -144,7 +190,7 @@ def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -
     [
         (np.zeros((10, 10), np.uint8), "height and width"),
         (np.zeros((61, 83), np.float32), "integer"),
-        (np.full((61, 83), -1, np.int32), "1 to 65535"),
+        (np.full((61, 83), -2, np.int32), "1 to 65535"),
         (np.full((61, 83), 70000, np.int32), "1 to 65535"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from stma.errors import MaskError
+from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.masks import read_mask_options, select_objects
 
@@ -102,3 +103,66 @@ def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
 def test_objects_that_are_not_there(masks: Path, wanted: str, words: str) -> None:
     with pytest.raises(MaskError, match=words):
         select_objects(read_mask_options(["indexed.png"], WIDTH, HEIGHT), wanted)
+
+
+def test_a_folder_holds_masks_named_after_their_frames(masks: Path) -> None:
+    folder = masks / "drawn"
+    folder.mkdir()
+    for source, target in (("indexed", "00000.png"), ("empty", "00009.png"), ("a", "120.png")):
+        (folder / target).write_bytes((masks / f"{source}.png").read_bytes())
+    (folder / "names.json").write_text('{"objects": [{"id": 3, "name": "dog"}]}')
+    (folder / "00000.jpg").touch()
+    (folder / ".DS_Store").touch()
+    read = read_mask_options(["drawn", "60:cat=b.png"], WIDTH, HEIGHT)
+    assert list(read) == [0, 9, 60, 120]
+    assert read[0].names == {3: "dog", 5: "object 5"}
+    assert read[120].object_ids == (1,)
+    assert read[60].names == {2: "cat"}
+
+
+def test_masks_of_a_folder_of_frames_have_the_names_of_the_frames(masks: Path) -> None:
+    folder = masks / "drawn"
+    folder.mkdir()
+    (folder / "f010.png").write_bytes((masks / "indexed.png").read_bytes())
+    assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["f002", "f010"])) == [1]
+    (folder / "f010.png").rename(folder / "00001.png")
+    assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["f002", "f010"])) == [1]
+    assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["00001", "00002"])) == [0]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([], "holds no mask"),
+        (["first.png"], "first.png is named after no frame"),
+        (["00001.png", "1.png"], "both masks of frame 1"),
+        (["00001.png", "report.json"], "holds the results of a run"),
+    ],
+)
+def test_folders_that_cannot_be_used(masks: Path, files: list[str], words: str) -> None:
+    (masks / "drawn").mkdir()
+    for file in files:
+        (masks / "drawn" / file).touch()
+    with pytest.raises(MaskError, match=words):
+        read_mask_options(["drawn"], WIDTH, HEIGHT)
+
+
+def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
+    (masks / "drawn").mkdir()
+    (masks / "drawn" / "00007.png").write_bytes((masks / "indexed.png").read_bytes())
+    with pytest.raises(MaskError, match="Frame 7 has 2 masks"):
+        read_mask_options(["drawn", "7=a.png"], WIDTH, HEIGHT)
+
+
+def test_a_correction_may_erase_and_leave(masks: Path) -> None:
+    plane = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    plane[2:10, 2:10] = 0
+    image = Image.fromarray(plane)
+    image.putpalette(davis_palette().tobytes())
+    image.save("erase.png")
+    read = read_mask_options(["indexed.png", "9=erase.png"], WIDTH, HEIGHT)
+    assert read[9].object_ids == ()
+    np.testing.assert_array_equal(read[9].labels, np.where(plane == 255, LEAVE, 0))
+    only = select_objects(read, "5")
+    assert only[0].object_ids == (5,)
+    np.testing.assert_array_equal(only[9].labels, read[9].labels)

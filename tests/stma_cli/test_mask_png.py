@@ -9,6 +9,7 @@ from pictures import save, save_indexed
 from PIL import Image
 
 from stma.errors import MaskError
+from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.masks import ObjectIds, read_annotation, read_labels
 
@@ -188,3 +189,29 @@ def test_read_labels_gives_values_as_they_are(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_labels(path), blocks(1) * 255)
     with pytest.raises(MaskError, match="colour picture"):
         read_labels(save(tmp_path / "b.png", np.zeros((4, 4, 3), np.uint8)))
+
+
+def test_255_beside_other_ids_leaves_pixels_as_predicted(tmp_path: Path) -> None:
+    labels = blocks(1, 2)
+    labels[-6:] = 255
+    expected = np.where(labels == 255, LEAVE, labels)
+    for path in (save_indexed(tmp_path / "a.png", labels), save(tmp_path / "b.png", labels.astype(np.uint8))):
+        annotation = read_annotation(path, WIDTH, HEIGHT)
+        np.testing.assert_array_equal(annotation.labels, expected)
+        assert annotation.object_ids == (1, 2)
+        assert "255 leaves pixels" in annotation.notes[0]
+    wide = np.where(labels == 255, 65535, labels * 200).astype(np.uint16)
+    np.testing.assert_array_equal(
+        read_annotation(save(tmp_path / "c.png", wide), WIDTH, HEIGHT).labels,
+        np.where(wide == 65535, LEAVE, wide.astype(np.int32)),
+    )
+
+
+def test_255_alone_is_an_object_but_in_a_correction(tmp_path: Path) -> None:
+    path = save_indexed(tmp_path / "a.png", blocks(1) * 255)
+    object_ids = ObjectIds()
+    assert read_annotation(path, WIDTH, HEIGHT, object_ids=object_ids).object_ids == (255,)
+    assert read_annotation(path, WIDTH, HEIGHT, object_ids=object_ids, correction=True).object_ids == (255,)
+    erasing = read_annotation(path, WIDTH, HEIGHT, correction=True, allow_empty=True)
+    assert erasing.object_ids == ()
+    np.testing.assert_array_equal(erasing.labels, np.where(blocks(1) > 0, LEAVE, 0))

@@ -1,0 +1,3 @@
+"""What the values of a label map mean besides object ids: 0 is background."""
+
+LEAVE = -1  # in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to

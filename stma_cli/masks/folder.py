@@ -1,0 +1,85 @@
+"""A folder of masks as one --mask value: each file is named after the frame that it belongs to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stma.errors import MaskError
+from stma_cli.masks.names import NAMES_FILE
+from stma_cli.natural_order import natural_key
+
+MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
+RESULT_FILE = "report.json"  # in the folder of a run's results, not of masks that someone has drawn
+
+
+def expand_folders(options: Sequence[str], stems: Sequence[str] = ()) -> tuple[str, ...]:
+    """Put, in place of each folder among the --mask values, one value per mask in it: "420=masks/00420.png".
+
+    Args:
+        options: the values as typed.
+        stems: the file names of all frames without ending, where the video is a folder of pictures.
+
+    Raises:
+        MaskError: when a folder holds no mask, a file that is named after no frame, two for one frame, or the
+            results of a run.
+    """
+    expanded: list[str] = []
+    for text in options:
+        folder = Path(text)
+        if folder.is_dir():
+            expanded += [f"{frame}={file}" for frame, file in masks_in_folder(folder, stems).items()]
+        else:
+            expanded.append(text)
+    return tuple(expanded)
+
+
+def masks_in_folder(folder: Path, stems: Sequence[str] = ()) -> dict[int, Path]:
+    """Return the masks in a folder by frame number, ascending.
+
+    A name is a frame number counted from 0, such as 00420.png, or for a folder of frames the name of a frame.
+    JPEG files are passed over, as labelme leaves them beside its JSON.
+
+    Raises:
+        MaskError: as for `expand_folders`.
+    """
+    try:
+        found = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
+    except OSError as error:
+        raise MaskError(f"{folder} may not be read ({error.strerror}): change its permissions.") from error
+    if any(file.name == RESULT_FILE for file in found):
+        raise MaskError(
+            f"{folder} holds the results of a run, where every frame has a mask: put those that you corrected "
+            "into a folder of their own, beside the first mask."
+        )
+    position = {stem: index for index, stem in enumerate(stems)}
+    by_frame: dict[int, Path] = {}
+    for file in found:
+        if file.name.startswith(".") or file.name == NAMES_FILE or not file.is_file():
+            continue
+        if file.suffix.lower() not in MASK_SUFFIXES:
+            continue
+        frame = _frame_of(file.stem, position)
+        if frame is None:
+            example = next(iter(stems), "00420")
+            raise MaskError(
+                f"{file} is named after no frame: in a folder of masks call each one like its frame, such as "
+                f"{example}.png, or move it elsewhere."
+            )
+        if frame in by_frame:
+            raise MaskError(
+                f"{by_frame[frame].name} and {file.name} in {folder} are both masks of frame {frame}: keep one."
+            )
+        by_frame[frame] = file
+    if not by_frame:
+        raise MaskError(
+            f"{folder} holds no mask: put one into it that is named after its frame, as 00000.png."
+        )
+    return dict(sorted(by_frame.items()))
+
+
+def _frame_of(stem: str, position: dict[str, int]) -> int | None:
+    if stem in position:
+        return position[stem]
+    numbered = stem.isascii() and stem.isdecimal()
+    if not numbered or any(known.isdecimal() for known in position):  # numbered frames go by their own names
+        return None
+    return int(stem)
