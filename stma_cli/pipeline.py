@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread, current_thread, main_thread
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -55,6 +55,12 @@ class SegmenterLike(Protocol):
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
     ) -> Sequence[PredictionLike]:
         """Segment consecutive frames; `masks` are keyed by position in `frames`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on exactly here."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
 
 
 Refine = Callable[[Iterator[tuple["Frame", PredictionLike]]], Iterator[tuple["Frame", PredictionLike]]]
@@ -99,6 +105,8 @@ class Pipeline:
         chunk: int,
         on_frame: Callable[["Frame", PredictionLike], None],
         refine: Refine | None = None,
+        before_chunk: Callable[[int, int | None], None] | None = None,
+        held_back: int = 0,
     ) -> None:
         """Prepare a run.
 
@@ -109,6 +117,9 @@ class Pipeline:
             chunk: frames that the model takes at once.
             on_frame: called in the calling thread for every segmented frame, in order.
             refine: turns the stream of predictions into one of as many; may hold a few of them back.
+            before_chunk: called in the calling thread before each chunk but the first, with the number of its
+                first frame and `last_index`; the model has seen all frames before it and no other.
+            held_back: predictions that `refine` still has from an interrupted run and will bring in.
         """
         self.timings = Timings(write={sink.name: 0.0 for sink in sinks})
         self.frame_count = 0
@@ -118,7 +129,8 @@ class Pipeline:
         self._chunk = chunk
         self._on_frame = on_frame
         self._refine = refine or iter
-        self._decoded = 0
+        self._before_chunk = before_chunk
+        self._decoded = held_back
         self.last_index: int | None = None
         self._decode_failure: Exception | None = None
 
@@ -212,6 +224,8 @@ class Pipeline:
                 for place, frame in enumerate(frames)
                 if frame.index in self._masks
             }
+            if self._before_chunk is not None and self.frame_count:
+                self._before_chunk(frames[0].index, self.last_index)
             begun = time.perf_counter()
             predictions = self._segmenter.steps([frame.pixels for frame in frames], masks)
             self.timings.model += time.perf_counter() - begun

@@ -31,9 +31,14 @@ class FinalPrediction:
 
 
 class Postprocessing:
-    """Applies the steps that are on to a stream of predictions."""
+    """Applies the steps that are on to a stream of predictions.
+
+    Attributes:
+        lookback: so many predictions before the next one still have influence on results to come.
+    """
 
     def __init__(self, config: "PostprocessConfig") -> None:
+        self.lookback = 2 * config.smooth
         self._config = config
 
     def __call__(

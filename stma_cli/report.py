@@ -4,16 +4,18 @@ Rows of frames go to a temporary file as they come, so that memory does not grow
 """
 
 import json
+import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from stma.errors import OutputError
 from stma_cli.output import output_error, replacing
 from stma_cli.pipeline import PredictionLike
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
 REPORT_FILE = "report.json"
+_START_AGAIN = "start again with --force in place of --resume"
 
 
 @dataclass
@@ -35,12 +38,17 @@ class _ObjectSummary:
 
 
 class ReportWriter:
-    """Collects the rows of a run and writes `report.json` at its end; leaving the context removes the "
-    "rows."""
+    """Collects the rows of a run and writes `report.json` at its end.
+
+    Attributes:
+        path: of the report.
+        keep_rows: leave the rows in their file when the context ends, for a run that goes on later.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Prepare the report of a run whose results are in `folder`, an existing folder."""
         self.path = folder / REPORT_FILE
+        self.keep_rows = False
         self._rows_path = folder / f".{REPORT_FILE}.rows.part"
         self._rows: IO[str] | None = None
         self._objects: dict[int, _ObjectSummary] = {}
@@ -52,7 +60,50 @@ class ReportWriter:
         with suppress(OSError):
             if self._rows is not None:
                 self._rows.close()
-            self._rows_path.unlink(missing_ok=True)
+            if not self.keep_rows:
+                self._rows_path.unlink(missing_ok=True)
+
+    def state(self) -> dict[str, Any]:
+        """Return how far the report is, as plain values; the rows up to there are in their file afterwards.
+
+        Raises:
+            OutputError: when they cannot be written.
+        """
+        try:
+            size = 0 if self._rows is None else self._rows.tell()  # this empties the buffer into the file
+        except OSError as error:
+            raise output_error(self.path, error) from error
+        return {"bytes": size, "objects": {key: asdict(value) for key, value in self._objects.items()}}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken, by another writer for the same folder.
+
+        Raises:
+            OutputError: when the rows of before, or a mask that they name, are gone.
+        """
+        self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
+        if not state["bytes"]:
+            return
+        try:
+            self._rows = self._rows_path.open("r+", encoding="utf-8")
+            complete = self._rows.seek(0, os.SEEK_END) >= state["bytes"]
+            self._rows.truncate(state["bytes"])
+            self._rows.seek(0, os.SEEK_END)
+            missing = next((name for name in self.files() if not (self.path.parent / name).is_file()), None)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self._rows_path} cannot be read ({error}); {_START_AGAIN}") from error
+        if missing is not None or not complete:
+            gone = f"the mask {missing}" if complete else "a part of the report"
+            raise OutputError(f"{gone} is gone from {self.path.parent}; {_START_AGAIN}")
+
+    def files(self) -> Iterator[str]:
+        """Yield the file names of the masks so far, in order."""
+        if self._rows is None:
+            return
+        self._rows.flush()
+        with self._rows_path.open(encoding="utf-8") as rows:
+            for row in rows:
+                yield json.loads(row.removesuffix("\n").removesuffix(","))["file"]
 
     def add(self, frame: "Frame", prediction: PredictionLike) -> None:
         """Add the row of one frame.

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError
+from stma_cli.checkpoint import Checkpoint, Checkpointer
+from stma_cli.held_back import HeldBack
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
@@ -21,20 +23,27 @@ from stma_cli.segment_checks import (
     require_frame_exists,
     require_places,
 )
+from stma_cli.segment_resume import beginning, saved_run
 from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
-from stma_cli.sinks import MaskSink, OverlaySink, Sink
+from stma_cli.sinks import MaskSink, OverlaySink
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
     from stma_cli.video import Frame, VideoSource
 
 
-def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> SegmentResult:
+SetUp = Callable[[SegmentSettings, int, int], ModelSetup]
+
+
+def segment_video(
+    settings: SegmentSettings, say: Callable[[str], None], set_up: SetUp | None = None
+) -> SegmentResult:
     """Follow the marked objects through a video and write masks, overlay and report.
 
     Args:
         settings: what to do.
         say: takes the lines that the user should read.
+        set_up: stands in for `set_up_model`, for callers that keep a model loaded.
 
     Raises:
         StmaError: when anything given cannot be used, or a result cannot be written.
@@ -47,12 +56,16 @@ def segment_video(settings: SegmentSettings, say: Callable[[str], None]) -> Segm
     settings = replace(settings, masks=expand_folders(settings.masks, frame_stems(source)))
     annotations = checked_annotations(settings, source)
     require_places(settings)
-    folder = prepare_folder(settings.out, settings.force)
+    saved = saved_run(settings)
+    folder = prepare_folder(settings.out, settings.force or saved is not None)
     try:
-        setup = set_up_model(settings, source.info.height, source.info.width)
+        setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
-        return _run(settings, source, annotations, setup, say)
+        begin = beginning(settings, setup, saved)
+        if begin.segmenter is not None:
+            say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
+        return _run(settings, source, annotations, setup, begin, say)
     finally:
         folder.remove_if_unused()
 
@@ -88,6 +101,7 @@ def _run(
     source: "VideoSource",
     annotations: "Mapping[int, Annotation]",
     setup: ModelSetup,
+    begin: Checkpoint,
     say: Callable[[str], None],
 ) -> SegmentResult:
     from stma.palette import davis_palette
@@ -95,32 +109,51 @@ def _run(
 
     names, said = all_names(annotations), len(source.notes)
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
-    overlay_sinks = _overlay_sinks(settings, source, names)
+    resumed = begin.segmenter is not None
+    overlay_sinks = [] if resumed else _overlay_sinks(settings, source, names)
     masks = {frame: annotation.labels for frame, annotation in annotations.items()}
-    progress = progress_for(_expected_frames(settings, source), settings.quiet)
-    with ReportWriter(settings.out) as report:
+    expected = _expected_frames(settings, source)
+    done_before = begin.held.next_mask - settings.start
+    after = Postprocessing(settings.postprocess)
+    held_back = HeldBack(after if settings.postprocess.on else None, after.lookback, begin.held)
+    progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
+    with (
+        ReportWriter(settings.out) as report,
+        Checkpointer(settings, setup.segmenter, held_back, report, begin) as checkpointer,
+    ):
+        report.resume(begin.report)
 
         def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
             report.add(frame, prediction)
             progress.advance()
 
-        refine = Postprocessing(settings.postprocess) if settings.postprocess.on else None
-        sinks: list[Sink] = [mask_sink, *overlay_sinks]
-        pipeline = Pipeline(setup.segmenter, masks, sinks, settings.chunk, on_frame, refine)
+        pipeline = Pipeline(
+            setup.segmenter,
+            masks,
+            [mask_sink, *overlay_sinks],
+            settings.chunk,
+            on_frame,
+            refine=held_back,
+            before_chunk=checkpointer.before_chunk,
+            held_back=begin.next_frame - begin.held.next_mask,
+        )
         try:
             with progress:
-                pipeline.run(source.frames(settings.start, settings.end))
+                pipeline.run(source.frames(begin.next_frame, settings.end))
         except (RunInterrupted, OutputError) as failure:
-            command = None
-            if pipeline.last_index is not None and mask_sink.last_path is not None:
-                command = settings.resume_command(pipeline.last_index, mask_sink.last_path, annotations)
+            complete = done_before + mask_sink.count
+            can_resume = checkpointer.save_newest(pipeline.last_index)
+            command = settings.resume_command() if can_resume else None
             if isinstance(failure, RunInterrupted):
-                raise SegmentInterrupted(mask_sink.count, settings.out, command) from None
+                raise SegmentInterrupted(complete, settings.out, command) from None
             if command is not None:
-                say(f"stopped  {mask_sink.count} masks in {settings.out} are complete")
+                say(f"stopped  {complete} masks in {settings.out} are complete")
                 say(f"go on    once the error below is mended, with: {command}")
             raise
+        frame_count = done_before + pipeline.frame_count
         notes = [*source.notes, *(note for sink in overlay_sinks for note in sink.notes)]
+        if resumed and settings.overlay is not None:
+            notes += _overlay_of_all(settings, source, names, report)
         head = {
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
@@ -132,16 +165,19 @@ def _run(
                 {"frame": frame, "objects": annotation.object_ids, "notes": annotation.notes}
                 for frame, annotation in annotations.items()
             ],
-            "frame_count": pipeline.frame_count,
+            "identity": begin.identity,
+            "frame_count": frame_count,
+            "resumed_at": list(begin.resumed_at),
             "seconds": asdict(pipeline.timings),
             "peak_memory_bytes": peak_memory(),
             "notes": notes,
         }
         report_path = report.finish(_plain(head), names)
-    others = sum(1 for _ in settings.out.glob("*.png")) - pipeline.frame_count
+        checkpointer.finish()
+    others = sum(1 for _ in settings.out.glob("*.png")) - frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
-    next_frame = settings.start + pipeline.frame_count
+    next_frame = settings.start + frame_count
     if settings.end is not None and next_frame < settings.end:
         notes.append(f"the video has {next_frame} frames, fewer than --end {settings.end}")
     for note in notes[said:]:
@@ -152,10 +188,11 @@ def _run(
         settings.out,
         settings.overlay,
         report_path,
-        pipeline.frame_count,
+        frame_count,
         names,
         seconds,
-        _overlay_range(settings, pipeline.frame_count),
+        _overlay_range(settings, frame_count),
+        pipeline.frame_count,
     )
 
 
@@ -184,6 +221,27 @@ def _overlay_sinks(
         settings.overlay, source.info, audio=settings.audio, start=settings.start, end=settings.end
     )
     return [OverlaySink(writer, OverlayRenderer(names))]
+
+
+def _overlay_of_all(
+    settings: SegmentSettings, source: "VideoSource", names: dict[int, str], report: ReportWriter
+) -> list[str]:
+    """Draw the overlay of a run that went on half-way from its saved masks; return notes."""
+    from stma_cli.rendering.overlay import OverlayRenderer
+    from stma_cli.rendering.saved import write_overlay_video
+    from stma_cli.saved_masks import SavedMasks
+
+    assert settings.overlay is not None
+    masks = SavedMasks(settings.out, [settings.out / name for name in report.files()], names)
+    return write_overlay_video(
+        source,
+        masks,
+        settings.overlay,
+        OverlayRenderer(names),
+        start=settings.start,
+        end=settings.end,
+        audio=settings.audio,
+    )
 
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:

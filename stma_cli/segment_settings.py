@@ -8,7 +8,10 @@ from typing import Any
 
 from stma.postprocess.config import PostprocessConfig
 
-OPTIONS_TO_REPEAT = ("device", "precision", "model", "size", "chunk", "threads", "end", "objects")
+OPTIONS_TO_REPEAT = (
+    "overlay", "device", "precision", "model", "size", "chunk", "threads", "start", "end", "objects",
+    "checkpoint", "force",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class SegmentSettings:
         force: write into a folder that is not empty, replace an overlay.
         quiet: no progress line.
         postprocess: what happens to the labels between the model and the results.
+        resume: go on from the checkpoint in `out`, where there is one.
+        checkpoint: frames from one checkpoint to the next.
     """
 
     video: Path
@@ -49,25 +54,18 @@ class SegmentSettings:
     force: bool = False
     quiet: bool = False
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
+    resume: bool = False
+    checkpoint: int = 50
 
-    def resume_command(self, frame: int, mask: Path, annotated: Iterable[int]) -> str:
-        """Return the command that goes on from the mask of frame `frame`.
-
-        Masks of later frames are repeated as typed; the overlay is left out, as it would only show the rest.
-
-        Args:
-            frame: the last frame that was written.
-            mask: its label PNG.
-            annotated: the frames that have a mask.
-        """
-        later = {f for f in annotated if f > frame}
-        masks = [f"{frame}={mask}", *(text for text in self.masks if _frame_of(text) in later)]
+    def resume_command(self) -> str:
+        """Return the command that goes on from the checkpoint in `out`."""
         words = ["stma", "segment", str(self.video)]
-        for text in masks:
+        for text in self.masks:
             words += ["--mask", text]
-        words += ["--start", str(frame), "--out", str(self.out), "--force"]
+        words += ["--out", str(self.out), "--resume"]
         words += _other_than_default(self, OPTIONS_TO_REPEAT)
         words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])
+        words += [] if self.audio else ["--no-audio"]
         return shlex.join(words)
 
 
@@ -82,12 +80,6 @@ def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:
     return words
 
 
-def _frame_of(text: str) -> int | None:
-    from stma_cli.masks.options import parse_mask_option
-
-    return parse_mask_option(text).frame
-
-
 @dataclass(frozen=True)
 class SegmentResult:
     """What a run has written.
@@ -100,6 +92,7 @@ class SegmentResult:
         objects: names by id.
         seconds: wall time from the first to the last frame.
         overlay_range: frames that the folder has masks of, also from earlier runs; None for the last of the video.
+        computed: masks made by this very run, less than `frames` where it went on with an interrupted one.
     """
 
     out: Path
@@ -109,17 +102,19 @@ class SegmentResult:
     objects: dict[int, str]
     seconds: float
     overlay_range: tuple[int, int | None] = (0, None)
+    computed: int = 0
 
     @property
     def frames_per_second(self) -> float:
         """Frames per second of wall time, everything included."""
-        return self.frames / max(self.seconds, 1e-3)
+        return self.computed / max(self.seconds, 1e-3)
 
     def summary(self) -> dict[str, Any]:
         """Return what --json prints."""
         return {
             "interrupted": False,
             "frames": self.frames,
+            "computed": self.computed,
             "masks": str(self.out),
             "overlay": None if self.overlay is None else str(self.overlay),
             "report": str(self.report),

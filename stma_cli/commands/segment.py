@@ -72,6 +72,15 @@ def segment(
         bool,
         typer.Option("--force", help="Write into a folder with files, replacing those of the same name."),
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the interrupted run in --out, exactly; start where there is none."
+        ),
+    ] = False,
+    checkpoint: Annotated[
+        int, typer.Option(min=1, help="Frames between the states that --resume can go on from.")
+    ] = 50,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
@@ -146,6 +155,8 @@ def segment(
         force=force,
         quiet=as_json,
         postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
+        resume=resume,
+        checkpoint=checkpoint,
     )
     try:
         result = segment_video(settings, say)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,14 @@ class CopySegmenter:
         self._on_chunk(len(self.chunks))
         self.chunks.append(len(frames))
         return [self._step(frame, (masks or {}).get(place)) for place, frame in enumerate(frames)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the labels to go on with."""
+        return {"labels": None if self._labels is None else self._labels.tolist()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._labels = None if state["labels"] is None else np.array(state["labels"], np.uint8)
 
     def _step(self, frame: np.ndarray, mask: np.ndarray | None) -> FakePrediction:
         labels = np.zeros(frame.shape[:2], np.uint8) if self._labels is None else self._labels.copy()

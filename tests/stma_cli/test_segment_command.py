@@ -254,21 +254,32 @@ def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch
     assert result.exit_code == 130
     assert "4 masks in a are complete" in result.stderr
     assert sorted(path.name for path in Path("a").iterdir()) == [
+        ".report.json.rows.part",
+        ".stma-checkpoint",
         *(f"{i:05d}.png" for i in range(4)),
         "names.json",
     ]
     assert not Path("a.mp4").exists()
+    assert "add --resume to go on" in refused("clip.mp4", *words)
     command = shlex.split(result.stderr.split("go on with: ")[1])
     assert command[:3] == ["stma", "segment", "clip.mp4"]
-    assert command[3:9] == ["--mask", "3=a/00003.png", "--mask", "8:cat=cat.png", "--start", "3"]
 
-    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    model = CopySegmenter()
+    monkeypatch.setattr(segment_run, "set_up_model", lambda *given: fake_setup(*given, model))
     resumed = run(*command[2:])
     assert resumed.exit_code == 0
-    show = shlex.split(resumed.stdout.split("to see ")[1])
-    assert show == ["stma", "overlay", "clip.mp4", "a", "-o", "overlay.mp4"]
-    assert CliRunner().invoke(app, show[1:]).exit_code == 0
+    assert "resumed  at frame 4" in resumed.stdout
+    assert model.chunks == [2, 2, 2]
+    assert len(decoded(Path("a.mp4"))) == COUNT
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
     assert run("clip.mp4", *words[:-1], "b").exit_code == 0
+    assert sorted(path.name for path in Path("a").iterdir()) == sorted(
+        path.name for path in Path("b").iterdir()
+    )
+    reports = [json.loads((Path(folder) / "report.json").read_text()) for folder in "ab"]
+    assert reports[0]["frames"] == reports[1]["frames"]
+    assert reports[0]["objects"] == reports[1]["objects"]
+    assert [report["resumed_at"] for report in reports] == [[4], []]
     for path in sorted(Path("b").glob("*.png")):
         np.testing.assert_array_equal(read_labels(Path("a") / path.name), read_labels(path))
     assert read_names(Path("a")) == read_names(Path("b")) == {1: "dog", 2: "cat"}

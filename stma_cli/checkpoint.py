@@ -1,0 +1,205 @@
+"""Checkpoints of a run: the memory of the model and the rows of the report, from which it goes on exactly.
+
+`.stma-checkpoint` lies beside the masks while a run is under way. A checkpoint that names frame n is written
+only when the masks of all frames before n are complete files.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
+from types import TracebackType
+from typing import Any, Self
+
+from stma.errors import InputError, OutputError, SettingsError
+from stma_cli.held_back import HeldBack, HeldState
+from stma_cli.identity import RunIdentity
+from stma_cli.output import replacing
+from stma_cli.pipeline import SegmenterLike
+from stma_cli.report import ReportWriter
+from stma_cli.segment_settings import SegmentSettings
+
+CHECKPOINT_FILE = ".stma-checkpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run stands.
+
+    Attributes:
+        next_frame: the first frame, by its number in the whole video, that is not segmented yet.
+        identity: what the masks depend on, see `RunIdentity.plain`.
+        runtime: version, kind of device and precision, which have to stay the same for exact results.
+        segmenter: `Segmenter.state_dict()`, or None before the first frame.
+        held: what the steps after the model still hold back.
+        report: `ReportWriter.state()`.
+        resumed_at: frames at which the run has gone on before.
+    """
+
+    next_frame: int
+    identity: dict[str, Any]
+    runtime: dict[str, str]
+    segmenter: dict[str, Any] | None
+    held: HeldState
+    report: dict[str, Any]
+    resumed_at: tuple[int, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of the masks, in place of an older one.
+
+        Raises:
+            OutputError: when it cannot be written.
+        """
+        import torch
+
+        path = folder / CHECKPOINT_FILE
+        with replacing(path) as temporary:
+            try:
+                state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
+                torch.save({**vars(self), **state}, temporary)
+            except RuntimeError as error:  # how torch reports a full disk
+                raise OSError(str(error)) from error
+
+    def require_same(self, identity: RunIdentity, runtime: Mapping[str, str]) -> None:
+        """Refuse to go on with other inputs or options.
+
+        Raises:
+            SettingsError: naming what has changed.
+        """
+        changes = self.changes(identity, runtime)
+        if changes:
+            raise SettingsError(
+                f"the interrupted run differs from this one: {', '.join(changes)}; "
+                "give what it was begun with, or --force in place of --resume to start again"
+            )
+
+    def changes(self, identity: RunIdentity, runtime: Mapping[str, str]) -> list[str]:
+        """Say what differs: video, masks, weights, options, version, kind of device or precision."""
+        earlier = RunIdentity.from_plain(self.identity)
+        if earlier is None:
+            return ["the version of stma"]
+        here = [
+            f"{name} {self.runtime.get(name)} -> {now}"
+            for name, now in runtime.items()
+            if self.runtime.get(name) != now
+        ]
+        return identity.changes_since(earlier) + here
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the checkpoint of an interrupted run, tensors in main memory, or None where there is none.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        return None
+    import torch
+
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{path} cannot be read ({reason}); start again with --force") from error
+
+
+def _own_memory(state: Any) -> Any:
+    """Copy tensors, so that none takes the larger block it is a view of into the file."""
+    import torch
+
+    if isinstance(state, torch.Tensor):
+        return state.detach().cpu().clone()
+    if isinstance(state, dict):
+        return {key: _own_memory(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_own_memory(value) for value in state]
+    return state
+
+
+class Checkpointer:
+    """Keeps the newest state of a run in memory and writes it every so many frames; use as a context.
+
+    What is left behind: nothing after `finish`, after an error of the input, and where no frame was done;
+    otherwise the last checkpoint written.
+    """
+
+    def __init__(
+        self,
+        settings: SegmentSettings,
+        segmenter: SegmenterLike,
+        held_back: HeldBack,
+        report: ReportWriter,
+        begin: Checkpoint,
+    ) -> None:
+        """Prepare to keep the state of a run.
+
+        Args:
+            settings: the folder of the masks, and the frames from one checkpoint to the next.
+            segmenter: the model, at the state of `begin`.
+            held_back: the steps after the model.
+            report: its rows are part of the state.
+            begin: where the run begins.
+        """
+        self._folder = settings.out
+        self._segmenter = segmenter
+        self._held_back = held_back
+        self._report = report
+        self._saved = self._complete = begin
+        self._ahead: deque[Checkpoint] = deque()  # states whose masks still wait to be written; a few at most
+        self._every = settings.checkpoint
+
+    def __enter__(self) -> Self:
+        """Write the first checkpoint, which also marks the folder as one with a run under way."""
+        self._saved.save(self._folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, InputError) or self._saved.segmenter is None:
+            self.finish()
+        self._report.keep_rows = (self._folder / CHECKPOINT_FILE).exists()
+
+    def before_chunk(self, next_frame: int, last_written: int | None) -> None:
+        """Note the state before the frame `next_frame`, and write the newest with complete masks if it is due.
+
+        Args:
+            next_frame: number of the frame that comes next.
+            last_written: number of the last frame whose mask is a complete file.
+        """
+        self._ahead.append(
+            replace(
+                self._saved,
+                next_frame=next_frame,
+                segmenter=self._segmenter.state_dict(),
+                held=self._held_back.state(),
+                report=self._report.state(),
+            )
+        )
+        self._settle(last_written)
+        if self._complete.next_frame - self._saved.next_frame >= self._every:
+            self._save()
+
+    def save_newest(self, last_written: int | None) -> bool:
+        """Write the newest state with complete masks; return whether a run can go on from what is saved."""
+        self._settle(last_written)
+        with suppress(OutputError):  # where a full disk has ended the run, the checkpoint before stays
+            if self._complete is not self._saved:
+                self._save()
+        return self._saved.segmenter is not None
+
+    def finish(self) -> None:
+        """Remove the checkpoint."""
+        (self._folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+    def _settle(self, last_written: int | None) -> None:
+        while last_written is not None and self._ahead and self._ahead[0].held.next_mask <= last_written + 1:
+            self._complete = self._ahead.popleft()
+
+    def _save(self) -> None:
+        self._complete.save(self._folder)
+        self._saved = self._complete

@@ -1,0 +1,152 @@
+"""What the masks of a run depend on, so that an earlier result or checkpoint is used only where it holds.
+
+Content is compared by SHA-256. A stamp (sizes and times of the files) says without reading them that files
+have not been touched since.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from stma.errors import VideoError
+from stma_cli.segment_settings import SegmentSettings
+
+# Options that name things hashed by content, choose a place or a speed, or only draw the masks.
+_NO_INFLUENCE = frozenset(
+    {
+        *("video", "masks", "model"),
+        *("out", "overlay", "audio", "force", "quiet", "resume", "checkpoint"),
+        *("device", "threads"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What the masks of a run depend on.
+
+    Attributes:
+        source: SHA-256 of the video file, or of the names and contents of its frames.
+        masks: SHA-256 of the annotations: frame, name and content of each.
+        weights: SHA-256 of the weights file.
+        settings: all options with influence on the masks, as JSON values.
+    """
+
+    source: str
+    masks: str
+    weights: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, settings: SegmentSettings, weights: str, source: str | None = None) -> Self:
+        """Read and hash what `settings` names.
+
+        Args:
+            settings: the options of the run.
+            weights: SHA-256 of the weights file.
+            source: SHA-256 of the video where it is known already.
+
+        Raises:
+            VideoError: a file cannot be read.
+        """
+        chosen = {
+            field.name: getattr(settings, field.name)
+            for field in fields(settings)
+            if field.name not in _NO_INFLUENCE
+        }
+        plain = json.loads(json.dumps(chosen, default=_plain))
+        return cls(source or hash_path(settings.video), hash_masks(settings.masks), weights, plain)
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Self | None:
+        """Return what `plain` gave, or None where it is something else."""
+        try:
+            return cls(**plain)
+        except TypeError:
+            return None
+
+    def plain(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+    def changes_since(self, earlier: "RunIdentity") -> list[str]:
+        """Say what differs from an earlier run, such as "the video" or "size 480 -> 240"."""
+        changes = [
+            name
+            for name, now, then in (
+                ("the video", self.source, earlier.source),
+                ("the masks", self.masks, earlier.masks),
+                ("the weights", self.weights, earlier.weights),
+            )
+            if now != then
+        ]
+        names = sorted(self.settings.keys() | earlier.settings.keys())
+        for name in names:
+            then, now = earlier.settings.get(name), self.settings.get(name)
+            if then != now:
+                changes.append(f"{name} {then} -> {now}")
+        return changes
+
+
+def hash_path(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of the images in a folder.
+
+    Raises:
+        VideoError: something cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            return _hash_file(path)
+        return _digest([[file.name, _hash_file(file)] for file in _images(path)])
+    except OSError as error:
+        raise VideoError(
+            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
+        ) from error
+
+
+def stamp_path(path: Path) -> str:
+    """Return a digest of name, size, modification and change time of a file or of the images in a folder.
+
+    Raises:
+        VideoError: something cannot be read.
+    """
+    try:
+        files = _images(path) if path.is_dir() else [path]
+        states = [(file.name, file.stat()) for file in files]
+    except OSError as error:
+        raise VideoError(
+            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
+        ) from error
+    return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
+
+
+def hash_masks(options: Sequence[str]) -> str:
+    """Return the SHA-256 of --mask values: frame, name, picture and file content of each."""
+    from stma_cli.masks.options import parse_mask_option
+
+    parsed = [parse_mask_option(text) for text in options]
+    return _digest([[mask.frame, mask.name, mask.image, hash_path(mask.path)] for mask in parsed])
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    from stma_cli.video.folder import IMAGE_SUFFIXES
+
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file():
+            yield file
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

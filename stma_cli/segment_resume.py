@@ -1,0 +1,57 @@
+"""Where a run of `stma segment` begins: at its first frame, or at the checkpoint of an interrupted run."""
+
+from dataclasses import replace
+
+from stma.errors import OutputError
+from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
+from stma_cli.held_back import HeldState
+from stma_cli.identity import RunIdentity
+from stma_cli.model_setup import ModelSetup
+from stma_cli.segment_settings import SegmentSettings
+
+
+def saved_run(settings: SegmentSettings) -> Checkpoint | None:
+    """Return the checkpoint to go on from, or None for a fresh run.
+
+    Raises:
+        SettingsError: the checkpoint cannot be read.
+        OutputError: there is one, but the settings ask neither to go on nor to start again.
+    """
+    if settings.resume:
+        return load_checkpoint(settings.out)
+    if not settings.force and (settings.out / CHECKPOINT_FILE).exists():
+        raise OutputError(
+            f"{settings.out} holds an interrupted run: add --resume to go on with it, or --force to start again."
+        )
+    return None
+
+
+def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | None) -> Checkpoint:
+    """Return where the run begins, and bring the model there.
+
+    Args:
+        settings: of this run.
+        setup: the model at its start.
+        saved: the checkpoint of an interrupted run, or None.
+
+    Raises:
+        SettingsError: the interrupted run had other inputs or settings.
+    """
+    from stma import __version__
+
+    identity = RunIdentity.of(settings, setup.description["sha256"])
+    runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.precision}
+    if saved is None:
+        return Checkpoint(
+            next_frame=settings.start,
+            identity=identity.plain(),
+            runtime=runtime,
+            segmenter=None,
+            held=HeldState(settings.start),
+            report={"bytes": 0, "objects": {}},
+        )
+    saved.require_same(identity, runtime)
+    if saved.segmenter is None:
+        return saved
+    setup.segmenter.load_state_dict(saved.segmenter)
+    return replace(saved, resumed_at=(*saved.resumed_at, saved.next_frame))

@@ -1,0 +1,156 @@
+"""A run that was interrupted or killed goes on exactly: masks byte for byte as without the interruption."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from fakes import save_mask
+from media import decoded, make_clip
+from typer.testing import CliRunner, Result
+
+from stma.config import MODEL_CONFIGS
+from stma.errors import OutputError, SettingsError
+from stma.network.model import STMA
+from stma.segmenter import Segmenter
+from stma.weights import save_weights
+from stma_cli.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from stma_cli.main import app
+
+WIDTH, HEIGHT, COUNT = 90, 66, 30
+MASKS = ("--mask", "first.png", "--mask", "13=late.png")
+OPTIONS = [*MASKS, "--model", "tiny.safetensors", "--threads", "1", "--checkpoint", "8"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny.safetensors, clip.mp4 and masks of two frames; `stopped` holds an interrupted run."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT)
+    save_mask("first.png", 1, 3, width=WIDTH, height=HEIGHT)
+    save_mask("late.png", 0, 0, 7, width=WIDTH, height=HEIGHT)
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, *words])
+
+
+@pytest.fixture
+def stopped(workplace: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """The output folder of a run that Ctrl-C ended in its fifth chunk of four frames; parameters: options."""
+    steps, chunks = Segmenter.steps, []
+    more = getattr(request, "param", ())
+
+    def interrupted(*given: object) -> object:
+        chunks.append(None)
+        if len(chunks) == 5:
+            raise KeyboardInterrupt
+        return steps(*given)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segmenter, "steps", interrupted)
+        assert run("--out", "stopped", *more).exit_code == 130
+    return workplace / "stopped"
+
+
+def masks(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).glob("*.png")}
+
+
+def test_ctrl_c_loses_no_complete_chunk_and_the_rest_is_the_same(stopped: Path) -> None:
+    checkpoint = load_checkpoint(stopped)
+    assert checkpoint is not None
+    assert checkpoint.next_frame == 16
+    assert run("--out", "stopped", "--resume", "--overlay", "seen.mp4").exit_code == 0
+    assert run("--out", "whole").exit_code == 0
+    assert len(masks("whole")) == COUNT
+    assert masks("stopped") == masks("whole")
+    assert len(decoded(Path("seen.mp4"))) == COUNT
+    assert not (stopped / CHECKPOINT_FILE).exists()
+
+
+def test_kill_loses_at_most_the_frames_since_the_checkpoint(workplace: Path) -> None:
+    code = "import sys; from stma_cli.main import main; sys.argv[0] = 'stma'; main()"
+    command = [sys.executable, "-c", code, "segment", "clip.mp4", *OPTIONS, "--out", "killed"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not Path("killed/00010.png").exists():
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    checkpoint = load_checkpoint(Path("killed"))
+    if checkpoint is None:
+        pytest.skip("the run was over before it could be killed")
+    between_threads = 3 * 4
+    assert checkpoint.next_frame >= len(masks("killed")) - 8 - between_threads
+    result = run("--out", "killed", "--resume", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["computed"] == COUNT - checkpoint.next_frame
+    assert run("--out", "whole").exit_code == 0
+    assert masks("killed") == masks("whole")
+
+
+SMOOTHED = ["--smooth", "3", "--remove-specks", "5"]
+
+
+@pytest.mark.parametrize("stopped", [SMOOTHED], indirect=True)
+def test_frames_that_smoothing_holds_back_are_part_of_it(stopped: Path) -> None:
+    checkpoint = load_checkpoint(stopped)
+    assert checkpoint is not None
+    assert (checkpoint.next_frame, checkpoint.held.next_mask, len(checkpoint.held.recent)) == (16, 13, 6)
+    assert run("--out", "stopped", "--resume", *SMOOTHED).exit_code == 0
+    assert run("--out", "whole", *SMOOTHED).exit_code == 0
+    assert masks("stopped") == masks("whole")
+    rows = [
+        json.loads((Path(folder) / "report.json").read_text())["frames"] for folder in ("stopped", "whole")
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == COUNT
+
+
+def test_resume_starts_where_there_is_nothing(workplace: Path) -> None:
+    assert run("--out", "new", "--resume").exit_code == 0
+    assert len(masks("new")) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("words", "change"),
+    [
+        (["--size", "64"], "size 480 -> 64"),
+        (["--objects", "1,7"], "objects None -> 1,7"),
+        (["--mask", "20=first.png"], "the masks"),
+        (["--precision", "bf16"], "precision"),
+    ],
+)
+def test_another_run_does_not_go_on_from_it(stopped: Path, words: list[str], change: str) -> None:
+    result = run("--out", "stopped", "--resume", *words)
+    assert isinstance(result.exception, SettingsError)
+    assert change in str(result.exception)
+    assert load_checkpoint(stopped) is not None
+
+
+def test_a_changed_video_is_noticed(stopped: Path) -> None:
+    make_clip(Path("clip.mp4"), COUNT + 1, width=WIDTH, height=HEIGHT)
+    assert "the video" in str(run("--out", "stopped", "--resume").exception)
+
+
+def test_a_missing_mask_is_noticed(stopped: Path) -> None:
+    (stopped / "00003.png").unlink()
+    result = run("--out", "stopped", "--resume")
+    assert isinstance(result.exception, OutputError)
+    assert "the mask 00003.png is gone" in str(result.exception)
+    assert run("--out", "stopped", "--force").exit_code == 0
+    assert len(masks("stopped")) == COUNT
+
+
+def test_a_damaged_checkpoint_is_refused(stopped: Path) -> None:
+    file = stopped / CHECKPOINT_FILE
+    file.write_bytes(file.read_bytes()[:1000])
+    result = run("--out", "stopped", "--resume")
+    assert isinstance(result.exception, SettingsError)
+    assert "start again with --force" in str(result.exception)
