@@ -18,7 +18,7 @@ from stma_cli.segment_settings import SegmentSettings
 _NO_INFLUENCE = frozenset(
     {
         *("video", "masks", "model"),
-        *("out", "overlay", "audio", "force", "quiet", "resume", "checkpoint"),
+        *("out", "overlay", "rendering", "audio", "force", "quiet", "resume", "checkpoint"),
         *("device", "threads"),
     }
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
+from stma_cli.segment_overlay import overlay_place
 from stma_cli.segment_settings import SegmentSettings
 
 if TYPE_CHECKING:
@@ -70,25 +71,29 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
         )
 
 
-def require_places(settings: SegmentSettings) -> None:
-    """Refuse results that would replace the video, or an older overlay.
+def require_places(settings: SegmentSettings, names: Mapping[int, str]) -> None:
+    """Refuse results that would replace the video or an older overlay, and an overlay that cannot be made.
+
+    Args:
+        settings: of the run.
+        names: of all objects of the run, by id.
 
     Raises:
-        OutputError: when a result is the video itself, or the overlay is a folder, no MP4, or there already.
+        OutputError: when the masks would go to the folder of the frames, or the overlay is there already.
+        SettingsError: when the overlay has no fitting name, or is the video or the folder of the masks.
+        MaskError: when the overlay is to show an object that is not there.
     """
+    from stma_cli.masks.selection import ids_of
+
     if settings.out.exists() and settings.out.samefile(settings.video):
         raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
-    overlay = settings.overlay
-    if overlay is None:
-        return
-    if overlay.suffix.lower() not in (".mp4", ".m4v", ".mov"):
-        raise OutputError(f"{overlay} is not a name for an MP4 file: let it end in .mp4.")
-    if overlay.exists() and overlay.samefile(settings.video):
-        raise OutputError(f"--overlay {overlay} is the video itself: choose another name.")
-    if overlay.is_dir():
-        raise OutputError(f"--overlay {overlay} is a folder: give the name of a file that ends in .mp4.")
-    if overlay.exists() and not settings.force:
-        raise OutputError(f"{overlay} is there already: choose another name, or add --force to replace it.")
+    place = overlay_place(settings)
+    if place is not None:
+        settings.rendering.require_sense()
+        place.target(settings.rendering)
+        place.require_free(settings.video, settings.out)
+        if settings.rendering.objects is not None:
+            ids_of(settings.rendering.objects, names, "--overlay-objects")
 
 
 def all_names(annotations: "Mapping[int, Annotation]") -> dict[int, str]:

@@ -23,9 +23,10 @@ from stma_cli.segment_checks import (
     require_frame_exists,
     require_places,
 )
+from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
 from stma_cli.segment_resume import beginning, saved_run
 from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
-from stma_cli.sinks import MaskSink, OverlaySink
+from stma_cli.sinks import MaskSink
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -55,7 +56,7 @@ def segment_video(
     source = open_video(settings.video)
     settings = replace(settings, masks=expand_folders(settings.masks, frame_stems(source)))
     annotations = checked_annotations(settings, source)
-    require_places(settings)
+    require_places(settings, all_names(annotations))
     saved = saved_run(settings)
     folder = prepare_folder(settings.out, settings.force or saved is not None)
     try:
@@ -110,7 +111,7 @@ def _run(
     names, said = all_names(annotations), len(source.notes)
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
     resumed = begin.segmenter is not None
-    overlay_sinks = [] if resumed else _overlay_sinks(settings, source, names)
+    overlays = [] if resumed else overlay_sinks(settings, source, names)
     masks = {frame: annotation.labels for frame, annotation in annotations.items()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
@@ -130,7 +131,7 @@ def _run(
         pipeline = Pipeline(
             setup.segmenter,
             masks,
-            [mask_sink, *overlay_sinks],
+            [mask_sink, *overlays],
             settings.chunk,
             on_frame,
             refine=held_back,
@@ -151,9 +152,9 @@ def _run(
                 say(f"go on    once the error below is mended, with: {command}")
             raise
         frame_count = done_before + pipeline.frame_count
-        notes = [*source.notes, *(note for sink in overlay_sinks for note in sink.notes)]
+        notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
         if resumed and settings.overlay is not None:
-            notes += _overlay_of_all(settings, source, names, report)
+            notes += overlay_of_all(settings, source, names, report.files())
         head = {
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
@@ -191,56 +192,8 @@ def _run(
         frame_count,
         names,
         seconds,
-        _overlay_range(settings, frame_count),
+        overlay_range(settings, frame_count),
         pipeline.frame_count,
-    )
-
-
-def _overlay_range(settings: SegmentSettings, count: int) -> tuple[int, int | None]:
-    """Return the frames that `stma overlay` has to draw: all masks in the folder, also those of an earlier run."""
-    from stma_cli.saved_masks import find_masks
-
-    saved = find_masks(settings.out)
-    first = saved.numbered_from()
-    if first is None or len(saved.files) == count:
-        return settings.start, None if settings.end is None else settings.start + count
-    last = first + len(saved.files)
-    ends_with_video = settings.end is None and last == settings.start + count
-    return first, None if ends_with_video else last
-
-
-def _overlay_sinks(
-    settings: SegmentSettings, source: "VideoSource", names: Mapping[int, str]
-) -> list[OverlaySink]:
-    if settings.overlay is None:
-        return []
-    from stma_cli.rendering.overlay import OverlayRenderer
-    from stma_cli.video import VideoWriter
-
-    writer = VideoWriter(
-        settings.overlay, source.info, audio=settings.audio, start=settings.start, end=settings.end
-    )
-    return [OverlaySink(writer, OverlayRenderer(names))]
-
-
-def _overlay_of_all(
-    settings: SegmentSettings, source: "VideoSource", names: dict[int, str], report: ReportWriter
-) -> list[str]:
-    """Draw the overlay of a run that went on half-way from its saved masks; return notes."""
-    from stma_cli.rendering.overlay import OverlayRenderer
-    from stma_cli.rendering.saved import write_overlay_video
-    from stma_cli.saved_masks import SavedMasks
-
-    assert settings.overlay is not None
-    masks = SavedMasks(settings.out, [settings.out / name for name in report.files()], names)
-    return write_overlay_video(
-        source,
-        masks,
-        settings.overlay,
-        OverlayRenderer(names),
-        start=settings.start,
-        end=settings.end,
-        audio=settings.audio,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stma.postprocess.config import PostprocessConfig
+from stma_cli.rendering.settings import RenderSettings
 
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "threads", "start", "end", "objects",
@@ -22,7 +23,8 @@ class SegmentSettings:
         video: file or folder of frames.
         masks: the --mask values as typed.
         out: folder for the masks and the report.
-        overlay: MP4 file to write, or None.
+        overlay: file or folder to render into, or None.
+        rendering: what it shows.
         device, precision, model: as typed.
         size: shorter side in pixels that the model works at; 0 for the video's own.
         chunk: frames that the model takes at once.
@@ -41,6 +43,7 @@ class SegmentSettings:
     masks: tuple[str, ...]
     out: Path
     overlay: Path | None = None
+    rendering: RenderSettings = field(default_factory=RenderSettings)
     device: str = "auto"
     precision: str = "auto"
     model: str = "small"
@@ -66,6 +69,7 @@ class SegmentSettings:
         words += _other_than_default(self, OPTIONS_TO_REPEAT)
         words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])
         words += [] if self.audio else ["--no-audio"]
+        words += self.rendering.options("--overlay-objects") if self.overlay else []
         return shlex.join(words)
 
 

@@ -1,4 +1,4 @@
-"""Where segmented frames go: label PNGs, and an overlay video."""
+"""Where segmented frames go: label PNGs, and a rendering of them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -7,8 +7,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from stma_cli.masks import MaskWriter
-    from stma_cli.rendering.overlay import OverlayRenderer
-    from stma_cli.video import Frame, VideoWriter
+    from stma_cli.rendering.choose import Renderer
+    from stma_cli.rendering.targets import RenderOutput
+    from stma_cli.video import Frame
 
 
 class Sink(Protocol):
@@ -60,32 +61,32 @@ class MaskSink:
 
 
 class OverlaySink:
-    """Renders the objects over the frames and writes them as a video."""
+    """Renders the objects and writes the pictures as a video, a preview or PNG files."""
 
     name = "overlay"
 
-    def __init__(self, writer: "VideoWriter", renderer: "OverlayRenderer") -> None:
-        self._writer = writer
+    def __init__(self, output: "RenderOutput", renderer: "Renderer") -> None:
+        self._output = output
         self._renderer = renderer
 
     @property
     def count(self) -> int:
         """Frames written so far."""
-        return self._writer.frame_count
+        return self._output.frame_count
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about the video."""
-        return self._writer.notes
+        """What the user should know about the result."""
+        return self._output.notes
 
     def write(self, frame: "Frame", labels: np.ndarray) -> None:
         """Render and append one frame."""
-        self._writer.write(self._renderer.render(frame.pixels, labels), frame.time, frame.duration)
+        self._output.write_frame(frame, self._renderer.render(frame.pixels, labels))
 
     def close(self) -> None:
-        """Complete the video and give it its name."""
-        self._writer.close()
+        """Complete the result and give it its name."""
+        self._output.close()
 
     def abort(self) -> None:
-        """Remove the unfinished video."""
-        self._writer.abort()
+        """Leave nothing unfinished behind."""
+        self._output.abort()

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from stma_cli.rendering.settings import RenderSettings, Style
+
 AFTERWARDS = "Post-processing"
+RENDERING = "Look of the overlay"
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -39,8 +42,44 @@ def segment(
         typer.Option("--out", "-o", help="New or empty folder for the masks.", show_default="<video>_stma"),
     ] = None,
     overlay: Annotated[
-        Path | None, typer.Option(help="Also write an MP4 with the objects drawn over the video.")
+        Path | None,
+        typer.Option(
+            help="Also show the objects, by the ending of the name: .mp4, .mov, .webm, a preview as .gif or .webp, "
+            "or none for a folder of PNG files."
+        ),
     ] = None,
+    style: Annotated[
+        Style,
+        typer.Option(
+            rich_help_panel=RENDERING,
+            help="How --overlay shows objects; a cutout is transparent around them.",
+        ),
+    ] = Style.OVERLAY,
+    overlay_objects: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=RENDERING,
+            help="Only these objects in the overlay, ids or names; all are followed.",
+        ),
+    ] = None,
+    invert: Annotated[
+        bool,
+        typer.Option(
+            "--invert", rich_help_panel=RENDERING, help="Show everything but the objects in the overlay."
+        ),
+    ] = False,
+    feather: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            rich_help_panel=RENDERING,
+            help="Pixels over which edges are soft; not for the styles overlay and outline.",
+        ),
+    ] = 0,
+    background: Annotated[
+        str,
+        typer.Option(rich_help_panel=RENDERING, help="Colour behind the objects with --style green."),
+    ] = RenderSettings.background,
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
@@ -142,6 +181,7 @@ def segment(
         masks=tuple(mask or ()),
         out=out or Path(f"{video.resolve().name if video.is_dir() else video.stem}_stma"),
         overlay=overlay,
+        rendering=RenderSettings(style, overlay_objects, invert, feather, background),
         device=device,
         precision=precision.value,
         model=model,
@@ -184,5 +224,13 @@ def segment(
         range_of_frames = ["--start", str(first)] if first else []
         if stop is not None:
             range_of_frames += ["--end", str(stop)]
-        words = ["stma", "overlay", str(video), str(result.out), *range_of_frames, "-o", "overlay.mp4"]
+        words = [
+            "stma",
+            "overlay",
+            str(video),
+            str(result.out),
+            *range_of_frames,
+            *settings.rendering.options(),
+        ]
+        words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]
         say(f"to see   {shlex.join(words)}")

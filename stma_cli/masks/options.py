@@ -21,6 +21,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_i
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
+from stma_cli.masks.selection import ids_of
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
 
@@ -162,20 +163,11 @@ def select_objects(annotations: Mapping[int, Annotation], wanted: str) -> dict[i
     names: dict[int, str] = {}
     for annotation in annotations.values():
         names |= annotation.names
-    id_of_name = {name: object_id for object_id, name in names.items()}
-    chosen: set[int] = set()
-    for item in filter(None, (part.strip() for part in wanted.split(","))):
-        object_id = id_of_name.get(item, int(item) if item.isdecimal() else 0)
-        if object_id not in names:
-            there = ", ".join(f"{key} ({names[key]})" for key in sorted(names))
-            raise MaskError(f"--objects asks for {item}, which is in no mask: choose from {there}.")
-        chosen.add(object_id)
-    if not chosen:
-        raise MaskError("--objects names no object: give ids or names, as in --objects 1,3.")
+    chosen = ids_of(wanted, names)
     return {frame: _only(annotation, chosen) for frame, annotation in annotations.items()}
 
 
-def _only(annotation: Annotation, chosen: set[int]) -> Annotation:
+def _only(annotation: Annotation, chosen: frozenset[int]) -> Annotation:
     stays = np.isin(annotation.labels, [LEAVE, *chosen])
     labels = np.where(stays, annotation.labels, 0).astype(np.int32)
     kept = set(ids_in(labels))

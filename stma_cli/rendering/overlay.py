@@ -14,6 +14,8 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 _COLOURS = davis_palette(256)
 _SMALLEST_TEXT = 12  # pixels; below it names cannot be read
+_LINE = 1 / 240  # width of outlines, as a part of the shorter side
+_BOLD_LINE = 1 / 120
 _LONGEST_NAME = 24  # characters
 
 
@@ -35,8 +37,11 @@ class OverlayRenderer:
         names: object id -> name; an object without a name is labelled with its id.
         alpha: how strongly objects are tinted, 0 (not at all) to 1 (covered).
         outline: whether to draw the outline of each object.
+        bold: whether outlines are twice as wide, to be seen without a tint.
         show_names: whether to write each object's name beside its top.
     """
+
+    mode = "RGB"
 
     def __init__(
         self,
@@ -44,12 +49,14 @@ class OverlayRenderer:
         alpha: float = 0.5,
         outline: bool = True,
         show_names: bool = True,
+        bold: bool = False,
     ) -> None:
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha is {alpha}; it must be between 0 and 1")
         self._names = dict(names or {})
         self._alpha = alpha
         self._outline = outline
+        self._line_width = _BOLD_LINE if bold else _LINE
         self._show_names = show_names
         self._outline_colours = _lookup(_COLOURS // 2 + 128)  # half way to white: seen on dark ground too
         self._tint_colours = _lookup(_COLOURS)
@@ -74,7 +81,7 @@ class OverlayRenderer:
         region = _bounding_box((labels != 0).view(np.uint8))
         if region is None:
             return picture
-        thickness = max(1, round(min(labels.shape) / 240))
+        thickness = max(1, round(min(labels.shape) * self._line_width))
         left, top, right, bottom = (
             max(0, region[0] - thickness),
             max(0, region[1] - thickness),

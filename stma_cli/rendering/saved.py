@@ -1,4 +1,4 @@
-"""Overlay videos and pictures from saved masks, one frame in memory at a time."""
+"""Renderings from saved masks, one frame in memory at a time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,29 +7,31 @@ from PIL import Image
 
 from stma.errors import MaskError, SettingsError
 from stma_cli.output import replacing
-from stma_cli.rendering.overlay import OverlayRenderer
+from stma_cli.rendering.choose import make_renderer
+from stma_cli.rendering.settings import RenderSettings
+from stma_cli.rendering.targets import Place, clear_margin, open_output
 from stma_cli.saved_masks import SavedMasks
-from stma_cli.video import VideoSource, VideoWriter
+from stma_cli.video import VideoSource
 
 
-def write_overlay_video(
+def render_saved(
     source: VideoSource,
     masks: SavedMasks,
-    target: Path,
-    renderer: OverlayRenderer,
+    place: Place,
+    settings: RenderSettings,
     *,
     start: int = 0,
     end: int | None = None,
     audio: bool = True,
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """Render the frames start, ..., end - 1 with their masks into a video file.
+    """Render the frames start, ..., end - 1 with their masks.
 
     Args:
         source: the video.
         masks: one mask per frame of the range.
-        target: the MP4 file to write.
-        renderer: draws the masks.
+        place: the file or folder to write.
+        settings: what the pictures show.
         start, end: range of frames, end exclusive and None for the last frame.
         audio: whether to copy the sound.
         on_frame: called after each frame.
@@ -38,29 +40,36 @@ def write_overlay_video(
         Notes for the user.
 
     Raises:
-        MaskError: there are more or fewer masks than frames, or one has another size; nothing is written.
+        MaskError: there are more or fewer masks than frames, one has another size, or no object of those asked
+            for is there; no file is written.
         VideoError, OutputError: the video cannot be read or the result not written.
     """
+    renderer = make_renderer(settings, masks.names, clear_margin(place.target(settings)))
     expected = source.info.frame_count_hint
     if expected is None or len(range(expected)[start:end]) != len(masks.files):
         _check_count(source, masks, start, end)  # the hint may be wrong: look before a long run fails
-    with VideoWriter(target, source.info, audio=audio, start=start, end=end) as writer:
+    output = open_output(place, settings, source.info, audio=audio, start=start, end=end)
+    try:
         for position, frame in enumerate(source.frames(start, end)):
             if position == len(masks.files):
                 _check_count(source, masks, start, end)
             labels = masks.read(position, source.info.width, source.info.height)
-            writer.write(renderer.render(frame.pixels, labels), frame.time, frame.duration)
+            output.write_frame(frame, renderer.render(frame.pixels, labels))
             on_frame()
-        if writer.frame_count != len(masks.files):
+        if output.frame_count != len(masks.files):
             _check_count(source, masks, start, end)
-    return [*source.notes, *writer.notes]
+        output.close()
+    except BaseException:
+        output.abort()
+        raise
+    return [*source.notes, *output.notes]
 
 
 def write_still(
     source: VideoSource,
     masks: SavedMasks,
     target: Path,
-    renderer: OverlayRenderer,
+    settings: RenderSettings,
     index: int,
     *,
     start: int = 0,
@@ -68,6 +77,8 @@ def write_still(
     """Render one frame with its mask into a PNG file.
 
     Args:
+        target: the PNG file.
+        settings: what the picture shows.
         index: the frame, counted from 0 in the whole video.
         start: the frame that the first mask belongs to.
 
@@ -84,6 +95,7 @@ def write_still(
             f"frame {index} has no mask, as {masks.folder} has those of frames {start} to {last}; "
             f"give --still a number from {start} to {last}"
         )
+    renderer = make_renderer(settings, masks.names)
     labels = masks.read(index - start, source.info.width, source.info.height)
     frame = next(iter(source.frames(index, index + 1)))
     with replacing(target) as temporary:

@@ -12,14 +12,11 @@ from av.error import FFmpegError
 from av.packet import Packet
 
 from stma.errors import VideoError
+from stma_cli.video.encodings import SoundRules
 
 AudioPacket: TypeAlias = "Packet[AudioStream]"
 
-# What both the container and common players of MP4 files take as it is; anything else becomes AAC.
-_FITS_MP4 = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac"})
-_AAC_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by channels; AVI and WAV may not tell
-_LEAD_IN = Fraction(8, 100)  # seconds of packets kept before a cut, which decoders need to settle; not played
 
 
 class SoundTrack:
@@ -32,8 +29,9 @@ class SoundTrack:
         note: what the user should know, or None.
     """
 
-    def __init__(self, path: Path, output: OutputContainer) -> None:
+    def __init__(self, path: Path, output: OutputContainer, rules: SoundRules) -> None:
         """Open the source a second time, for its sound, and add a track to `output`."""
+        self._rules = rules
         self._path = path
         self._output = output
         try:
@@ -44,7 +42,7 @@ class SoundTrack:
         self._track: AudioStream = tracks[0]
         self._unit = self._track.time_base or Fraction(1, self._track.codec_context.sample_rate)
         self.start_time = (self._track.start_time or 0) * self._unit
-        self._copies = self._track.codec_context.name in _FITS_MP4
+        self._copies = self._track.codec_context.name in rules.copied
         self.note = f"of {len(tracks)} sound tracks the first is kept" if len(tracks) > 1 else None
         self._target = self._add_track()
         self._packets = self._source.demux(self._track)
@@ -85,15 +83,19 @@ class SoundTrack:
                 return self._output.add_stream_from_template(self._track)
             except ValueError:  # this codec fits .mp4 but not, for instance, .mov
                 self._copies = False
-        return self._aac_track()
+        return self._converted_track()
 
-    def _aac_track(self) -> AudioStream:
-        context = self._track.codec_context
-        rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48_000
-        target = self._output.add_stream("aac", rate=rate, time_base=Fraction(1, rate))
+    def _converted_track(self) -> AudioStream:
+        context, rules = self._track.codec_context, self._rules
+        rate = context.sample_rate if context.sample_rate in rules.rates else 48_000
+        target = self._output.add_stream(rules.encoder, rate=rate, time_base=Fraction(1, rate))
+        assert isinstance(target, AudioStream)
         target.codec_context.layout = _USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout.name)
         target.codec_context.bit_rate = 96_000 * min(2, context.layout.nb_channels)
-        conversion = f"the sound ({context.name}) does not fit into MP4 and is converted to AAC"
+        becomes = {"aac": "AAC", "libopus": "Opus"}[rules.encoder]
+        conversion = (
+            f"the sound ({context.name}) does not fit into {rules.kind} and is converted to {becomes}"
+        )
         self.note = f"{conversion}; {self.note}" if self.note else conversion
         return target
 
@@ -108,7 +110,7 @@ class SoundTrack:
             if limit is not None and start >= limit:
                 self._waiting = packet
                 return
-            if start + (packet.duration or 0) * self._unit > -_LEAD_IN:
+            if start + (packet.duration or 0) * self._unit > -self._rules.lead_in:
                 yield packet
 
     def _next_packet(self) -> "AudioPacket | None":

@@ -76,17 +76,26 @@ class ToRgb:
 
 
 class FromRgb:
-    """Converts RGB pictures to 8-bit 4:2:0 YUV, limited range, for an encoder."""
+    """Converts RGB pictures to YUV, limited range, for an encoder; alpha stays as it is."""
 
-    def __init__(self, matrix: int) -> None:
+    def __init__(self, matrix: int, pixel_format: str = "yuv420p") -> None:
+        """Prepare a converter.
+
+        Args:
+            matrix: of the YUV values, as in `ColourTags`.
+            pixel_format: of the encoder, in FFmpeg's words.
+        """
         self._matrix = _SWSCALE_MATRIX[matrix]
+        self._format = pixel_format
         self._reformatter = VideoReformatter()
 
     def __call__(self, pixels: np.ndarray) -> av.VideoFrame:
-        """Return a yuv420p frame of (H, W, 3) uint8 RGB pixels; H and W must be even."""
+        """Return a frame of (H, W, 3) RGB or (H, W, 4) RGBA uint8 pixels; 4:2:0 wants H and W even."""
         return self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
-            format="yuv420p",
+            av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(pixels), format="rgba" if pixels.shape[2] == 4 else "rgb24"
+            ),
+            format=self._format,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=self._matrix,
             dst_color_range=ColorRange.MPEG,

@@ -1,4 +1,4 @@
-"""H.264 video files: the source's times, sound, colours and pixel shape, and complete files only."""
+"""Video files: the source's times, sound, colours and pixel shape, and complete files only."""
 
 import os
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from stma_cli.output import output_error
 from stma_cli.video.audio import SoundTrack
 from stma_cli.video.colour import FromRgb, output_tags
 from stma_cli.video.container import thread_count
-from stma_cli.video.source import VideoInfo
+from stma_cli.video.encodings import H264, Encoding
+from stma_cli.video.source import Frame, VideoInfo
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov")
 _FINEST_UNIT = 1_000_000  # ticks per second; a finer clock is rounded to it
 _COARSEST_UNIT = 10_000  # so that the start of sound and pictures can be told apart
 
 
 class VideoWriter:
-    """Writes frames to an H.264 MP4 file with the source's own times.
+    """Writes frames to a video file with the source's own times, H.264 in MP4 unless asked otherwise.
 
     Use as a context manager: leaving it normally completes the file and gives it its name, an exception
     removes it. Until then the file has a temporary name in the same folder.
@@ -49,34 +49,37 @@ class VideoWriter:
         audio: bool = True,
         start: int = 0,
         end: int | None = None,
-        quality: int = 18,
-        preset: str = "veryfast",
+        encoding: Encoding = H264,
     ) -> None:
         """Open the output.
 
         Args:
-            path: file to write, .mp4, .m4v or .mov; missing folders are made.
+            path: file to write, with an ending that the encoding knows; missing folders are made.
             info: the source, for size, rate, colours and sound.
             audio: whether to copy the sound of a source that has some.
             start, end: the range of frames that will be written, end exclusive and None for the last frame;
                 tells how to cut the sound.
-            quality: constant rate factor of x264; 18 is visually lossless, 23 half the size.
-            preset: x264's speed preset.
+            encoding: the kind of file.
 
         Raises:
             OutputError: the name or place cannot be written.
             VideoError: the sound cannot be read.
         """
-        if path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise OutputError(f"{path} is not a name for an MP4 file; let it end in .mp4")
+        if path.suffix.lower() not in encoding.containers:
+            endings = " or ".join(encoding.containers)
+            raise OutputError(f"{path} is not a name for {encoding.name}; let it end in {endings}")
         self.path = path
         self.notes: list[str] = []
         self.frame_count = 0
         self._info = info
+        self._tags = output_tags(info.colour)
+        self._encoding = encoding
         self._ends_early = end is not None
         self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-        self._unit = _unit(info.time_base)
+        self._unit = encoding.unit or _unit(info.time_base)
         self._first_time: Fraction | None = None
+        self._previous_time: Fraction | None = None
+        self._is_rounded = False
         self._waiting: tuple[av.VideoFrame, Fraction | None] | None = None
         self._last_step = max(1, round(1 / (info.frame_rate * self._unit)))
         self._sound: SoundTrack | None = None
@@ -87,13 +90,13 @@ class VideoWriter:
             self._container = av.open(
                 str(self._temporary),
                 "w",
-                format="mov" if path.suffix.lower() == ".mov" else "mp4",
-                container_options={"movflags": "+faststart", "movie_timescale": str(self._unit.denominator)},
+                format=encoding.containers[path.suffix.lower()],
+                container_options=self._container_options(),
             )
             self._is_open = True
-            self._picture = self._add_picture_track(quality, preset)
+            self._picture = self._add_picture_track()
             if audio and info.has_audio:
-                self._sound = SoundTrack(info.path, self._container)
+                self._sound = SoundTrack(info.path, self._container, encoding.sound)
                 if self._sound.note:
                     self.notes.append(self._sound.note)
         self._lead = Fraction(0)  # seconds by which the sound begins before the first picture
@@ -118,7 +121,8 @@ class VideoWriter:
         """Append one frame.
 
         Args:
-            pixels: (H, W, 3) uint8 array, RGB, of the source's display size.
+            pixels: uint8 array of the source's display size: (H, W, 3) RGB, (H, W, 4) RGBA with straight
+                alpha, or (H, W) grey.
             time: seconds as in `Frame.time`; must grow from call to call.
             duration: seconds as in `Frame.duration`; matters for the last frame only.
 
@@ -126,7 +130,9 @@ class VideoWriter:
             ValueError: size or time do not fit.
             OutputError: the file cannot be written; it is removed.
         """
-        if pixels.shape != (self._info.height, self._info.width, 3):
+        if pixels.ndim == 2:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        if pixels.shape[:2] != (self._info.height, self._info.width):
             raise ValueError(
                 f"frame of shape {pixels.shape} for a {self._info.width}x{self._info.height} video"
             )
@@ -134,19 +140,24 @@ class VideoWriter:
             self._first_time = time
             if self._sound:
                 self._sound.begin(self._info.start_time + time - self._lead)
-        ticks = round((time - self._first_time + self._lead) / self._unit)
         with self._or_output_error():
-            frame = self._from_rgb(_even(pixels))
-            frame.pts = ticks
+            if self._previous_time is not None and time <= self._previous_time:
+                raise ValueError(f"frame {self.frame_count} does not come after the one before it")
+            self._previous_time = time
+            frame = self._from_rgb(_even(pixels) if self._encoding.even else pixels)
+            frame.pts = self._ticks(time - self._first_time + self._lead)
             frame.time_base = self._unit
+            frame.color_primaries, frame.color_trc = self._tags.primaries, self._tags.transfer
             if self._waiting:
                 previous = self._waiting[0]
-                if previous.pts is None or ticks <= previous.pts:
-                    raise ValueError(f"frame {self.frame_count} does not come after the one before it")
-                self._last_step = ticks - previous.pts
+                self._last_step = frame.pts - (previous.pts or 0)
                 self._encode(previous, self._last_step)
             self._waiting = (frame, duration)
         self.frame_count += 1
+
+    def write_frame(self, frame: Frame, picture: np.ndarray) -> None:
+        """Append the picture made of one frame of the source; see `write`."""
+        self.write(picture, frame.time, frame.duration)
 
     def close(self, cut_audio: bool = False) -> None:
         """Complete the file and give it its name.
@@ -163,6 +174,11 @@ class VideoWriter:
         with self._or_output_error():
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
+            if self._is_rounded:
+                kind = self._encoding.sound.kind
+                self.notes.append(
+                    f"{kind} holds times in milliseconds, to which those of the frames are rounded"
+                )
             frame, duration = self._waiting
             ticks = round(duration / self._unit) if duration else self._last_step
             self._encode(frame, max(1, ticks))
@@ -188,23 +204,39 @@ class VideoWriter:
         with suppress(OSError):
             self._temporary.unlink()
 
-    def _add_picture_track(self, quality: int, preset: str) -> av.VideoStream:
-        info, tags = self._info, output_tags(self._info.colour)
+    def _ticks(self, time: Fraction) -> int:
+        """Return a time of the output in its unit, or the next one where that is taken by the frame before."""
+        ticks = round(time / self._unit)
+        if self._encoding.unit is not None and ticks != time / self._unit:
+            self._is_rounded = True
+        if self._waiting is None or self._waiting[0].pts is None:
+            return ticks
+        return max(ticks, self._waiting[0].pts + 1)
+
+    def _container_options(self) -> dict[str, str]:
+        if self._encoding.unit is not None:
+            return {}
+        return {"movflags": "+faststart", "movie_timescale": str(self._unit.denominator)}
+
+    def _add_picture_track(self) -> av.VideoStream:
+        info, encoding, tags = self._info, self._encoding, self._tags
+        padding = (info.width % 2, info.height % 2) if encoding.even else (0, 0)
         track = self._container.add_stream(
-            "libx264",
+            encoding.encoder,
             rate=info.frame_rate,
-            width=info.width + info.width % 2,
-            height=info.height + info.height % 2,
+            width=info.width + padding[0],
+            height=info.height + padding[1],
             time_base=self._unit,
-            options={"crf": str(quality), "preset": preset},
+            options=dict(encoding.options),
         )
-        if info.width % 2 or info.height % 2:
+        assert isinstance(track, av.VideoStream)
+        if any(padding):
             self.notes.append(
-                f"H.264 needs even sizes: {info.width}x{info.height} is padded to "
+                f"{encoding.name} needs even sizes: {info.width}x{info.height} is padded to "
                 f"{track.width}x{track.height} by repeating the last row or column"
             )
         context = track.codec_context
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = encoding.pixel_format
         context.thread_count = thread_count()
         context.flags |= Flags.frame_duration
         context.colorspace = tags.matrix
@@ -212,7 +244,7 @@ class VideoWriter:
         context.color_primaries = tags.primaries
         context.color_trc = tags.transfer
         context.sample_aspect_ratio = info.sample_aspect_ratio
-        self._from_rgb = FromRgb(tags.matrix)
+        self._from_rgb = FromRgb(tags.matrix, encoding.pixel_format)
         return track
 
     def _encode(self, frame: av.VideoFrame, ticks: int) -> None:
@@ -232,7 +264,7 @@ class VideoWriter:
             if isinstance(error, OSError):
                 raise output_error(self.path, error) from error
             raise OutputError(
-                f"{self.path} cannot be encoded ({error}); try another place with -o, or --no-audio"
+                f"{self.path} cannot be encoded ({error}); try another place for it, or --no-audio"
             ) from error
         except BaseException:
             self.abort()

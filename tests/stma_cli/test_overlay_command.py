@@ -145,7 +145,9 @@ def test_targets_are_protected(tmp_path: Path, clip: Path, masks: Path) -> None:
     with pytest.raises(SettingsError, match="is the video itself"):
         run(clip, masks, "-o", clip, "--force")
     with pytest.raises(SettingsError, match=r"let it end in \.mp4"):
-        run(clip, masks, "-o", tmp_path / "out.gif")
+        run(clip, masks, "-o", tmp_path / "out.avi")
+    with pytest.raises(SettingsError, match="itself; choose another name"):
+        run(clip, masks, "-o", masks, "--force")
     with pytest.raises(SettingsError, match=r"let it end in \.png"):
         run(clip, masks, "-o", tmp_path / "x.mp4", "--still", 0)
 

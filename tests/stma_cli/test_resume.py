@@ -75,6 +75,14 @@ def test_ctrl_c_loses_no_complete_chunk_and_the_rest_is_the_same(stopped: Path) 
     assert not (stopped / CHECKPOINT_FILE).exists()
 
 
+@pytest.mark.parametrize("stopped", [("--overlay", "cut", "--style", "cutout")], indirect=True)
+def test_a_folder_of_pictures_is_completed(stopped: Path) -> None:
+    assert 0 < len(list(Path("cut").iterdir())) < COUNT
+    again = run("--out", "stopped", "--resume", "--overlay", "cut", "--style", "cutout")
+    assert again.exit_code == 0, again.output
+    assert len(list(Path("cut").iterdir())) == COUNT
+
+
 def test_kill_loses_at_most_the_frames_since_the_checkpoint(workplace: Path) -> None:
     code = "import sys; from stma_cli.main import main; sys.argv[0] = 'stma'; main()"
     command = [sys.executable, "-c", code, "segment", "clip.mp4", *OPTIONS, "--out", "killed"]

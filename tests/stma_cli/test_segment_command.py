@@ -123,6 +123,20 @@ def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     assert read_labels(workplace / "a" / "00004.png").max() == 4
 
 
+def test_overlay_in_another_style_of_some_objects(workplace: Path) -> None:
+    words = ("clip.mp4", "--mask", "first.png", "--out", "a", "--style", "cutout", "--overlay-objects", "4")
+    assert run(*words, "--overlay", "cut").exit_code == 0
+    files = sorted((workplace / "cut").iterdir())
+    assert [file.name for file in files] == [f"{index:05d}.png" for index in range(COUNT)]
+    with Image.open(files[-1]) as image:
+        alpha = np.asarray(image)[..., 3]
+    np.testing.assert_array_equal(alpha, np.where(read_labels(workplace / "first.png") == 4, 255, 0))
+    report = json.loads((workplace / "a" / "report.json").read_text())
+    assert report["settings"]["rendering"]["style"] == "cutout"
+    again = run(*words, "--force")
+    assert "--style cutout --objects 4 -o overlay.webm" in again.stdout
+
+
 def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
     make_folder(workplace / "frames", ["f2.png", "f10.png", "f1.png"], WIDTH, HEIGHT)
     assert run("frames", "--mask", "first.png").exit_code == 0
@@ -148,6 +162,16 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "first.png", "--start", "50"], "give a start between 0 and 9"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip.mp4"], "is the video itself"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "first.png"], "end in .mp4"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--style", "cutout"], "no transparency"),
+        (
+            ["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--feather", "2"],
+            "no edge for --feather",
+        ),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "clip_stma"], "is a folder of the masks"),
+        (
+            ["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--overlay-objects", "2"],
+            "--overlay-objects asks for 2",
+        ),
         (["clip.mp4", "--mask", "first.png", "--overlay", "full.mp4", "--force"], "full.mp4 is a folder"),
         (["clip.mp4", "--mask", "first.png", "--out", "full"], "add --force"),
         (["clip.mp4", "--mask", "first.png", "--out", "first.txt"], "is a file"),
