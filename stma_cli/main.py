@@ -11,8 +11,10 @@ from stma_cli.commands.convert import convert
 from stma_cli.commands.evaluate import evaluate
 from stma_cli.commands.models import models
 from stma_cli.commands.overlay import overlay
+from stma_cli.commands.pack import pack
 from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
+from stma_cli.commands.validate import validate
 
 app = typer.Typer(
     name="stma",
@@ -46,6 +48,8 @@ app.command()(check)
 app.command()(convert)
 app.command()(evaluate)
 app.command()(train)
+app.command()(validate)
+app.command()(pack)
 app.command()(models)
 app.command()(bench)
 

@@ -1,38 +1,85 @@
 """Validation with the real `Segmenter` under the DAVIS protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from stma.config import SegmenterConfig
 from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
+from stma.identity import IdentityCounter
+from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.training.distributed import Group
 from stma.training.pool import Sequence, read_image, read_label
 
 
-def score_sequence(
-    model: STMA, sequence: Sequence, config: SegmenterConfig, stop: int | None = None
-) -> SequenceScore:
-    """Follow the objects of a labelled sequence from the first frame that shows each, and score the rest.
+@dataclass(frozen=True)
+class MaskResult:
+    """One predicted mask: `confidence` and J, each in 0..1."""
+
+    frame: int
+    object_id: int
+    confidence: float
+    region: float
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """How a clip was followed: scores, identity switches, and every predicted mask."""
+
+    score: SequenceScore
+    switches: int
+    masks: tuple[MaskResult, ...]
+
+    def region(self, first: int, last: int) -> float:
+        """Mean J over the frames `first` up to `last` (exclusive); nan without any."""
+        values = [mask.region for mask in self.masks if first <= mask.frame < last]
+        return float(np.mean(values)) if values else float("nan")
+
+
+def follow_clip(
+    model: STMA, name: str, frames: Iterable[tuple[np.ndarray, np.ndarray]], config: SegmenterConfig
+) -> ClipResult:
+    """Follow the objects of a labelled clip from the first frame that shows each, and score the rest.
 
     Args:
         model: network to validate.
-        sequence: labelled clip; late objects are given on the frame where they first appear.
+        name: of the clip.
+        frames: (H, W, 3) uint8 RGB and (H, W) true ids of each frame; late objects are given where they first appear.
         config: settings of the `Segmenter`.
-        stop: number of frames to use; None for all.
     """
     segmenter = Segmenter(model, config)
-    scorer = SequenceScorer(sequence.name)
-    for pair in sequence.frames[:stop]:
-        truth = read_label(pair.label)
+    scorer, identities = SequenceScorer(name), IdentityCounter()
+    masks: list[MaskResult] = []
+    for index, (frame, truth) in enumerate(frames):
+        known = segmenter.object_ids
         new = truth.copy()
-        for known in segmenter.object_ids:
-            new[truth == known] = 0
-        prediction = segmenter.step(read_image(pair.image), new if new.any() else None)
+        new[np.isin(truth, known)] = 0
+        prediction = segmenter.step(frame, new if new.any() else None)
         scorer.add(truth, prediction.labels)
-    return scorer.result()
+        identities.add(truth, prediction.labels)
+        for object_id in known:
+            region = region_similarity(prediction.labels == object_id, truth == object_id)
+            masks.append(MaskResult(index, object_id, prediction.confidence[object_id], region))
+    return ClipResult(scorer.result(), identities.switches, tuple(masks))
+
+
+def read_frames(sequence: Sequence, stop: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and labels of a sequence, one at a time; `stop` is the number of frames, None for all."""
+    for pair in sequence.frames[:stop]:
+        yield read_image(pair.image), read_label(pair.label)
+
+
+def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`count` frames of a sequence played forward and backward in turn, so that no cut is seen."""
+    last = len(sequence.frames) - 1
+    for index in range(count):
+        place = index % (2 * last) if last else 0
+        pair = sequence.frames[min(place, 2 * last - place)]
+        yield read_image(pair.image), read_label(pair.label)
 
 
 @dataclass(frozen=True)
@@ -46,7 +93,7 @@ class Validator:
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
         mine = [
-            score_sequence(model, sequence, self.config, self.stop)
+            follow_clip(model, sequence.name, read_frames(sequence, self.stop), self.config).score
             for sequence in self.sequences[group.rank :: group.size]
         ]
         every: list[SequenceScore] = []

@@ -1,0 +1,67 @@
+"""`stma validate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    data: Annotated[Path, typer.Argument(help="Training folder; its validation sequences are scored.")],
+    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    sets: Annotated[
+        str,
+        typer.Option(
+            "--sets",
+            help="With commas between: real (held-out clips), looped (the same, 501 frames forward and backward), "
+            "crossing, return, fast, blur, small, scale (composed of held-out objects, exact truth).",
+        ),
+    ] = "real",
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each composed set.")] = 8,
+    frames: Annotated[
+        int | None, typer.Option(min=3, help="Frames of each real clip.", show_default="all")
+    ] = None,
+    size: Annotated[
+        int, typer.Option(min=0, help="Working size: shorter side in pixels at most; 0 for the clips' own.")
+    ] = 480,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all scores to this file.", show_default=False)
+    ] = None,
+) -> None:
+    """Score a model on clips that training never saw: J and F, identity switches, how far confidence can be trusted.
+
+    Example: stma validate data --sets real,crossing,return --json scores.json
+    """
+    import torch
+    from rich.console import Console
+
+    from stma.config import SegmenterConfig
+    from stma.training.pool import scan
+    from stma.weights import load_model
+    from stma_cli.validation import ValidationSettings, print_rows, run_sets, summary, write_json
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    loaded = load_model(model)
+    config = SegmenterConfig(size=size or None, device=device, precision=precision)
+    settings = ValidationSettings(tuple(name.strip() for name in sets.split(",")), clips, frames)
+    results = run_sets(
+        loaded.model,
+        scan(data),
+        config,
+        settings,
+        lambda name, result: typer.echo(
+            f"{name}  {result.score.name}  J {100 * result.score.score.region:.1f}  "
+            f"F {100 * result.score.score.boundary:.1f}",
+            err=True,
+        ),
+    )
+    rows = [summary(name, every) for name, every in results.items()]
+    print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
+    if json_file is not None:
+        write_json(json_file, rows, {"model": loaded.info.name, "sha256": loaded.info.sha256})

@@ -1,0 +1,139 @@
+"""`stma validate`: a model scored on held-out clips, hard composed clips and looped clips."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stma.errors import SettingsError
+from stma_cli.output import replacing
+
+if TYPE_CHECKING:
+    from stma.config import SegmenterConfig
+    from stma.network.model import STMA
+    from stma.training.pool import TrainingPool
+    from stma.training.validate import ClipResult
+
+REAL, LOOPED = "real", "looped"
+EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
+LOOPED_FRAMES = 501
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """What is scored: names of sets, clips per composed set, frames per real clip (None for all), seed."""
+
+    sets: tuple[str, ...]
+    clips: int = 8  # per composed set: enough for a mean to a point or two
+    frames: int | None = None
+    seed: int = 0
+
+
+def run_sets(
+    model: "STMA",
+    pool: "TrainingPool",
+    config: "SegmenterConfig",
+    settings: ValidationSettings,
+    on_clip: Callable[[str, "ClipResult"], None] = lambda name, result: None,
+) -> dict[str, list["ClipResult"]]:
+    """Follow every clip of every set.
+
+    Raises:
+        SettingsError: a set is unknown.
+        DataError: the folder lacks what a set needs.
+    """
+    results: dict[str, list[ClipResult]] = {}
+    for name in settings.sets:
+        results[name] = []
+        for result in _follow(model, pool, config, settings, name):
+            on_clip(name, result)
+            results[name].append(result)
+    return results
+
+
+def _follow(
+    model: "STMA", pool: "TrainingPool", config: "SegmenterConfig", settings: ValidationSettings, name: str
+) -> Iterator["ClipResult"]:
+    from stma.training.stress import KINDS, stress_clips
+    from stma.training.validate import follow_clip, looped_frames, read_frames
+
+    if name == REAL:
+        for sequence in pool.validation:
+            yield follow_clip(model, sequence.name, read_frames(sequence, settings.frames), config)
+    elif name == LOOPED:
+        for sequence in pool.validation:
+            yield follow_clip(model, sequence.name, looped_frames(sequence, LOOPED_FRAMES), config)
+    elif name in KINDS:
+        for clip in stress_clips(pool, name, settings.clips, settings.seed):
+            yield follow_clip(model, clip.name, zip(clip.frames, clip.labels, strict=True), config)
+    else:
+        raise SettingsError(f"no set is called {name!r}; use {', '.join((REAL, LOOPED, *KINDS))}")
+
+
+def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:
+    """Means of one set: J, F, J&F over clips, the worst clip, identity switches and the calibration."""
+    from stma.calibration import calibration
+    from stma.evaluation import DatasetScore
+
+    mean = DatasetScore(tuple(result.score for result in results)).over_sequences
+    worst = min(results, key=lambda result: result.score.score.mean)
+    masks = [mask for result in results for mask in result.masks]
+    row: dict[str, Any] = {
+        "set": name,
+        "clips": len(results),
+        "J": mean.region,
+        "F": mean.boundary,
+        "J&F": mean.mean,
+        "worst": {"name": worst.score.name, "J&F": worst.score.score.mean},
+        "switches": sum(result.switches for result in results),
+        "confidence": asdict(calibration([m.confidence for m in masks], [m.region for m in masks])),
+        "sequences": {result.score.name: result.score.score.mean for result in results},
+    }
+    if name == LOOPED:
+        row["early J"] = _mean([result.region(*EARLY) for result in results])
+        row["late J"] = _mean([result.region(*LATE) for result in results])
+    return row
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:
+    """Print one line per set."""
+    table = Table(title=title)
+    for column in ("set", "clips", "J", "F", "J&F", "worst clip", "switches", "Spearman", "warnings right"):
+        table.add_column(column, justify="left" if column in ("set", "worst clip") else "right")
+    for row in rows:
+        confidence = row["confidence"]
+        precision = confidence["precision"]
+        table.add_row(
+            row["set"],
+            str(row["clips"]),
+            *(f"{100 * row[measure]:.1f}" for measure in ("J", "F", "J&F")),
+            f"{row['worst']['name']} {100 * row['worst']['J&F']:.1f}",
+            str(row["switches"]),
+            f"{confidence['spearman']:.2f}",
+            "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
+        )
+    console.print(table)
+    for row in rows:
+        if "late J" in row:
+            console.print(
+                f"{row['set']}: J {100 * row['early J']:.1f} at frames {EARLY[0]} to {EARLY[1] - 1}, "
+                f"{100 * row['late J']:.1f} at frames {LATE[0]} to {LATE[1] - 1}"
+            )
+
+
+def write_json(path: Path, rows: list[dict[str, Any]], head: dict[str, Any]) -> None:
+    """Write the rows.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({**head, "sets": rows}, indent=2) + "\n")

@@ -1,0 +1,29 @@
+"""Identity switches on label maps made by hand."""
+
+import numpy as np
+
+from stma.identity import IdentityCounter
+
+
+def two(left: int, right: int) -> np.ndarray:
+    labels = np.zeros((8, 16), np.uint8)
+    labels[:, 1:7], labels[:, 9:15] = left, right
+    return labels
+
+
+def test_every_change_of_owner_is_one_switch() -> None:
+    counter = IdentityCounter()
+    counter.add(two(1, 2), two(1, 2))
+    counter.add(two(1, 2), two(2, 1))
+    assert counter.switches == 2
+    counter.add(two(1, 2), two(2, 1))
+    assert counter.switches == 2, "staying wrong is no new switch"
+    counter.add(two(1, 2), two(1, 2))
+    assert counter.switches == 4
+
+
+def test_a_lost_object_is_not_switched() -> None:
+    counter = IdentityCounter()
+    counter.add(two(1, 2), two(1, 0))
+    counter.add(two(1, 2), two(1, 2))
+    assert counter.switches == 0
