@@ -16,6 +16,7 @@ from typing import Any, Self
 from stma.errors import InputError, OutputError, SettingsError
 from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.identity import RunIdentity
+from stma_cli.kept_states import KeptStates
 from stma_cli.output import replacing
 from stma_cli.pipeline import SegmenterLike
 from stma_cli.report import ReportWriter
@@ -95,8 +96,15 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         SettingsError: it cannot be read.
     """
     path = folder / CHECKPOINT_FILE
-    if not path.is_file():
-        return None
+    return read_checkpoint(path) if path.is_file() else None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint, tensors in main memory.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
     import torch
 
     try:
@@ -134,6 +142,7 @@ class Checkpointer:
         held_back: HeldBack,
         report: ReportWriter,
         begin: Checkpoint,
+        states: KeptStates,
     ) -> None:
         """Prepare to keep the state of a run.
 
@@ -143,7 +152,9 @@ class Checkpointer:
             held_back: the steps after the model.
             report: its rows are part of the state.
             begin: where the run begins.
+            states: takes some of the checkpoints for later corrections.
         """
+        self._states = states
         self._folder = settings.out
         self._segmenter = segmenter
         self._held_back = held_back
@@ -183,6 +194,7 @@ class Checkpointer:
         self._settle(last_written)
         if self._complete.next_frame - self._saved.next_frame >= self._every:
             self._save()
+            self._states.keep(self._folder / CHECKPOINT_FILE, self._saved.next_frame)
 
     def save_newest(self, last_written: int | None) -> bool:
         """Write the newest state with complete masks; return whether a run can go on from what is saved."""

@@ -18,7 +18,18 @@ from stma_cli.segment_settings import SegmentSettings
 _NO_INFLUENCE = frozenset(
     {
         *("video", "masks", "model"),
-        *("out", "overlay", "rendering", "audio", "force", "quiet", "resume", "checkpoint"),
+        *(
+            "out",
+            "overlay",
+            "replace_overlay",
+            "rendering",
+            "audio",
+            "force",
+            "quiet",
+            "resume",
+            "checkpoint",
+            "states",
+        ),
         *("device", "threads"),
     }
 )

@@ -1,6 +1,6 @@
 """Post-processing as a step of the pipeline: predictions in, the same number of predictions out."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,9 +37,16 @@ class Postprocessing:
         lookback: so many predictions before the next one still have influence on results to come.
     """
 
-    def __init__(self, config: "PostprocessConfig") -> None:
+    def __init__(self, config: "PostprocessConfig", annotated: Container[int]) -> None:
+        """Prepare the steps.
+
+        Args:
+            config: which are on.
+            annotated: the frames that someone has annotated, which smoothing leaves alone.
+        """
         self.lookback = 2 * config.smooth
         self._config = config
+        self._annotated = annotated
 
     def __call__(
         self, predictions: "Iterator[tuple[Frame, PredictionLike]]"
@@ -48,7 +55,9 @@ class Postprocessing:
         from stma.postprocess import postprocessed
 
         pairs = (((frame, prediction), prediction.labels) for frame, prediction in predictions)
-        for (frame, prediction), labels in postprocessed(pairs, self._config):
+        for (frame, prediction), labels in postprocessed(
+            pairs, self._config, lambda pair: pair[0].index in self._annotated
+        ):
             yield frame, final_prediction(prediction, labels)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
 REPORT_FILE = "report.json"
+_ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
+_ROWS_END = "\n  ]\n}\n"
 _START_AGAIN = "start again with --force in place of --resume"
 
 
@@ -49,7 +51,7 @@ class ReportWriter:
         """Prepare the report of a run whose results are in `folder`, an existing folder."""
         self.path = folder / REPORT_FILE
         self.keep_rows = False
-        self._rows_path = folder / f".{REPORT_FILE}.rows.part"
+        self._rows_path = _rows_path(folder)
         self._rows: IO[str] | None = None
         self._objects: dict[int, _ObjectSummary] = {}
 
@@ -143,12 +145,12 @@ class ReportWriter:
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
             report.write(json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}"))
-            report.write(',\n  "frames": [\n')
+            report.write(",\n" + _ROWS_BEGIN)
             if self._rows is not None:
                 self._rows.close()
                 with self._rows_path.open(encoding="utf-8") as rows:
                     shutil.copyfileobj(rows, report)
-            report.write("\n  ]\n}\n")
+            report.write(_ROWS_END)
         return self.path
 
     def _object_rows(self, names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -163,6 +165,49 @@ class ReportWriter:
             }
             for object_id, summary in self._objects.items()
         ]
+
+
+def read_report_head(path: Path) -> dict[str, Any] | None:
+    """Return a report without the rows of its frames, or None where there is none that can be read.
+
+    Reads no further than the rows begin, so that memory does not depend on the length of the video.
+    """
+    lines: list[str] = []
+    try:
+        with path.open(encoding="utf-8") as report:
+            for line in report:
+                if line == _ROWS_BEGIN:
+                    head = json.loads("".join(lines).rstrip().removesuffix(",") + "}")
+                    return head if isinstance(head, dict) else None
+                lines.append(line)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def restore_rows(folder: Path) -> int:
+    """Take the rows out of a finished report into the file that `ReportWriter.resume` reads.
+
+    Returns:
+        How many bytes they have.
+
+    Raises:
+        OutputError: when they cannot be written.
+    """
+    target = _rows_path(folder)
+    try:
+        with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
+            while (line := report.readline()) and line != _ROWS_BEGIN:
+                pass
+            with temporary.open("w", encoding="utf-8") as rows:
+                shutil.copyfileobj(report, rows)
+                return rows.truncate(rows.tell() - len(_ROWS_END))
+    except OSError as error:
+        raise output_error(target, error) from error
+
+
+def _rows_path(folder: Path) -> Path:
+    return folder / f".{REPORT_FILE}.rows.part"
 
 
 def versions() -> dict[str, str]:

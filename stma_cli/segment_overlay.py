@@ -16,7 +16,9 @@ def overlay_place(settings: SegmentSettings) -> Place | None:
     path = settings.overlay
     if path is None:
         return None
-    return Place(path, "--overlay", settings.force or (settings.resume and path.is_dir()))
+    return Place(
+        path, "--overlay", settings.force or settings.replace_overlay or (settings.resume and path.is_dir())
+    )
 
 
 def overlay_sinks(

@@ -27,7 +27,7 @@ def saved_run(settings: SegmentSettings) -> Checkpoint | None:
 
 
 def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | None) -> Checkpoint:
-    """Return where the run begins, and bring the model there.
+    """Return where the run begins.
 
     Args:
         settings: of this run.
@@ -53,5 +53,4 @@ def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | 
     saved.require_same(identity, runtime)
     if saved.segmenter is None:
         return saved
-    setup.segmenter.load_state_dict(saved.segmenter)
     return replace(saved, resumed_at=(*saved.resumed_at, saved.next_frame))

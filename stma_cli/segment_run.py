@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError
 from stma_cli.checkpoint import Checkpoint, Checkpointer
+from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
+from stma_cli.kept_states import KeptStates
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, peak_memory, versions
+from stma_cli.report import ReportWriter, peak_memory, restore_rows, versions
 from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
@@ -56,16 +58,30 @@ def segment_video(
     source = open_video(settings.video)
     settings = replace(settings, masks=expand_folders(settings.masks, frame_stems(source)))
     annotations = checked_annotations(settings, source)
+    earlier = None if settings.force or settings.resume else finished_run(settings.out)
+    settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
     require_places(settings, all_names(annotations))
     saved = saved_run(settings)
-    folder = prepare_folder(settings.out, settings.force or saved is not None)
+    folder = prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
         setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
         begin = beginning(settings, setup, saved)
-        if begin.segmenter is not None:
+        if earlier is not None:
+            require_same_run(earlier, begin, settings.out)
+            change = earlier.first_change(annotations, all_names(annotations))
+            if change is None:
+                say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
+                return _unchanged(settings, source, earlier)
+            begin, line = correction_begin(
+                begin, change, KeptStates(settings.out, settings.states), settings.out
+            )
+            say(f"changed  {line}")
+        elif begin.segmenter is not None:
             say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
+        if begin.segmenter is not None:
+            setup.segmenter.load_state_dict(begin.segmenter)
         return _run(settings, source, annotations, setup, begin, say)
     finally:
         folder.remove_if_unused()
@@ -115,14 +131,18 @@ def _run(
     masks = {frame: annotation.labels for frame, annotation in annotations.items()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
-    after = Postprocessing(settings.postprocess)
+    after = Postprocessing(settings.postprocess, masks)
     held_back = HeldBack(after if settings.postprocess.on else None, after.lookback, begin.held)
+    states = KeptStates(settings.out, settings.states)
+    if not resumed:
+        states.drop_from(-1)
     progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
     with (
         ReportWriter(settings.out) as report,
-        Checkpointer(settings, setup.segmenter, held_back, report, begin) as checkpointer,
+        Checkpointer(settings, setup.segmenter, held_back, report, begin, states) as checkpointer,
     ):
         report.resume(begin.report)
+        report.path.unlink(missing_ok=True)  # that of an earlier run holds no longer
 
         def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
             report.add(frame, prediction)
@@ -162,13 +182,12 @@ def _run(
             "settings": asdict(settings),
             "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
-            "masks": [
-                {"frame": frame, "objects": annotation.object_ids, "notes": annotation.notes}
-                for frame, annotation in annotations.items()
-            ],
+            "masks": mask_rows(annotations),
             "identity": begin.identity,
+            "runtime": begin.runtime,
             "frame_count": frame_count,
             "resumed_at": list(begin.resumed_at),
+            "computed_from": begin.next_frame,
             "seconds": asdict(pipeline.timings),
             "peak_memory_bytes": peak_memory(),
             "notes": notes,
@@ -194,6 +213,25 @@ def _run(
         seconds,
         overlay_range(settings, frame_count),
         pipeline.frame_count,
+    )
+
+
+def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
+    """Return the result of a run that is there already; draws only the overlay where that is missing."""
+    report = ReportWriter(settings.out)
+    drawn = settings.overlay is not None and settings.overlay.exists()
+    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(asdict(settings)))):
+        with report:
+            report.resume({"bytes": restore_rows(settings.out), "objects": {}})
+            overlay_of_all(settings, source, earlier.names, report.files())
+    return SegmentResult(
+        settings.out,
+        settings.overlay,
+        report.path,
+        earlier.frame_count,
+        earlier.names,
+        0.0,
+        overlay_range(settings, earlier.frame_count),
     )
 
 

@@ -11,7 +11,7 @@ from stma_cli.rendering.settings import RenderSettings
 
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "threads", "start", "end", "objects",
-    "checkpoint", "force",
+    "checkpoint", "states", "force",
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ class SegmentSettings:
         postprocess: what happens to the labels between the model and the results.
         resume: go on from the checkpoint in `out`, where there is one.
         checkpoint: frames from one checkpoint to the next.
+        states: checkpoints that stay in `out` for later corrections.
+        replace_overlay: an overlay that is there is of an earlier run into `out`, and so may be replaced.
     """
 
     video: Path
@@ -59,6 +61,8 @@ class SegmentSettings:
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     resume: bool = False
     checkpoint: int = 50
+    states: int = 0
+    replace_overlay: bool = False
 
     def resume_command(self) -> str:
         """Return the command that goes on from the checkpoint in `out`."""

@@ -120,6 +120,14 @@ def segment(
     checkpoint: Annotated[
         int, typer.Option(min=1, help="Frames between the states that --resume can go on from.")
     ] = 50,
+    states: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Memory states that stay in --out, spread over the video, so that a corrected mask need not begin "
+            "at the first frame.",
+        ),
+    ] = 4,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
@@ -197,6 +205,7 @@ def segment(
         postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
         resume=resume,
         checkpoint=checkpoint,
+        states=states,
     )
     try:
         result = segment_video(settings, say)
@@ -215,7 +224,13 @@ def segment(
     if as_json:
         typer.echo(json.dumps(result.summary()))
         return
-    say(f"done     {result.frames} frames in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
+    if result.computed:
+        count = (
+            f"{result.frames}"
+            if result.computed == result.frames
+            else f"{result.computed} of {result.frames}"
+        )
+        say(f"done     {count} frames in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
     say(f"masks    {result.out}")
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")

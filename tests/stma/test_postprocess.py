@@ -109,6 +109,15 @@ def test_smoothing_is_a_strict_majority_of_the_frames_around(radius: int) -> Non
         np.testing.assert_array_equal(labels, expected)
 
 
+def test_settled_frames_vote_and_stay() -> None:
+    planes = [plane(), plane((1, 5, 5, 4, 4)), plane(), plane((1, 5, 5, 4, 4)), plane()]
+    config = PostprocessConfig(smooth=1)
+    result = [
+        labels[6, 6] for _, labels in postprocessed(enumerate(planes), config, lambda place: place == 1)
+    ]
+    assert result == [0, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 12])
 @pytest.mark.parametrize("radius", [0, 1, 4])
 def test_as_many_frames_come_out_as_go_in(count: int, radius: int) -> None:

@@ -1,6 +1,6 @@
 """The stream that applies the steps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -37,13 +37,16 @@ def clean_labels(labels: np.ndarray, config: PostprocessConfig) -> np.ndarray:
 
 
 def postprocessed(
-    items: Iterable[tuple[Item, np.ndarray]], config: PostprocessConfig
+    items: Iterable[tuple[Item, np.ndarray]],
+    config: PostprocessConfig,
+    settled: Callable[[Item], bool] = lambda item: False,
 ) -> Iterator[tuple[Item, np.ndarray]]:
     """Apply all steps to a stream of frames; as many come out as go in, in the same order.
 
     Args:
         items: anything that stands for a frame, with its (H, W) integer object ids.
         config: the steps. Smoothing holds back `config.smooth` frames; nothing else is held.
+        settled: whether smoothing must not change a frame, as for those that someone has annotated.
     """
-    for item, labels in smoothed(items, config.smooth) if config.smooth else items:
+    for item, labels in smoothed(items, config.smooth, settled) if config.smooth else items:
         yield item, clean_labels(labels, config)

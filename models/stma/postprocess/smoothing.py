@@ -1,7 +1,7 @@
 """A vote over neighbouring frames, which takes out flicker; frames out = frames in."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 Item = TypeVar("Item")
 
 
-def smoothed(items: Iterable[tuple[Item, np.ndarray]], radius: int) -> Iterator[tuple[Item, np.ndarray]]:
+def smoothed(
+    items: Iterable[tuple[Item, np.ndarray]], radius: int, settled: Callable[[Item], bool]
+) -> Iterator[tuple[Item, np.ndarray]]:
     """Let the frames around each frame vote on its pixels.
 
     A pixel takes another id only where more than half of the frames from `radius` before to `radius` after agree
@@ -18,6 +20,7 @@ def smoothed(items: Iterable[tuple[Item, np.ndarray]], radius: int) -> Iterator[
     Args:
         items: anything that stands for a frame, with its (H, W) integer object ids.
         radius: frames on each side, 1 or more; so many are held back.
+        settled: whether a frame votes but is not changed itself.
     """
     voters: deque[tuple[Item, np.ndarray]] = deque()  # at most 2 * radius + 1
     position = 0  # of the frame that is smoothed next, among the voters
@@ -25,21 +28,25 @@ def smoothed(items: Iterable[tuple[Item, np.ndarray]], radius: int) -> Iterator[
         voters.append(entry)
         if len(voters) - position <= radius:
             continue
-        yield _elected(voters, position)
+        yield _elected(voters, position, settled)
         position += 1
         if position > radius:
             voters.popleft()
             position -= 1
     while position < len(voters):
-        yield _elected(voters, position)
+        yield _elected(voters, position, settled)
         position += 1
         if position > radius:
             voters.popleft()
             position -= 1
 
 
-def _elected(voters: Sequence[tuple[Item, np.ndarray]], position: int) -> tuple[Item, np.ndarray]:
+def _elected(
+    voters: Sequence[tuple[Item, np.ndarray]], position: int, settled: Callable[[Item], bool]
+) -> tuple[Item, np.ndarray]:
     item, current = voters[position]
+    if settled(item):
+        return item, current
     return item, majority([labels for _, labels in voters], current)
 
 
