@@ -89,7 +89,7 @@ def _members(root: Path, pool: TrainingPool, side: int) -> Iterator[tuple[str, b
 def _pair(root: Path, pair: LabelledImage, side: int) -> Iterator[tuple[str, bytes]]:
     yield pair.image.relative_to(root).as_posix(), _jpeg(pair.image, side)
     label = read_label(pair.label)
-    label = resize_labels(label, *_size(*label.shape, side))
+    label = resize_labels(label, *_size(label.shape[0], label.shape[1], side))
     indexed = Image.fromarray(label, mode="P")
     indexed.putpalette(davis_palette().tobytes())
     buffer = io.BytesIO()

@@ -20,6 +20,7 @@ SIDE = 320  # pixels of the square frames
 FRAMES = 40
 SMALLEST_CUT = 20  # pixels of the longer side of a cut-out
 TRIES = 1000  # random frames and objects to look at for one that is large enough
+SCALE = 4.0  # factor of growth over a clip
 EVERY = 7  # frames of a held-out sequence between the ones that cut-outs come from
 
 
@@ -107,10 +108,9 @@ def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
         phase = rng.uniform(0, 2 * np.pi, 2)
         x, y = 0.5 + 0.3 * np.sin(3 * time + phase[0]), 0.5 + 0.3 * np.sin(2 * time + phase[1])
         return [Path(x, y, rng.uniform(0.08, 0.1) * still)]
-    start, factor = rng.uniform(0.3, 0.4), 4.0
     smaller = rng.random() < 0.5
-    size = 0.7 * factor**-time if smaller else start / 2 * factor**time
-    return [Path(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), size)]
+    scaled = 0.7 * SCALE**-time if smaller else rng.uniform(0.15, 0.2) * SCALE**time
+    return [Path(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), scaled)]
 
 
 def _compose(
