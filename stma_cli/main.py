@@ -12,6 +12,7 @@ from stma_cli.commands.evaluate import evaluate
 from stma_cli.commands.models import models
 from stma_cli.commands.overlay import overlay
 from stma_cli.commands.pack import pack
+from stma_cli.commands.report import report
 from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
@@ -44,6 +45,7 @@ def root(
 
 app.command()(segment)
 app.command()(overlay)
+app.command()(report)
 app.command()(check)
 app.command()(convert)
 app.command()(evaluate)

@@ -1,0 +1,92 @@
+"""Small pictures of chosen frames with the objects drawn on them, as data that a page can hold."""
+
+import base64
+from collections.abc import Collection, Iterator
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stma.errors import VideoError
+from stma.resize import resize_frame, resize_labels
+from stma_cli.rendering.overlay import OverlayRenderer
+from stma_cli.report_page.results import Results
+from stma_cli.saved_masks import SavedMasks
+from stma_cli.video import open_video
+
+LONGEST_SIDE = 440  # pixels; twice what the page shows, for sharp screens
+QUALITY = 82
+_PAPER = 236  # grey behind the masks where there is no video
+
+
+def find_video(results: Results, given: Path | None) -> Path | None:
+    """Return the video of a run: the one given, or the one in the report where it is still there."""
+    if given is not None:
+        return given
+    recorded = Path(results.head["video"]["path"])
+    beside = results.folder.resolve().parent / recorded.name
+    return next((path for path in (recorded, beside) if path.exists()), None)
+
+
+def sheet_rows(count: int, wanted: int) -> list[int]:
+    """Return `wanted` of `count` rows at even distances, the first and the last included; all where they are few."""
+    if count <= wanted:
+        return list(range(count))
+    return [int(row) for row in np.unique(np.linspace(0, count - 1, max(2, wanted)).round())]
+
+
+def draw_rows(results: Results, video: Path | None, rows: Collection[int]) -> dict[int, str]:
+    """Return a JPEG of each row as a data URI, drawn on the frames or, without a video, on grey.
+
+    Raises:
+        VideoError: the video cannot be read, has another size or ends too early.
+        MaskError: a mask cannot be read or has another size.
+    """
+    masks = SavedMasks(results.folder, [results.folder / name for name in results.files], results.names)
+    renderer = OverlayRenderer(alpha=0.45, show_names=False)
+    width, height = results.size
+    scale = min(1.0, LONGEST_SIDE / max(width, height))
+    small = (max(1, round(height * scale)), max(1, round(width * scale)))
+    pictures = {}
+    for row, pixels in _pixels(results, video, rows):
+        labels = resize_labels(masks.read(row, width, height), *small)
+        ground = np.full((*small, 3), _PAPER, np.uint8) if pixels is None else resize_frame(pixels, *small)
+        pictures[row] = _data_uri(renderer.render(ground, labels))
+    missing = set(rows) - set(pictures)
+    if missing:
+        raise VideoError(
+            f"{video} has no frame {results.frames[min(missing)]}, which the results have; "
+            "give the video they were made from with --video"
+        )
+    return pictures
+
+
+def _pixels(
+    results: Results, video: Path | None, rows: Collection[int]
+) -> Iterator[tuple[int, np.ndarray | None]]:
+    """Yield the rows with their frames; the video is read once, up to the last of them."""
+    if video is None:
+        yield from ((row, None) for row in sorted(rows))
+        return
+    source = open_video(video, Fraction(results.head["video"]["frame_rate"]))
+    if (source.info.width, source.info.height) != results.size:
+        found = f"{source.info.width}x{source.info.height}"
+        raise VideoError(
+            f"{video} is {found}, but the results are of {results.size[0]}x{results.size[1]}; "
+            "give the video they were made from with --video"
+        )
+    by_frame = {int(results.frames[row]): row for row in rows}
+    last = max(by_frame)
+    for frame in source.frames():
+        if frame.index in by_frame:
+            yield by_frame[frame.index], frame.pixels
+        if frame.index == last:
+            return
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    content = BytesIO()
+    Image.fromarray(pixels).save(content, format="JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")

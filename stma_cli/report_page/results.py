@@ -1,0 +1,112 @@
+"""A results folder of `stma segment`, read back as numbers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stma.errors import SettingsError
+from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.report import FORMAT, REPORT_FILE
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run has written down, by row: one per frame, in order.
+
+    Attributes:
+        folder: of the masks and the report.
+        head: report.json without its rows.
+        names: object id -> name.
+        ids: the objects, ascending; the columns of the arrays below.
+        frames: (F,) int64 frame numbers in the whole video.
+        times: (F,) float64 seconds.
+        files: the label PNG of each row.
+        area: (F, K) float64 pixels, NaN before an object is known.
+        confidence: (F, K) float64 in 0..1, NaN before an object is known.
+    """
+
+    folder: Path
+    head: dict[str, Any]
+    names: dict[int, str]
+    ids: tuple[int, ...]
+    frames: np.ndarray
+    times: np.ndarray
+    files: tuple[str, ...]
+    area: np.ndarray
+    confidence: np.ndarray
+
+    @property
+    def annotated_rows(self) -> tuple[int, ...]:
+        """Return the rows of frames that had a mask."""
+        rows = {int(frame): row for row, frame in enumerate(self.frames)}
+        given = (mask["frame"] for mask in self.head.get("masks", ()))
+        return tuple(sorted(rows[frame] for frame in given if frame in rows))
+
+    @property
+    def rate(self) -> float:
+        """Return frames per second, on average."""
+        span = float(self.times[-1] - self.times[0])
+        return (len(self.times) - 1) / span if span > 0 else 25.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return width and height of the frames in pixels."""
+        return int(self.head["video"]["width"]), int(self.head["video"]["height"])
+
+
+def read_results(folder: Path) -> Results:
+    """Read the results in a folder.
+
+    Raises:
+        SettingsError: there is no report, a damaged one, or one without frames.
+    """
+    file = folder / REPORT_FILE
+    if not file.is_file():
+        raise SettingsError(_no_report(folder))
+    try:
+        head = json.loads(file.read_text("utf-8"))
+        rows = head.pop("frames")
+        names = {int(entry["id"]): str(entry["name"]) for entry in head["objects"]}
+        if head["format"] != FORMAT or not rows:
+            raise ValueError("no frames" if not rows else f"its format is {head['format']}, not {FORMAT}")
+        ids = tuple(sorted(names))
+        area, confidence = (_table(rows, ids, key) for key in ("area", "confidence"))
+        return Results(
+            folder,
+            head,
+            names,
+            ids,
+            np.array([row["frame"] for row in rows], dtype=np.int64),
+            np.array([row["time"] for row in rows], dtype=np.float64),
+            tuple(str(row["file"]) for row in rows),
+            area,
+            confidence,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"{file} cannot be read as a report ({error}); run stma segment again with --force"
+        ) from error
+
+
+def _table(rows: list[dict[str, Any]], ids: tuple[int, ...], key: str) -> np.ndarray:
+    values = np.full((len(rows), len(ids)), np.nan)
+    columns = {str(object_id): column for column, object_id in enumerate(ids)}
+    for place, row in enumerate(rows):
+        for object_id, entry in row["objects"].items():
+            values[place, columns[object_id]] = entry[key]
+    return values
+
+
+def _no_report(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder} is not a folder; give the folder that stma segment wrote"
+    if (folder / CHECKPOINT_FILE).exists():
+        return f"{folder} holds an interrupted run; finish it first: stma segment ... --resume"
+    inside = sorted(path.parent.name for path in folder.glob(f"*/{REPORT_FILE}"))
+    if inside:
+        more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
+        return f"{folder} holds several results ({', '.join(inside[:3])}{more}); give one of these folders"
+    return f"{folder} has no {REPORT_FILE}; give the folder that stma segment wrote"
