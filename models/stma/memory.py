@@ -22,7 +22,7 @@ class StoredEntry:
 
     @property
     def objects(self) -> int:
-        return self.entry.value.shape[1]
+        return self.entry.mask.shape[1]
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ class MemoryBank:
 
 
 def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
-    if first == 0 and last == entry.value.shape[1]:
+    if first == 0 and last == entry.mask.shape[1]:
         return entry
     return replace(
         entry,
-        value=entry.value[:, first:last],
+        value=entry.value[:, :, first:last],
         mask=entry.mask[:, first:last],
         label_mask=entry.label_mask[:, first:last],
     )
@@ -161,12 +161,12 @@ def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
 
 def _padded(entry: MemoryEntry, objects: int) -> MemoryEntry:
     """Entry with empty columns for objects that appeared after it was written."""
-    missing = objects - entry.value.shape[1]
+    missing = objects - entry.mask.shape[1]
     if missing == 0:
         return entry
     return replace(
         entry,
-        value=functional.pad(entry.value, (0, 0, 0, 0, 0, 0, 0, missing)),
+        value=functional.pad(entry.value, (0, 0, 0, missing)),
         mask=functional.pad(entry.mask, (0, 0, 0, 0, 0, missing)),
         label_mask=functional.pad(entry.label_mask, (0, 0, 0, missing)),
     )

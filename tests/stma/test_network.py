@@ -11,6 +11,7 @@ from stma.network.association import LabelEntry
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits
 from stma.network.stml import STML, STMLBlock
+from stma.network.windows import TILE, by_strips, unfolded
 
 TINY = MODEL_CONFIGS["tiny"]
 
@@ -223,3 +224,31 @@ def test_window_bounds_how_far_labels_travel(model: STMA) -> None:
     assert (near[:8, :8] > 0).all(), "the tile of the cell"
     assert not near[8 + 2 :].any()
     assert not near[:, 8 + 2 :].any()
+
+
+@pytest.mark.parametrize("window", [2, 9])
+def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: int) -> None:
+    generator = torch.Generator().manual_seed(4)
+    height, width = 21, 27
+    query = functional.normalize(torch.randn(2, 8, height, width, generator=generator), dim=1)
+    keys = [
+        functional.normalize(torch.randn(2, height * width, 8, generator=generator), dim=2) for _ in range(2)
+    ]
+    values = [torch.rand(2, 3, height * width, generator=generator) for _ in range(2)]
+    temperature = torch.tensor(9.0)
+
+    def near(side: int) -> torch.Tensor:
+        cell = torch.arange(side)
+        first = cell // TILE * TILE  # of the query's tile
+        return (cell >= first[:, None] - window) & (cell < first[:, None] + TILE + window)
+
+    rows, columns = near(height), near(width)
+    allowed = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(2).flatten(0, 1)
+    expected = torch.zeros(2, 3, height * width)
+    for key, value in zip(keys, values, strict=True):
+        cosine = query.flatten(2).transpose(1, 2) @ key.transpose(1, 2)
+        weights = torch.exp(temperature * (cosine - 1)) * allowed  # (B, query, memory)
+        expected += value @ weights.transpose(1, 2)
+    for way in (by_strips, unfolded):
+        sums = way(query, keys, values, temperature, window)
+        torch.testing.assert_close(sums.flatten(2), expected, rtol=1e-4, atol=1e-6)

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
+from stma.network.windows import by_strips, unfolded
 
 HOTTEST = 60.0  # exp(-2 * 60) is still a float32
 FAINTEST = 1e-6  # weight below which a match is no better than none
 MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1
-TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 
 
 class Temperature(nn.Module):
@@ -43,32 +43,31 @@ class IDAssociation(nn.Module):
         """(B, N, C) final tokens of a frame to (B, N, key_width) unit keys."""
         return functional.normalize(self.key(tokens), dim=2)
 
-    def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Read the memory.
+    def forward(self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+        """Read the memory: one softmax over the cells of all entries, summed up entry by entry.
 
         Args:
             query: (B, N, key_width) unit keys of the test frame.
-            keys: (B, M, key_width) unit keys of all memory cells.
-            values: (B, K, M, value_width) values of K objects in these cells.
+            keys: (B, M, key_width) unit keys of the cells of each entry.
+            values: (B, M, K, value_width) values of K objects in these cells, of each entry.
 
         Returns:
-            (B, K, N, value_width) readout.
+            (B, N, K, value_width) readout.
         """
-        batch, objects, cells, width = values.shape
-        joined = values.transpose(1, 2).reshape(
-            batch, cells, objects * width
-        )  # all objects share one product
-        weighed = torch.cat([joined, joined.new_ones(batch, cells, 1)], dim=2)
-        sums = weighted_sums(query, keys, weighed, self.temperature().to(query.dtype))  # (B, N, K*width + 1)
-        readout: Tensor = sums[:, :, :-1] / sums[:, :, -1:].clamp(min=1e-30)
-        return readout.view(batch, -1, objects, width).transpose(1, 2)
+        temperature = self.temperature().to(query.dtype)
+        numerator = denominator = query.new_zeros((), dtype=torch.float32)
+        for key, value in zip(keys, values, strict=True):
+            sums, weights = weighted_sums(query, key, value.flatten(2), temperature)  # all objects at once
+            numerator, denominator = numerator + sums, denominator + weights
+        readout: Tensor = (numerator / denominator.clamp(min=1e-30)).to(query.dtype)
+        return readout.view(*readout.shape[:2], *values[0].shape[2:])
 
 
-def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tensor) -> Tensor:
-    """Sums of values with the weights exp(temperature * (cosine - 1)), a softmax's numerator.
+def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of values with the weights exp(temperature * (cosine - 1)), a softmax's numerator and denominator.
 
-    Unit keys bound the exponent by zero, so no pass for the maximum is needed; a column of ones among the values
-    gives the denominator, and the sums of several memories add up.
+    Unit keys bound the exponent by zero, so no pass for the maximum is needed, and the sums of several memories
+    add up.
 
     Args:
         query: (B, N, C) unit keys.
@@ -77,15 +76,16 @@ def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tens
         temperature: scalar.
 
     Returns:
-        (B, N, D) sums.
+        (B, N, D) sums of the values and (B, N, 1) sums of the weights, both float32.
     """
     transposed = keys.transpose(1, 2)
     rows = max(1, AFFINITY_LIMIT // keys.shape[1])
-    parts = [
-        torch.matmul(torch.matmul(part, transposed).sub_(temperature).exp_(), values)
-        for part in (query * temperature).split(rows, dim=1)
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    sums, totals = [], []
+    for part in (query * temperature).split(rows, dim=1):
+        weights = torch.matmul(part, transposed).sub_(temperature).exp_()  # (B, rows, M)
+        sums.append(torch.matmul(weights, values).float())
+        totals.append(weights.sum(2, keepdim=True, dtype=torch.float32))
+    return torch.cat(sums, dim=1), torch.cat(totals, dim=1)
 
 
 @dataclass(frozen=True)
@@ -156,20 +156,16 @@ class LabelPropagation(nn.Module):
             entries: remembered frames of the same size with the same K objects, one annotated or more.
             sharpness: factor on the learned temperature, see `MemoryConfig.label_sharpness`.
         """
-        height, width = query.shape[2:]
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         objects = entries[0].mask.shape[1]
         annotated = recent = query.new_zeros((), dtype=torch.float32)
-        for entry in entries:
-            weighed = torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1).to(query.dtype)
-            if entry.window is None or entry.window >= max(height, width):
-                part = _everywhere(query, entry.key, weighed, temperature)
+        for kind in dict.fromkeys((entry.window, entry.annotated) for entry in entries):
+            alike = [entry for entry in entries if (entry.window, entry.annotated) == kind]
+            part = _sums(query, alike, temperature, kind[0])  # (B, K+1, h, w)
+            if kind[1]:
+                annotated = annotated + part
             else:
-                part = _nearby(query, entry.key, weighed, temperature, entry.window)
-            if entry.annotated:
-                annotated = annotated + part.float()
-            else:
-                recent = recent + part.float()
+                recent = recent + part
         every = annotated + recent
         weights = torch.stack(
             [sums[:, -1:].expand(-1, objects, -1, -1) for sums in (annotated, recent.expand_as(every))], dim=2
@@ -181,36 +177,20 @@ class LabelPropagation(nn.Module):
         )
 
 
-def _everywhere(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor) -> Tensor:
-    """Sums over all cells of an entry: (B, K+1, h, w), the weights' own sum last."""
+def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, window: int | None) -> Tensor:
+    """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
     height, width = query.shape[2:]
-    sums = weighted_sums(to_tokens(query), key, weighed.transpose(1, 2), temperature)  # (B, h*w, K+1)
-    return sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
-
-
-def _nearby(query: Tensor, key: Tensor, weighed: Tensor, temperature: Tensor, window: int) -> Tensor:
-    """As `_everywhere`, over the cells within `window` of each tile of the query.
-
-    Cells beyond the border carry no weight, neither for a mask nor for the sum, so they need no masking.
-    """
-    batch, channels, height, width = query.shape
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    below, right = rows * TILE - height, columns * TILE - width
-    side = TILE + 2 * window
-    tiles = functional.pad(query, (0, right, 0, below))
-    tiles = tiles.unflatten(3, (columns, TILE)).unflatten(
-        2, (rows, TILE)
-    )  # (B, C, rows, TILE, columns, TILE)
-    both = torch.cat([key.transpose(1, 2), weighed], dim=1).unflatten(2, (height, width))  # (B, C+K+1, h, w)
-    both = functional.pad(both, (window, right + window, window, below + window))
-    both = both.unfold(2, side, TILE).unfold(3, side, TILE)  # (B, C+K+1, rows, columns, side, side)
-    sums = []
-    for row in range(rows):  # one row of tiles at a time stays in the cache
-        queries = tiles[:, :, row].permute(0, 3, 2, 4, 1).reshape(batch * columns, TILE * TILE, channels)
-        near = both[:, :, row].permute(0, 2, 1, 3, 4).reshape(batch * columns, -1, side * side)
-        part = weighted_sums(
-            queries, near[:, :channels].transpose(1, 2), near[:, channels:].transpose(1, 2), temperature
-        )  # (B*columns, TILE^2, K+1)
-        sums.append(part.view(batch, columns, TILE, TILE, -1).permute(0, 4, 2, 1, 3))
-    joined = torch.stack(sums, dim=2)  # (B, K+1, rows, TILE, columns, TILE)
-    return joined.reshape(batch, -1, rows * TILE, columns * TILE)[:, :, :height, :width]
+    if window is None or window >= max(height, width):
+        sums = [
+            weighted_sums(
+                to_tokens(query), entry.key, entry.mask.transpose(1, 2).to(query.dtype), temperature
+            )
+            for entry in entries
+        ]
+        joined = torch.stack([torch.cat(pair, dim=2) for pair in sums]).sum(0)  # (B, h*w, K+1)
+        return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
+    keys = [entry.key for entry in entries]
+    values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
+    if query.device.type == "cpu":
+        return by_strips(query, keys, values, temperature, window)
+    return unfolded(query, keys, values, temperature, window)

@@ -29,7 +29,7 @@ class MemoryEntry:
     Attributes:
         tokens: (B, N, C) reference tokens at stride 16, straight from the embedding (spatial memory).
         key: (B, N, key_width) unit keys at stride 16.
-        value: (B, K, value_width, h, w) per-object ID features at stride 16 (temporal memory).
+        value: (B, N, K, value_width) per-object ID features at stride 16 (temporal memory), as they are read.
         mask: (B, K, h, w) soft masks at stride 16.
         label_key: (B, 4N, key_width) unit keys at stride 8.
         label_mask: (B, K, 4N) soft masks at stride 8.
@@ -45,10 +45,10 @@ class MemoryEntry:
 
 @dataclass(frozen=True)
 class MemoryView:
-    """What one group of objects reads: all entries joined at stride 16, some of them apart at stride 8."""
+    """What one group of objects reads: all entries at stride 16, some of them at stride 8."""
 
-    keys: Tensor  # (B, M, key_width)
-    values: Tensor  # (B, K, M, value_width)
+    keys: tuple[Tensor, ...]  # (B, N, key_width) of each entry
+    values: tuple[Tensor, ...]  # (B, N, K, value_width) of each entry
     labels: tuple[LabelEntry, ...]
     label_sharpness: float = 1.0
 
@@ -76,16 +76,15 @@ def join_entries(
     labels: Sequence[LabelEntry] | None = None,
     label_sharpness: float = 1.0,
 ) -> MemoryView:
-    """Join entries along their cells; the labels propagate from all of them, the first of which is annotated,
-    unless given apart."""
+    """View of entries; the labels propagate from all of them, the first of which is annotated, unless given apart."""
     if labels is None:
         labels = [
             LabelEntry(entry.label_key, entry.label_mask, annotated=index == 0)
             for index, entry in enumerate(entries)
         ]
     return MemoryView(
-        keys=torch.cat([entry.key for entry in entries], dim=1),
-        values=torch.cat([entry.value.flatten(3).transpose(2, 3) for entry in entries], dim=2),
+        keys=tuple(entry.key for entry in entries),
+        values=tuple(entry.value for entry in entries),
         labels=tuple(labels),
         label_sharpness=label_sharpness,
     )
@@ -115,7 +114,9 @@ class STMA(nn.Module):
     def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> ReferenceCache:
         """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
         `ObjectProjection.forward`."""
-        values = torch.stack([entry.value for entry in entries], dim=1)  # (B, m, K, value_width, h, w)
+        height, width = entries[0].mask.shape[2:]
+        values = torch.stack([entry.value for entry in entries], dim=1)  # (B, m, N, K, value_width)
+        values = values.permute(0, 1, 3, 4, 2).unflatten(4, (height, width))
         masks = torch.stack([entry.mask for entry in entries], dim=1)  # (B, m, K, h, w)
         tokens, token_valid = self.object_projection(values, masks, entry_valid)
         references = torch.stack([entry.tokens for entry in entries], dim=1)  # (B, m, N, C)
@@ -138,8 +139,8 @@ class STMA(nn.Module):
     def read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16."""
         height, width = test.final.shape[2:]
-        values = self.id_association(test.key, view.keys, view.values)  # (B, K, N, value_width)
-        result: Tensor = values.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
+        values = self.id_association(test.key, view.keys, view.values)  # (B, N, K, value_width)
+        result: Tensor = values.unflatten(1, (height, width)).permute(0, 3, 4, 1, 2)
         return result
 
     def decode(self, test: TestFrame, readout: Readout) -> Decoded:
@@ -170,10 +171,11 @@ class STMA(nn.Module):
 
     def _entry(self, features: Features, key: Tensor, masks: Tensor, readout: Readout | None) -> MemoryEntry:
         mask8 = functional.avg_pool2d(masks.float(), 2)
+        value = self.memory_encoder(features, masks, None if readout is None else readout.values)
         return MemoryEntry(
             tokens=to_tokens(features.stride16),
             key=key,
-            value=self.memory_encoder(features, masks, None if readout is None else readout.values),
+            value=value.flatten(3).permute(0, 3, 1, 2).contiguous(),
             mask=functional.avg_pool2d(mask8, 2),
             label_key=to_tokens(features.label_key),
             label_mask=mask8.flatten(2),

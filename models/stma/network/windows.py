@@ -1,0 +1,106 @@
+"""Label propagation within windows: each tile of the query reads the memory cells around it, and no others.
+
+Two ways to the same sums. A CPU takes strips: the keys around a column of tiles are copied once, and the window of
+each tile is a run of rows of that copy, cut off at the border of the frame. A GPU takes all tiles at once: few
+operations, at the price of a copy of every window.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
+GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
+
+
+def by_strips(
+    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor, window: int
+) -> Tensor:
+    """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
+
+    The exponential is taken without the shift by -temperature, whose factor is applied to the sums: it stays
+    within range as long as exp(temperature) times the number of cells does.
+
+    Args:
+        query: (B, C, h, w) unit keys of the test frame.
+        keys: (B, h*w, C) unit keys of each remembered frame.
+        values: (B, D, h*w) of each remembered frame.
+        temperature: scalar.
+        window: cells that a value may travel, in rows and in columns, counted from the tile of the query.
+
+    Returns:
+        (B, D, h, w) sums over all frames, float32.
+    """
+    height, width = query.shape[2:]
+    queries = query.permute(0, 2, 3, 1) * temperature  # (B, h, w, C)
+    clips = []
+    for clip in range(query.shape[0]):
+        key_maps = [key[clip].view(height, width, -1) for key in keys]
+        value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
+        columns = [
+            _column(queries[clip], key_maps, value_maps, left, window) for left in range(0, width, TILE)
+        ]
+        clips.append(torch.cat(columns, dim=2))
+    return torch.stack(clips) * torch.exp(-temperature.float())
+
+
+def _column(
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], left: int, window: int
+) -> Tensor:
+    """Sums for one column of tiles: (D, h, TILE or less), from (h, w, C) queries and keys and (D, h, w) values."""
+    height, width, channels = queries.shape
+    strip = slice(max(0, left - window), min(width, left + TILE + window))
+    near_keys = torch.stack([key[:, strip] for key in keys], dim=1)  # (h, frames, columns, C)
+    near_values = torch.stack([value[:, :, strip] for value in values], dim=2)  # (D, h, frames, columns)
+    cells_per_row = near_keys.shape[1] * near_keys.shape[2]
+    near_keys, near_values = near_keys.view(-1, channels), near_values.flatten(1)
+    tiles = queries[:, left : left + TILE]
+    sums = []
+    for top in range(0, height, TILE):
+        rows = range(max(0, top - window), min(height, top + TILE + window))
+        cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
+        tile = tiles[top : top + TILE].reshape(-1, channels)  # (TILE^2, C)
+        weights = torch.mm(near_keys[cells], tile.t()).exp_()  # (M, TILE^2)
+        part = torch.mm(near_values[:, cells], weights).float()  # (D, TILE^2)
+        sums.append(part.view(len(part), -1, tiles.shape[1]))
+    return torch.cat(sums, dim=1)
+
+
+def unfolded(
+    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor, window: int
+) -> Tensor:
+    """As `by_strips`, for any precision, with few operations.
+
+    Cells beyond the border carry no weight, neither for a value nor for the sum, so they need no masking.
+    """
+    batch, channels, height, width = query.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    below, right = rows * TILE - height, columns * TILE - width
+    side = TILE + 2 * window
+    tiles = functional.pad(query * temperature, (0, right, 0, below))
+    tiles = tiles.unflatten(3, (columns, TILE)).unflatten(
+        2, (rows, TILE)
+    )  # (B, C, rows, TILE, columns, TILE)
+    tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, TILE * TILE, channels)
+    joined = torch.stack(
+        [
+            torch.cat([key.transpose(1, 2), value.to(key.dtype)], dim=1)
+            for key, value in zip(keys, values, strict=True)
+        ],
+        dim=2,
+    ).unflatten(3, (height, width))  # (B, C+D, frames, h, w)
+    joined = functional.pad(joined, (window, right + window, window, below + window))
+    joined = joined.unfold(3, side, TILE).unfold(4, side, TILE)  # (B, C+D, frames, rows, columns, side, side)
+    joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+D, frames, side, side)
+    at_once = max(1, GPU_AFFINITIES // (batch * columns * TILE * TILE * len(keys) * side * side))
+    sums = []
+    for top in range(0, rows, at_once):
+        some = slice(top, top + at_once)
+        near = joined[:, some].flatten(4)  # (B, some rows, columns, C+D, M)
+        weights = torch.matmul(tiles[:, some], near[:, :, :, :channels]).sub_(temperature).exp_()
+        sums.append(torch.matmul(weights, near[:, :, :, channels:].transpose(3, 4)).float())
+    found: Tensor = torch.cat(sums, dim=1).unflatten(3, (TILE, TILE))  # (B, rows, columns, TILE, TILE, D)
+    found = found.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * TILE, columns * TILE)
+    return found[:, :, :height, :width]
