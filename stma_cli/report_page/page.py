@@ -62,12 +62,7 @@ def write_page(
     results = read_results(folder)
     events = find_events(results)
     suggestions = suggest(results, events)
-    source = find_video(results, video)
-    notes = []
-    if source is None:
-        notes.append(
-            f"{results.head['video']['path']} is not there, so the pictures show masks alone; give --video"
-        )
+    source, notes = find_video(results, video)
     sheet = sheet_rows(len(results.frames), pictures)
     drawn = draw_rows(results, source, {*sheet, *(each.row for each in suggestions)})
     html = _render(_content(results, events, suggestions, sheet, drawn, notes))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma.resize import resize_frame, resize_labels
+from stma_cli.identity import hash_path
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.report_page.results import Results
 from stma_cli.saved_masks import SavedMasks
@@ -21,13 +22,26 @@ QUALITY = 82
 _PAPER = 236  # grey behind the masks where there is no video
 
 
-def find_video(results: Results, given: Path | None) -> Path | None:
-    """Return the video of a run: the one given, or the one in the report where it is still there."""
+def find_video(results: Results, given: Path | None) -> tuple[Path | None, list[str]]:
+    """Return the video of a run and notes: the one given, or the one in the report where it is still there.
+
+    The place in the report is followed from the working folder; a file there or beside the results counts only
+    if it has the content that was segmented, as far as the report has its hash.
+    """
     if given is not None:
-        return given
+        other = given.exists() and not _is_source(results, given)
+        return given, [f"{given} is not the very file that the results were made from"] if other else []
     recorded = Path(results.head["video"]["path"])
     beside = results.folder.resolve().parent / recorded.name
-    return next((path for path in (recorded, beside) if path.exists()), None)
+    found = next((path for path in (recorded, beside) if path.exists() and _is_source(results, path)), None)
+    if found is None:
+        return None, [f"{recorded} is not there, so the pictures show masks alone; give --video"]
+    return found, []
+
+
+def _is_source(results: Results, path: Path) -> bool:
+    recorded = results.head.get("identity", {}).get("source")
+    return recorded is None or recorded == hash_path(path)
 
 
 def sheet_rows(count: int, wanted: int) -> list[int]:

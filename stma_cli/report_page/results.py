@@ -68,7 +68,7 @@ def read_results(folder: Path) -> Results:
         raise SettingsError(_no_report(folder))
     try:
         head = json.loads(file.read_text("utf-8"))
-        rows = head.pop("frames")
+        rows = sorted(head.pop("frames"), key=lambda row: row["frame"])
         names = {int(entry["id"]): str(entry["name"]) for entry in head["objects"]}
         if head["format"] != FORMAT or not rows:
             raise ValueError("no frames" if not rows else f"its format is {head['format']}, not {FORMAT}")

@@ -169,6 +169,19 @@ def test_opus_is_copied_into_webm(tmp_path: Path, masks: Path) -> None:
     assert contents[0] == contents[1]
 
 
+def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path) -> None:
+    clip = make_clip(tmp_path / "in.mov", COUNT, audio="pcm_s16le")
+    assert "converted" not in run(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout")
+    contents = [
+        b"".join(packet for *_, packet in audio_packets(path)) for path in (clip, tmp_path / "cut.mov")
+    ]
+    assert contents[0] == contents[1]
+    for name in ("silent.mov", "silent.webm"):
+        run(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--no-audio")
+        with av.open(str(tmp_path / name)) as container:
+            assert not container.streams.audio
+
+
 @pytest.mark.parametrize("name", ["cut.mov", "cut.webm"])
 def test_variable_rate_rotation_and_range(tmp_path: Path, name: str) -> None:
     times = [0, 33, 66, 120, 400, 401, 433, 900]
@@ -217,6 +230,21 @@ def test_previews_are_smaller_and_transparent(tmp_path: Path, name: str) -> None
             assert alpha[22, left + 20] == 0
             assert alpha[200, 300] == 0
         assert abs(total - 1000) <= 20
+
+
+@pytest.mark.parametrize("name", ["small.gif", "small.webp"])
+def test_previews_keep_variable_times(tmp_path: Path, name: str) -> None:
+    times = [0, 200, 300, 900, 910, 1500]
+    clip = make_clip(tmp_path / "in.mp4", 6, times=times, time_base=Fraction(1, 1000))
+    printed = run(clip, make_masks(tmp_path / "masks", 6), "-o", tmp_path / name)
+    assert "5 of 6 frames at 160x96" in printed
+    shown = []
+    with Image.open(tmp_path / name) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            shown.append(image.info["duration"])
+    assert shown[:4] == [200, 100, 600, 600]
 
 
 def test_opaque_preview_shows_the_overlay(tmp_path: Path, clip: Path, masks: Path) -> None:

@@ -15,6 +15,7 @@ from report_folder import steady, write_folder
 from typer.testing import CliRunner
 
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, VideoError
+from stma_cli.identity import hash_path
 from stma_cli.main import app
 from stma_cli.rendering.overlay import object_colour
 
@@ -111,6 +112,17 @@ def test_without_the_video_masks_are_shown_and_it_is_said(folder: Path, tmp_path
     assert "is not there, so the pictures show masks alone; give --video" in run(folder)
     assert "show masks alone" in (folder / "report.html").read_text("utf-8")
     assert "masks alone" not in run(folder, "--force", "--video", tmp_path / "moved.mp4")
+
+
+def test_a_file_of_the_same_name_is_not_taken_for_the_video(folder: Path, tmp_path: Path) -> None:
+    report = folder / "report.json"
+    content = json.loads(report.read_text("utf-8"))
+    content["identity"] = {"source": hash_path(tmp_path / "clip.mp4")}
+    report.write_text(json.dumps(content), "utf-8")
+    assert "note" not in run(folder)
+    clip = make_clip(tmp_path / "clip.mp4", COUNT, options={"preset": "ultrafast", "crf": "40"})
+    assert "show masks alone" in run(folder, "--force")
+    assert "is not the very file" in run(folder, "--force", "--video", clip)
 
 
 def test_another_video_is_refused(folder: Path, tmp_path: Path) -> None:
