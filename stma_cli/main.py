@@ -9,6 +9,7 @@ from stma_cli.commands.bench import bench
 from stma_cli.commands.check import check
 from stma_cli.commands.convert import convert
 from stma_cli.commands.evaluate import evaluate
+from stma_cli.commands.info import info
 from stma_cli.commands.models import models
 from stma_cli.commands.overlay import overlay
 from stma_cli.commands.pack import pack
@@ -16,6 +17,7 @@ from stma_cli.commands.report import report
 from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
+from stma_cli.configured import ConfiguredCommand, with_config
 
 app = typer.Typer(
     name="stma",
@@ -43,17 +45,18 @@ def root(
     """Follow the objects marked on one frame through a whole video."""
 
 
-app.command()(segment)
-app.command()(overlay)
-app.command()(report)
-app.command()(check)
-app.command()(convert)
-app.command()(evaluate)
-app.command()(train)
-app.command()(validate)
-app.command()(pack)
+app.command(cls=ConfiguredCommand)(with_config(segment, saves=True))
+app.command(cls=ConfiguredCommand)(with_config(overlay))
+app.command(cls=ConfiguredCommand)(with_config(report))
+app.command(cls=ConfiguredCommand)(with_config(check))
+app.command(cls=ConfiguredCommand)(with_config(convert))
+app.command(cls=ConfiguredCommand)(with_config(evaluate))
+app.command(cls=ConfiguredCommand)(with_config(train))
+app.command(cls=ConfiguredCommand)(with_config(validate))
+app.command(cls=ConfiguredCommand)(with_config(pack))
 app.command()(models)
-app.command()(bench)
+app.command()(info)
+app.command(cls=ConfiguredCommand)(with_config(bench))
 
 
 def main() -> None:
