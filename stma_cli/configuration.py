@@ -26,7 +26,7 @@ CONFIG_FILE = "stma.toml"
 NO_CONFIG = "none"  # what --config takes to leave a file beside the clips alone
 LARGEST_FILE = 1 << 20  # bytes
 WHERE_RESULTS_GO = frozenset({"out", "overlay", "force", "fix", "csv", "plot", "json", "save-config"})
-OF_ONE_CLIP = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "config"}
+OF_ONE_CLIP = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
 SHARES_TABLE_WITH = {"batch": "segment"}  # what holds for one clip holds for many
 FILE_ENDINGS = (".safetensors", ".json", ".png")  # of text values that can also be names, such as --model
 
