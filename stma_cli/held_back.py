@@ -35,12 +35,12 @@ class HeldState:
 
     def plain(self) -> dict[str, Any]:
         """Return plain values and tensors."""
-        return {"next_mask": self.next_mask, "recent": [_plain(*pair) for pair in self.recent]}
+        return {"next_mask": self.next_mask, "recent": [plain_prediction(*pair) for pair in self.recent]}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Return what `plain` gave."""
-        return cls(plain["next_mask"], tuple(_restored(row) for row in plain["recent"]))
+        return cls(plain["next_mask"], tuple(restored_prediction(row) for row in plain["recent"]))
 
 
 class HeldBack:
@@ -83,7 +83,8 @@ class HeldBack:
                 yield frame, prediction
 
 
-def _plain(frame: Frame, prediction: PredictionLike) -> dict[str, Any]:
+def plain_prediction(frame: Frame, prediction: PredictionLike) -> dict[str, Any]:
+    """Return plain values and tensors, without the pixels of the frame."""
     import torch
 
     labels = prediction.labels
@@ -101,7 +102,8 @@ def _plain(frame: Frame, prediction: PredictionLike) -> dict[str, Any]:
     }
 
 
-def _restored(row: dict[str, Any]) -> tuple[Frame, PredictionLike]:
+def restored_prediction(row: dict[str, Any]) -> tuple[Frame, PredictionLike]:
+    """Return what `plain_prediction` gave."""
     labels = np.frombuffer(zlib.decompress(row["labels"].numpy().tobytes()), row["type"])
     frame = Frame(row["index"], _NO_PIXELS, Fraction(row["time"]), row["name"])
     return frame, FinalPrediction(

@@ -86,6 +86,22 @@ class ContainerSource(VideoSource):
         if end is not None and count < end:
             self.add_note(f"the range was to end at frame {end}, but the video has {count} frames")
 
+    def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
+        """See `VideoSource.frames_backward`."""
+        from stma_cli.video.backward import BackwardReader
+
+        check_range(start, end)
+        path, to_rgb = self.info.path, ToRgb()
+        reader = BackwardReader(
+            lambda: _opened(path), lambda container, stream: _decoded(path, container, stream, self.notes)
+        )
+        index = None
+        for index, frame in reader.frames(start, end):
+            self._check_size(frame, index)
+            yield Frame(index, self.turn.apply(to_rgb(frame)), Fraction(0), f"{index:05d}")
+        if index is None:
+            raise start_beyond_end(path, start, self.count_frames())
+
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them."""
         with _opened(self.info.path) as (container, stream):

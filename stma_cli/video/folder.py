@@ -84,6 +84,15 @@ class FolderSource(VideoSource):
         for index, file in list(enumerate(self.files))[start:end]:
             yield Frame(index, self._read(file), index * step, file.stem, step)
 
+    def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
+        """See `VideoSource.frames_backward`."""
+        check_range(start, end)
+        if start >= len(self.files):
+            raise start_beyond_end(self.info.path, start, len(self.files))
+        for index in range(min(end, len(self.files)) - 1, start - 1, -1):
+            file = self.files[index]
+            yield Frame(index, self._read(file), Fraction(0), file.stem)
+
     def count_frames(self) -> int:
         """Return the number of images."""
         return len(self.files)

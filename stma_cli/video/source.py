@@ -95,6 +95,17 @@ class VideoSource(ABC):
         """
 
     @abstractmethod
+    def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
+        """Yield the frames end - 1, ..., start, holding only a bounded part of them at a time.
+
+        These frames carry no times (`Frame.time` is 0), which are only known in display order.
+
+        Raises:
+            SettingsError: the range is empty or begins after the last frame.
+            VideoError: a frame before `end` cannot be decoded.
+        """
+
+    @abstractmethod
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them where nothing else can be trusted."""
 
