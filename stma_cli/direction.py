@@ -9,7 +9,6 @@ import shutil
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +24,6 @@ if TYPE_CHECKING:
     from stma_cli.video import Frame
 
 BACKWARD_FOLDER = ".stma-backward"
-
-
-class Direction(StrEnum):
-    """Which way objects are followed from the annotated frames."""
-
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    BOTH = "both"
 
 
 class SavedPredictions:

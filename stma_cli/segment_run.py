@@ -18,6 +18,7 @@ from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
 from stma_cli.report import ReportWriter, peak_memory, restore_rows, versions
+from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
@@ -27,7 +28,7 @@ from stma_cli.segment_checks import (
 )
 from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
 from stma_cli.segment_resume import beginning, saved_run
-from stma_cli.segment_settings import SegmentInterrupted, SegmentResult, SegmentSettings
+from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink
 
 if TYPE_CHECKING:
@@ -74,16 +75,16 @@ def segment_video(
             if change is None:
                 say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
                 return _unchanged(settings, source, earlier)
-            begin, line = correction_begin(
-                begin, change, KeptStates(settings.out, settings.states), settings.out
-            )
+            forward = settings.direction == FORWARD
+            begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(f"changed  {line}")
         elif begin.segmenter is not None:
             say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
-        if begin.segmenter is not None:
-            setup.segmenter.load_state_dict(begin.segmenter)
+        segmenter = directed_segmenter(settings, source, annotations, setup, begin, say)
+        setup = replace(setup, segmenter=segmenter)
         return _run(settings, source, annotations, setup, begin, say)
     finally:
+        remove_saved_predictions(settings)
         folder.remove_if_unused()
 
 
@@ -107,10 +108,22 @@ def _opening_lines(
     ]
     for frame, annotation in annotations.items():
         lines += [f"note     mask of frame {frame}: {note}" for note in annotation.notes]
-    first = min(frame for frame, annotation in annotations.items() if annotation.object_ids)
-    if first > settings.start:
-        lines.append(f"note     nothing is marked before frame {first}: the masks before it are empty")
+    marked = [frame for frame, annotation in annotations.items() if annotation.object_ids]
+    if min(marked) > settings.start and settings.direction == FORWARD:
+        lines.append(
+            f"note     nothing is marked before frame {min(marked)}: the masks before it are empty; "
+            "add --direction both to follow the objects back to the first frame"
+        )
+    if settings.direction == BACKWARD:
+        lines.append(
+            f"note     objects are followed backward only: masks after frame {max(marked)} are empty"
+        )
     return lines
+
+
+def _states(settings: SegmentSettings) -> KeptStates:
+    """Return the memory states for corrections; of use in the forward direction alone."""
+    return KeptStates(settings.out, settings.states if settings.direction == FORWARD else 0)
 
 
 def _run(
@@ -133,7 +146,7 @@ def _run(
     done_before = begin.held.next_mask - settings.start
     after = Postprocessing(settings.postprocess, masks)
     held_back = HeldBack(after if settings.postprocess.on else None, after.lookback, begin.held)
-    states = KeptStates(settings.out, settings.states)
+    states = _states(settings)
     if not resumed:
         states.drop_from(-1)
     progress = progress_for(None if expected is None else expected - done_before, settings.quiet)

@@ -9,9 +9,10 @@ from typing import Any
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.rendering.settings import RenderSettings
 
+FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "threads", "start", "end", "objects",
-    "checkpoint", "states", "force",
+    "direction", "checkpoint", "states", "force",
 )  # fmt: skip
 
 
@@ -30,6 +31,7 @@ class SegmentSettings:
         chunk: frames that the model takes at once.
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
+        direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
         objects: the --objects value, or None for all.
         audio: copy the sound into the overlay.
         force: write into a folder that is not empty, replace an overlay.
@@ -63,6 +65,12 @@ class SegmentSettings:
     checkpoint: int = 50
     states: int = 0
     replace_overlay: bool = False
+    direction: str = FORWARD
+
+    @property
+    def both_directions(self) -> bool:
+        """Whether objects are followed forward and backward."""
+        return self.direction == BOTH
 
     def resume_command(self) -> str:
         """Return the command that goes on from the checkpoint in `out`."""

@@ -22,6 +22,14 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
+class Direction(StrEnum):
+    """Which way objects are followed from the annotated frames."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    BOTH = "both"
+
+
 def segment(
     video: Annotated[
         Path, typer.Argument(help="Video file, or folder of frames (jpg, png, webp, bmp, tif).")
@@ -103,6 +111,13 @@ def segment(
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
+    direction: Annotated[
+        Direction,
+        typer.Option(
+            help="Which way objects are followed from annotated frames; with both, each object comes from its nearer "
+            "annotation."
+        ),
+    ] = Direction.FORWARD,
     objects: Annotated[
         str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
     ] = None,
@@ -199,6 +214,7 @@ def segment(
         start=start,
         end=end,
         objects=objects,
+        direction=direction.value,
         audio=not no_audio,
         force=force,
         quiet=as_json,

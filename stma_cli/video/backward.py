@@ -78,9 +78,9 @@ class BackwardReader:
                 if count == 0:
                     size = sum(plane.buffer_size for plane in frame.planes)
                     self._piece = max(FEWEST_HELD, self._held_bytes // max(1, size))
-                increasing = frame.pts is not None and (highest is None or frame.pts > highest)
+                increasing = highest is None or (frame.pts or 0) > highest
                 far = not self._keys or count - self._keys[-1].index >= self._piece // 2
-                if frame.key_frame and increasing and far and count:
+                if frame.key_frame and frame.pts is not None and increasing and far and count:
                     self._keys.append(_Key(count, frame.pts, _check_sum(frame)))
                 if frame.pts is not None:
                     highest = frame.pts if highest is None else max(highest, frame.pts)
@@ -136,5 +136,7 @@ class BackwardReader:
 def _check_sum(frame: av.VideoFrame) -> int:
     """CRC of the first plane, without the padding of its lines."""
     plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+        : plane.height, : plane.width
+    ]
     return zlib.crc32(rows.tobytes())

@@ -1,0 +1,81 @@
+"""What `--direction backward` and `both` put before the forward pass of `stma segment`."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint
+from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
+from stma_cli.model_setup import ModelSetup
+from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted, SegmenterLike
+from stma_cli.progress import progress_for
+from stma_cli.segment_settings import FORWARD, SegmentInterrupted, SegmentSettings
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+    from stma_cli.video import Frame, VideoSource
+
+
+def directed_segmenter(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    setup: ModelSetup,
+    begin: Checkpoint,
+    say: Callable[[str], None],
+) -> SegmenterLike:
+    """Return what predicts the frames in their order, brought to where the run begins.
+
+    Forward that is the model itself. Otherwise the backward pass is done here, unless the run goes on behind it.
+
+    Raises:
+        StmaError: as the pipeline does.
+        SegmentInterrupted: on Ctrl-C in the backward pass, of which nothing stays.
+    """
+    segmenter = setup.segmenter
+    if settings.direction != FORWARD:
+        saved = SavedPredictions(settings.out)
+        if begin.segmenter is None:
+            _backward_pass(settings, source, annotations, setup.segmenter, saved, say)
+        rule = MergeRule.of(annotations, settings.both_directions)
+        segmenter = MergingSegmenter(
+            setup.segmenter if settings.both_directions else None, saved, rule, settings.start
+        )
+    if begin.segmenter is not None:
+        segmenter.load_state_dict(begin.segmenter)
+    return segmenter
+
+
+def remove_saved_predictions(settings: SegmentSettings) -> None:
+    """Remove what the backward pass has left on disk, unless an interrupted run will need it to go on."""
+    if not (settings.out / CHECKPOINT_FILE).exists():
+        SavedPredictions(settings.out).remove()
+
+
+def _backward_pass(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    model: SegmenterLike,
+    saved: SavedPredictions,
+    say: Callable[[str], None],
+) -> None:
+    (settings.out / CHECKPOINT_FILE).unlink(missing_ok=True)  # its run needs what is removed next
+    saved.remove()
+    masks = {frame: annotation.labels for frame, annotation in annotations.items()}
+    last = max(frame for frame, labels in masks.items() if labels.any())
+    fresh = model.state_dict()
+    progress = progress_for(last + 1 - settings.start, settings.quiet)
+
+    def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
+        saved.write(frame, prediction)
+        progress.advance()
+
+    pipeline = Pipeline(model, masks, [], settings.chunk, on_frame)
+    try:
+        with progress:
+            pipeline.run(source.frames_backward(settings.start, last + 1))
+    except RunInterrupted:
+        raise SegmentInterrupted(0, settings.out, None) from None
+    model.load_state_dict(fresh)
+    seconds = pipeline.timings.wall
+    say(f"backward {pipeline.frame_count} frames from {last} to {settings.start} in {seconds:.1f} s")
