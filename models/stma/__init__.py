@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from stma.config import MemoryConfig, ModelConfig, SegmenterConfig
     from stma.labels import LEAVE
     from stma.network.model import STMA
-    from stma.segmenter import Prediction, Segmenter
+    from stma.prediction import Prediction
+    from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma.weights_file import list_models
 
@@ -20,7 +21,7 @@ _HOME_OF = {
     "LEAVE": "stma.labels",
     "MemoryConfig": "stma.config",
     "ModelConfig": "stma.config",
-    "Prediction": "stma.segmenter",
+    "Prediction": "stma.prediction",
     "STMA": "stma.network.model",
     "Segmenter": "stma.segmenter",
     "SegmenterConfig": "stma.config",

@@ -2,10 +2,8 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,43 +18,8 @@ from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.model import STMA, STRIDE, Readout, TestFrame, masks_from_logits
 from stma.network.stml import ReferenceCache
+from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_host
 from stma.resize import resize_frame, resize_labels, working_size
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The result of one frame.
-
-    Attributes:
-        frame_index: position of the frame in the run, from 0.
-        labels: (H, W) uint8, or uint16 when an id exceeds 255: the caller's object ids, 0 = background.
-        object_ids: all objects so far, in the order of their first annotation.
-        confidence: per object, the IoU in 0..1 that its mask is expected to have with the truth; 1 where it was
-            annotated, 0 where it has no pixels.
-        area: per object, pixels in `labels`.
-        soft: (K, h, w) float32 soft masks in 0..1 at a quarter of the working size, in the order of `object_ids`.
-    """
-
-    frame_index: int
-    labels: np.ndarray
-    object_ids: tuple[int, ...]
-    confidence: dict[int, float]
-    area: dict[int, int]
-    soft: np.ndarray
-
-    def probability(self, object_id: int) -> np.ndarray:
-        """(H, W) float32 soft probability in 0..1 of one object at the frame's size.
-
-        Raises:
-            MaskError: the object is unknown on this frame.
-        """
-        if object_id not in self.object_ids:
-            raise MaskError(
-                f"object {object_id} is unknown on frame {self.frame_index}; use one of {self.object_ids}"
-            )
-        height, width = self.labels.shape
-        soft = self.soft[self.object_ids.index(object_id)]
-        return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 class Segmenter:
@@ -133,16 +96,17 @@ class Segmenter:
         for frame in frames:
             self._check_frame(frame)
         features = self.model.embed(self._to_batch(frames))
-        predictions = []
+        outcomes = []
         for position in range(len(frames)):
             if position in masks:
                 self.add_mask(masks[position])
             annotation, self._pending = self._pending, None
             if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
                 annotation = None  # it says nothing
-            predictions.append(self._associate(features.frames(position, position + 1), annotation))
+            outcomes.append(self._associate(features.frames(position, position + 1), annotation))
             self.frame_index += 1
-        return predictions
+        arrived(self.device)
+        return [outcome.prediction() for outcome in outcomes]
 
     def _check_frame(self, frame: np.ndarray) -> None:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
@@ -180,7 +144,7 @@ class Segmenter:
 
     def _associate(
         self, features: Features, annotation: tuple[np.ndarray, tuple[int, ...] | None] | None
-    ) -> Prediction:
+    ) -> Outcome:
         test = readout = None
         height, width = (side * 4 for side in features.stride16.shape[2:])
         masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
@@ -197,10 +161,10 @@ class Segmenter:
             self._announce(ids)
             masks = self._impose(masks, labels, ids)
             self._write_annotated(features, test, masks)
-            return self._prediction(logits, masks, expected, labels, ids)
+            return self._outcome(logits, masks, expected, Annotation(labels, ids))
         if test is not None and self.bank.due(self.frame_index):
             self.bank.write_predicted(self.model.remember(test, masks, readout), self.frame_index)
-        return self._prediction(logits, masks, expected, None, ())
+        return self._outcome(logits, masks, expected, None)
 
     def _reference_cache(self) -> ReferenceCache:
         if self._references is None or self._references[0] != self.bank.version:
@@ -285,35 +249,18 @@ class Segmenter:
             entry = self.model.remember(test, masks, None)  # an annotation needs no second opinion
         self.bank.write(entry, self.frame_index, permanent=True)
 
-    def _prediction(
-        self,
-        logits: Tensor,
-        masks: Tensor,
-        expected: Tensor,
-        annotated: np.ndarray | None,
-        annotated_ids: tuple[int, ...],
-    ) -> Prediction:
+    def _outcome(
+        self, logits: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
+    ) -> Outcome:
         assert self.frame_size is not None
-        table = np.array(
-            [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
-        )
-        labels = table[_hard_labels(logits, *self.frame_size)]
-        sure = set(annotated_ids)
-        if annotated is not None:
-            labels[np.isin(labels, annotated_ids) & (annotated != LEAVE)] = 0
-            labels[annotated > 0] = annotated[annotated > 0]
-            sure -= set(np.unique(labels[annotated == LEAVE]).tolist())
-        counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
-        area = {i: int(counts[i]) for i in self.object_ids}
-        confidence = dict(zip(self.object_ids, expected.tolist(), strict=False))  # new objects are annotated
-        confidence.update(dict.fromkeys(sure, 1.0))
-        return Prediction(
+        return Outcome(
             frame_index=self.frame_index,
-            labels=labels,
+            frame_size=self.frame_size,
             object_ids=self.object_ids,
-            confidence={i: confidence[i] if area[i] else 0.0 for i in self.object_ids},
-            area=area,
-            soft=masks[0].cpu().numpy(),
+            maps=to_host(label_maps(logits[0], *self.frame_size)),
+            soft=to_host(masks[0]),
+            expected=to_host(expected),
+            annotation=annotation,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -339,14 +286,3 @@ class Segmenter:
 
 def _round(side: int) -> int:
     return max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE)
-
-
-def _hard_labels(logits: Tensor, height: int, width: int) -> np.ndarray:
-    """(1, K+1, h, w) logits to the (height, width) index of the largest after bilinear upsampling, 0 = background."""
-    if logits.shape[1] == 1:
-        return np.zeros((height, width), dtype=np.intp)
-    if logits.shape[1] == 2:  # one object: a single map decides
-        logits = logits[:, 1:] - logits[:, :1]
-    full = functional.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)[0]
-    index = full[0] > 0 if full.shape[0] == 1 else full.argmax(0)
-    return index.cpu().numpy().astype(np.intp)

@@ -1,0 +1,132 @@
+"""The result of one frame, and its way from the computing device to main memory."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from stma.errors import MaskError
+from stma.hard_labels import hard_labels, hard_labels_on_device
+from stma.labels import LEAVE
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The result of one frame.
+
+    Attributes:
+        frame_index: position of the frame in the run, from 0.
+        labels: (H, W) uint8, or uint16 when an id exceeds 255: the caller's object ids, 0 = background.
+        object_ids: all objects so far, in the order of their first annotation.
+        confidence: per object, the IoU in 0..1 that its mask is expected to have with the truth; 1 where it was
+            annotated, 0 where it has no pixels.
+        area: per object, pixels in `labels`.
+        soft: (K, h, w) float32 soft masks in 0..1 at a quarter of the working size, in the order of `object_ids`.
+    """
+
+    frame_index: int
+    labels: np.ndarray
+    object_ids: tuple[int, ...]
+    confidence: dict[int, float]
+    area: dict[int, int]
+    soft: np.ndarray
+
+    def probability(self, object_id: int) -> np.ndarray:
+        """(H, W) float32 soft probability in 0..1 of one object at the frame's size.
+
+        Raises:
+            MaskError: the object is unknown on this frame.
+        """
+        if object_id not in self.object_ids:
+            raise MaskError(
+                f"object {object_id} is unknown on frame {self.frame_index}; use one of {self.object_ids}"
+            )
+        height, width = self.labels.shape
+        soft = self.soft[self.object_ids.index(object_id)]
+        return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What a person says about a frame: (H, W) ids, 0 and `LEAVE` as `Segmenter.step` has them, and whose they are."""
+
+    labels: np.ndarray
+    object_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found on a frame; its tensors are on their way to main memory.
+
+    Attributes:
+        frame_index: position of the frame in the run, from 0.
+        frame_size: (height, width) in pixels.
+        object_ids: all objects so far.
+        maps: on a CPU (K+1, h, w) float32 logits, background first; elsewhere (H, W) int32 index of the largest.
+        soft: (K, h, w) float32 soft masks.
+        expected: float32 IoU of each object that was followed to this frame.
+        annotation: of this frame, if any.
+    """
+
+    frame_index: int
+    frame_size: tuple[int, int]
+    object_ids: tuple[int, ...]
+    maps: Tensor
+    soft: Tensor
+    expected: Tensor
+    annotation: Annotation | None
+
+    def prediction(self) -> Prediction:
+        """Finish the work in main memory; on a GPU only once `arrived` has returned."""
+        table = np.array(
+            [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
+        )
+        maps = self.maps.numpy()
+        labels = table[hard_labels(maps, *self.frame_size) if maps.ndim == 3 else maps]
+        confidence = dict(
+            zip(self.object_ids, self.expected.tolist(), strict=False)
+        )  # new objects are annotated
+        if self.annotation is not None:
+            confidence.update(dict.fromkeys(_impose(labels, self.annotation), 1.0))
+        counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
+        area = {i: int(counts[i]) for i in self.object_ids}
+        return Prediction(
+            frame_index=self.frame_index,
+            labels=labels,
+            object_ids=self.object_ids,
+            confidence={i: confidence[i] if area[i] else 0.0 for i in self.object_ids},
+            area=area,
+            soft=self.soft.numpy(),
+        )
+
+
+def label_maps(logits: Tensor, height: int, width: int) -> Tensor:
+    """(L, h, w) logits to what `Outcome.maps` holds, still on the device."""
+    if logits.device.type == "cpu":
+        return logits
+    return hard_labels_on_device(logits, height, width).to(torch.int32)
+
+
+def to_host(tensor: Tensor) -> Tensor:
+    """Start to bring a tensor to main memory; see `arrived`."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)
+
+
+def arrived(device: torch.device) -> None:
+    """Wait until everything that `to_host` began has come: once per chunk, so that the GPU never waits."""
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()
+
+
+def _impose(labels: np.ndarray, annotation: Annotation) -> set[int]:
+    """Write an annotation over predicted labels, in place; returns the objects that it leaves no doubt about."""
+    given = annotation.labels
+    left = given == LEAVE
+    labels[np.isin(labels, annotation.object_ids) & ~left] = 0
+    labels[given > 0] = given[given > 0]
+    return set(annotation.object_ids) - set(np.unique(labels[left]).tolist())

@@ -1,0 +1,39 @@
+"""Labels at the frame's size, decided between cells."""
+
+import numpy as np
+import pytest
+import torch
+
+from stma.hard_labels import hard_labels, hard_labels_on_device
+from stma.prediction import Outcome
+
+
+def logits(maps: int, smooth: bool) -> torch.Tensor:
+    noise = torch.randn(1, maps, 20, 31, generator=torch.Generator().manual_seed(maps))
+    return torch.nn.functional.avg_pool2d(noise, 7, stride=1, padding=3)[0] if smooth else noise[0]
+
+
+@pytest.mark.parametrize("size", [(80, 124), (97, 151), (240, 300), (15, 40)])
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("maps", [2, 5])
+def test_labels_equal_those_of_upsampled_logits(maps: int, smooth: bool, size: tuple[int, int]) -> None:
+    given = logits(maps, smooth)
+    labels = hard_labels(given.numpy(), *size)
+    assert labels.shape == size
+    assert (labels != hard_labels_on_device(given, *size).numpy()).mean() < 1e-4  # rounding may decide a tie
+
+
+def test_a_lone_map_and_equal_maps_are_background() -> None:
+    assert not hard_labels(np.ones((1, 4, 5), np.float32), 16, 20).any()
+    assert not hard_labels(np.ones((3, 4, 5), np.float32), 16, 20).any()
+
+
+def test_labels_made_on_the_device_and_in_main_memory_give_one_prediction() -> None:
+    given = logits(3, smooth=True)
+    soft, expected = given[1:].sigmoid(), torch.tensor([0.5, 0.25])
+    maps = (given, hard_labels_on_device(given, 80, 124).to(torch.int32))
+    here, there = (Outcome(3, (80, 124), (7, 300), each, soft, expected, None).prediction() for each in maps)
+    assert here.labels.dtype == there.labels.dtype == np.uint16
+    assert np.array_equal(here.labels, there.labels)
+    assert here.area == there.area
+    assert here.confidence == {7: 0.5, 300: 0.25}
