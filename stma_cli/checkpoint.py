@@ -5,7 +5,7 @@ only when the masks of all frames before n are complete files.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +143,7 @@ class Checkpointer:
         report: ReportWriter,
         begin: Checkpoint,
         states: KeptStates,
+        on_save: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to keep the state of a run.
 
@@ -153,8 +154,10 @@ class Checkpointer:
             report: its rows are part of the state.
             begin: where the run begins.
             states: takes some of the checkpoints for later corrections.
+            on_save: called after each checkpoint is written.
         """
         self._states = states
+        self._on_save = on_save
         self._folder = settings.out
         self._segmenter = segmenter
         self._held_back = held_back
@@ -165,7 +168,7 @@ class Checkpointer:
 
     def __enter__(self) -> Self:
         """Write the first checkpoint, which also marks the folder as one with a run under way."""
-        self._saved.save(self._folder)
+        self._save()
         return self
 
     def __exit__(
@@ -215,3 +218,5 @@ class Checkpointer:
     def _save(self) -> None:
         self._complete.save(self._folder)
         self._saved = self._complete
+        if self._on_save is not None:
+            self._on_save()

@@ -7,11 +7,12 @@ have not been touched since.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from stma.errors import VideoError
+from stma.errors import InputError
 from stma_cli.segment_settings import SegmentSettings
 
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
@@ -44,12 +45,14 @@ class RunIdentity:
         masks: SHA-256 of the annotations: frame, name and content of each.
         weights: SHA-256 of the weights file.
         settings: all options with influence on the masks, as JSON values.
+        stamp: of the video when it was hashed; says nothing about the masks and is not compared.
     """
 
     source: str
     masks: str
     weights: str
     settings: dict[str, Any]
+    stamp: str = ""
 
     @classmethod
     def of(cls, settings: SegmentSettings, weights: str, source: str | None = None) -> Self:
@@ -61,7 +64,7 @@ class RunIdentity:
             source: SHA-256 of the video where it is known already.
 
         Raises:
-            VideoError: a file cannot be read.
+            InputError: a file cannot be read.
         """
         chosen = {
             field.name: getattr(settings, field.name)
@@ -69,7 +72,8 @@ class RunIdentity:
             if field.name not in _NO_INFLUENCE
         }
         plain = json.loads(json.dumps(chosen, default=_plain))
-        return cls(source or hash_path(settings.video), hash_masks(settings.masks), weights, plain)
+        stamp = stamp_path(settings.video)
+        return cls(source or hash_path(settings.video), hash_masks(settings.masks), weights, plain, stamp)
 
     @classmethod
     def from_plain(cls, plain: Any) -> Self | None:
@@ -102,55 +106,64 @@ class RunIdentity:
         return changes
 
 
-def hash_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of the images in a folder.
+def hash_path(path: Path, suffixes: frozenset[str] | None = None) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of the files in a folder.
+
+    Args:
+        path: file or folder.
+        suffixes: endings of the files that count in a folder, those of images by default.
 
     Raises:
-        VideoError: something cannot be read.
+        InputError: something cannot be read.
     """
-    try:
+    with _readable(path):
         if not path.is_dir():
             return _hash_file(path)
-        return _digest([[file.name, _hash_file(file)] for file in _images(path)])
-    except OSError as error:
-        raise VideoError(
-            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
-        ) from error
+        return _digest([[file.name, _hash_file(file)] for file in _files(path, suffixes)])
 
 
 def stamp_path(path: Path) -> str:
     """Return a digest of name, size, modification and change time of a file or of the images in a folder.
 
     Raises:
-        VideoError: something cannot be read.
+        InputError: something cannot be read.
     """
-    try:
-        files = _images(path) if path.is_dir() else [path]
+    with _readable(path):
+        files = _files(path, None) if path.is_dir() else [path]
         states = [(file.name, file.stat()) for file in files]
-    except OSError as error:
-        raise VideoError(
-            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
-        ) from error
     return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
 
 
 def hash_masks(options: Sequence[str]) -> str:
-    """Return the SHA-256 of --mask values: frame, name, picture and file content of each."""
+    """Return the SHA-256 of --mask values: frame, name, picture and content of each.
+
+    Raises:
+        InputError: something cannot be read.
+    """
+    from stma_cli.masks.folder import MASK_SUFFIXES
     from stma_cli.masks.options import parse_mask_option
 
     parsed = [parse_mask_option(text) for text in options]
-    return _digest([[mask.frame, mask.name, mask.image, hash_path(mask.path)] for mask in parsed])
+    return _digest(
+        [[mask.frame, mask.name, mask.image, hash_path(mask.path, MASK_SUFFIXES)] for mask in parsed]
+    )
 
 
-def _plain(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
+        ) from error
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, suffixes: frozenset[str] | None) -> Iterator[Path]:
     from stma_cli.video.folder import IMAGE_SUFFIXES
 
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file():
+        if file.suffix.lower() in (suffixes or IMAGE_SUFFIXES) and not file.name.startswith("."):
             yield file
 
 
@@ -161,3 +174,7 @@ def _hash_file(path: Path) -> str:
 
 def _digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

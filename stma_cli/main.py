@@ -5,6 +5,7 @@ import sys
 import typer
 
 from stma.errors import StmaError
+from stma_cli.commands.batch import batch
 from stma_cli.commands.bench import bench
 from stma_cli.commands.check import check
 from stma_cli.commands.convert import convert
@@ -46,6 +47,7 @@ def root(
 
 
 app.command(cls=ConfiguredCommand)(with_config(segment, saves=True))
+app.command(cls=ConfiguredCommand)(with_config(batch))
 app.command(cls=ConfiguredCommand)(with_config(overlay))
 app.command(cls=ConfiguredCommand)(with_config(report))
 app.command(cls=ConfiguredCommand)(with_config(check))

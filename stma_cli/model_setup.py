@@ -1,10 +1,14 @@
 """From the options --model, --device, --precision, --size, --chunk and --threads to a segmenter that is ready."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stma_cli.pipeline import SegmenterLike
 from stma_cli.segment_settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma.weights import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,19 @@ class ModelSetup:
     description: dict[str, Any]
 
 
-def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSetup:
+def set_up_model(
+    settings: SegmentSettings,
+    height: int,
+    width: int,
+    load: "Callable[[str], LoadedModel] | None" = None,
+) -> ModelSetup:
     """Choose the device, load the weights and make the segmenter.
 
     Args:
         settings: --model, --device, --precision, --size, --chunk and --threads.
         height: rows of the frames to come.
         width: their columns.
+        load: stands in for `load_model`, for callers that keep models loaded.
 
     Raises:
         SettingsError: when an option has an impossible value.
@@ -58,7 +68,7 @@ def set_up_model(settings: SegmentSettings, height: int, width: int) -> ModelSet
     threads = settings.threads or default_threads()
     set_model_threads(threads)
     keep_freed_memory()
-    loaded = load_model(settings.model)
+    loaded = (load or load_model)(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)
     device, precision = str(segmenter.device), precision_name(segmenter.precision)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
 REPORT_FILE = "report.json"
+ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _ROWS_END = "\n  ]\n}\n"
 _START_AGAIN = "start again with --force in place of --resume"
@@ -51,7 +52,7 @@ class ReportWriter:
         """Prepare the report of a run whose results are in `folder`, an existing folder."""
         self.path = folder / REPORT_FILE
         self.keep_rows = False
-        self._rows_path = _rows_path(folder)
+        self._rows_path = folder / ROWS_FILE
         self._rows: IO[str] | None = None
         self._objects: dict[int, _ObjectSummary] = {}
 
@@ -83,20 +84,16 @@ class ReportWriter:
         Raises:
             OutputError: when the rows of before, or a mask that they name, are gone.
         """
+        require_rows(self.path.parent, state)
         self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
         if not state["bytes"]:
             return
         try:
             self._rows = self._rows_path.open("r+", encoding="utf-8")
-            complete = self._rows.seek(0, os.SEEK_END) >= state["bytes"]
             self._rows.truncate(state["bytes"])
             self._rows.seek(0, os.SEEK_END)
-            missing = next((name for name in self.files() if not (self.path.parent / name).is_file()), None)
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{self._rows_path} cannot be read ({error}); {_START_AGAIN}") from error
-        if missing is not None or not complete:
-            gone = f"the mask {missing}" if complete else "a part of the report"
-            raise OutputError(f"{gone} is gone from {self.path.parent}; {_START_AGAIN}")
+        except OSError as error:
+            raise output_error(self._rows_path, error) from error
 
     def files(self) -> Iterator[str]:
         """Yield the file names of the masks so far, in order."""
@@ -185,6 +182,34 @@ def read_report_head(path: Path) -> dict[str, Any] | None:
     return None
 
 
+def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
+    """Check that the rows of an interrupted run are there, and the masks that they name.
+
+    Args:
+        folder: of the run.
+        state: from `ReportWriter.state`.
+
+    Raises:
+        OutputError: naming what is gone.
+    """
+    done, size = 0, state["bytes"]
+    if not size:
+        return
+    gone = "a part of the report"
+    try:
+        with (folder / ROWS_FILE).open("rb") as rows:
+            while done < size and (row := rows.readline()):
+                done += len(row)
+                name = json.loads(row.rstrip(b",\n"))["file"]
+                if not (folder / name).is_file():
+                    gone, done = f"the mask {name}", 0
+                    break
+    except (OSError, ValueError):
+        done = 0
+    if done < size:
+        raise OutputError(f"{gone} is gone from {folder}; {_START_AGAIN}")
+
+
 def restore_rows(folder: Path) -> int:
     """Take the rows out of a finished report into the file that `ReportWriter.resume` reads.
 
@@ -194,7 +219,7 @@ def restore_rows(folder: Path) -> int:
     Raises:
         OutputError: when they cannot be written.
     """
-    target = _rows_path(folder)
+    target = folder / ROWS_FILE
     try:
         with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
             while (line := report.readline()) and line != _ROWS_BEGIN:
@@ -204,10 +229,6 @@ def restore_rows(folder: Path) -> int:
                 return rows.truncate(rows.tell() - len(_ROWS_END))
     except OSError as error:
         raise output_error(target, error) from error
-
-
-def _rows_path(folder: Path) -> Path:
-    return folder / f".{REPORT_FILE}.rows.part"
 
 
 def versions() -> dict[str, str]:

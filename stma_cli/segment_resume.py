@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from stma.errors import OutputError
+from stma.errors import OutputError, SettingsError
 from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from stma_cli.held_back import HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.model_setup import ModelSetup
+from stma_cli.report import require_rows
 from stma_cli.segment_settings import SegmentSettings
 
 
@@ -14,11 +15,16 @@ def saved_run(settings: SegmentSettings) -> Checkpoint | None:
     """Return the checkpoint to go on from, or None for a fresh run.
 
     Raises:
-        SettingsError: the checkpoint cannot be read.
+        SettingsError: the checkpoint cannot be read, and `force` is not set.
         OutputError: there is one, but the settings ask neither to go on nor to start again.
     """
     if settings.resume:
-        return load_checkpoint(settings.out)
+        try:
+            return load_checkpoint(settings.out)
+        except SettingsError:
+            if settings.force:
+                return None
+            raise
     if not settings.force and (settings.out / CHECKPOINT_FILE).exists():
         raise OutputError(
             f"{settings.out} holds an interrupted run: add --resume to go on with it, or --force to start again."
@@ -30,17 +36,26 @@ def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | 
     """Return where the run begins.
 
     Args:
-        settings: of this run.
+        settings: of this run; with `force` it starts again where it cannot go on.
         setup: the model at its start.
         saved: the checkpoint of an interrupted run, or None.
 
     Raises:
         SettingsError: the interrupted run had other inputs or settings.
+        OutputError: some of its results are gone.
     """
     from stma import __version__
 
     identity = RunIdentity.of(settings, setup.description["sha256"])
     runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.precision}
+    if saved is not None:
+        try:
+            saved.require_same(identity, runtime)
+            require_rows(settings.out, saved.report)
+        except (SettingsError, OutputError):
+            if not settings.force:
+                raise
+            saved = None
     if saved is None:
         return Checkpoint(
             next_frame=settings.start,
@@ -50,7 +65,6 @@ def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | 
             held=HeldState(settings.start),
             report={"bytes": 0, "objects": {}},
         )
-    saved.require_same(identity, runtime)
     if saved.segmenter is None:
         return saved
-    return replace(saved, resumed_at=(*saved.resumed_at, saved.next_frame))
+    return replace(saved, identity=identity.plain(), resumed_at=(*saved.resumed_at, saved.next_frame))

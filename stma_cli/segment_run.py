@@ -40,7 +40,10 @@ SetUp = Callable[[SegmentSettings, int, int], ModelSetup]
 
 
 def segment_video(
-    settings: SegmentSettings, say: Callable[[str], None], set_up: SetUp | None = None
+    settings: SegmentSettings,
+    say: Callable[[str], None],
+    set_up: SetUp | None = None,
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> SegmentResult:
     """Follow the marked objects through a video and write masks, overlay and report.
 
@@ -48,6 +51,7 @@ def segment_video(
         settings: what to do.
         say: takes the lines that the user should read.
         set_up: stands in for `set_up_model`, for callers that keep a model loaded.
+        on_checkpoint: called after each checkpoint is written.
 
     Raises:
         StmaError: when anything given cannot be used, or a result cannot be written.
@@ -57,8 +61,8 @@ def segment_video(
     from stma_cli.video import open_video
 
     source = open_video(settings.video)
-    settings = replace(settings, masks=expand_folders(settings.masks, frame_stems(source)))
-    annotations = checked_annotations(settings, source)
+    masks = expand_folders(settings.masks, frame_stems(source))
+    annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
     require_places(settings, all_names(annotations))
@@ -82,7 +86,7 @@ def segment_video(
             say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
         segmenter = directed_segmenter(settings, source, annotations, setup, begin, say)
         setup = replace(setup, segmenter=segmenter)
-        return _run(settings, source, annotations, setup, begin, say)
+        return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
     finally:
         remove_saved_predictions(settings)
         folder.remove_if_unused()
@@ -132,6 +136,7 @@ def _run(
     annotations: "Mapping[int, Annotation]",
     setup: ModelSetup,
     begin: Checkpoint,
+    on_checkpoint: Callable[[], None] | None,
     say: Callable[[str], None],
 ) -> SegmentResult:
     from stma.palette import davis_palette
@@ -152,7 +157,9 @@ def _run(
     progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
     with (
         ReportWriter(settings.out) as report,
-        Checkpointer(settings, setup.segmenter, held_back, report, begin, states) as checkpointer,
+        Checkpointer(
+            settings, setup.segmenter, held_back, report, begin, states, on_checkpoint
+        ) as checkpointer,
     ):
         report.resume(begin.report)
         report.path.unlink(missing_ok=True)  # that of an earlier run holds no longer
@@ -185,6 +192,8 @@ def _run(
                 say(f"go on    once the error below is mended, with: {command}")
             raise
         frame_count = done_before + pipeline.frame_count
+        next_frame = settings.start + frame_count
+        require_frame_exists(max(annotations), next_frame, source)
         notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
         if resumed and settings.overlay is not None:
             notes += overlay_of_all(settings, source, names, report.files())
@@ -210,12 +219,10 @@ def _run(
     others = sum(1 for _ in settings.out.glob("*.png")) - frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
-    next_frame = settings.start + frame_count
     if settings.end is not None and next_frame < settings.end:
         notes.append(f"the video has {next_frame} frames, fewer than --end {settings.end}")
     for note in notes[said:]:
         say(f"note     {note}")
-    require_frame_exists(max(annotations), next_frame, source)
     seconds = round(pipeline.timings.wall, 3)
     return SegmentResult(
         settings.out,

@@ -1,33 +1,29 @@
 """`stma segment`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stma_cli.commands.model_options import (
+    INTERRUPTED,
+    ChunkOption,
+    Direction,
+    DirectionOption,
+    FillHolesOption,
+    GrowOption,
+    LargestPartOption,
+    ModelOption,
+    ObjectsOption,
+    Precision,
+    PrecisionOption,
+    RemoveSpecksOption,
+    SizeOption,
+    SmoothOption,
+)
 from stma_cli.rendering.settings import RenderSettings, Style
 
-AFTERWARDS = "Post-processing"
 RENDERING = "Look of the overlay"
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
-
-
-class Precision(StrEnum):
-    """Number format of the model."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class Direction(StrEnum):
-    """Which way objects are followed from the annotated frames."""
-
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    BOTH = "both"
 
 
 def segment(
@@ -91,18 +87,9 @@ def segment(
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
-    precision: Annotated[Precision, typer.Option(help="Number format of the model.")] = Precision.AUTO,
-    size: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Shorter side in pixels that the model works at, at most: smaller videos are not enlarged. "
-            "0 for the video's own.",
-        ),
-    ] = 480,
-    chunk: Annotated[
-        int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
-    ] = 4,
+    precision: PrecisionOption = Precision.AUTO,
+    size: SizeOption = 480,
+    chunk: ChunkOption = 4,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
@@ -111,17 +98,9 @@ def segment(
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
-    direction: Annotated[
-        Direction,
-        typer.Option(
-            help="Which way objects are followed from annotated frames; with both, each object comes from its nearer "
-            "annotation."
-        ),
-    ] = Direction.FORWARD,
-    objects: Annotated[
-        str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
-    ] = None,
-    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    direction: DirectionOption = Direction.FORWARD,
+    objects: ObjectsOption = None,
+    model: ModelOption = "small",
     force: Annotated[
         bool,
         typer.Option("--force", help="Write into a folder with files, replacing those of the same name."),
@@ -147,43 +126,11 @@ def segment(
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")] = False,
-    smooth: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Frames before and after each frame that vote on its pixels; takes out flicker. 0 = off.",
-            rich_help_panel=AFTERWARDS,
-        ),
-    ] = 0,
-    remove_specks: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Remove parts of an object with fewer pixels, never its largest part. 0 = off.",
-            rich_help_panel=AFTERWARDS,
-        ),
-    ] = 0,
-    fill_holes: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Fill holes of up to so many pixels in an object. 0 = off.",
-            rich_help_panel=AFTERWARDS,
-        ),
-    ] = 0,
-    largest_part: Annotated[
-        bool,
-        typer.Option(
-            "--largest-part", help="Keep only the largest part of each object.", rich_help_panel=AFTERWARDS
-        ),
-    ] = False,
-    grow: Annotated[
-        int,
-        typer.Option(
-            help="Grow each object by so many pixels into the background; negative numbers shrink it.",
-            rich_help_panel=AFTERWARDS,
-        ),
-    ] = 0,
+    smooth: SmoothOption = 0,
+    remove_specks: RemoveSpecksOption = 0,
+    fill_holes: FillHolesOption = 0,
+    largest_part: LargestPartOption = False,
+    grow: GrowOption = 0,
 ) -> None:
     """Follow the marked objects through a video: one mask per frame, and an overlay to look at.
 

@@ -1,0 +1,152 @@
+"""The clips below a folder: video files, and folders with one picture per frame, at any depth."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stma.errors import VideoError
+from stma_cli.natural_order import natural_key
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".mts", ".m2ts", ".ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m", ".gif"}
+)
+BATCH_FILE = "batch.json"  # beside the results, so no clip can have this name
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        name: its path below the folder of clips with "/", without the ending of a video file. The folder of
+            its results has the same path.
+        path: the video file, or the folder of frames.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def stem(self) -> str:
+        """The last part of the name."""
+        return self.name.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class FoundClips:
+    """What a folder holds.
+
+    Attributes:
+        clips: in natural order.
+        notes: sentences on what was left out.
+    """
+
+    clips: tuple[Clip, ...]
+    notes: tuple[str, ...]
+
+
+def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
+    """Find all clips below `root`.
+
+    A folder is a clip when it holds pictures, no video file, and no folder with clips. Names that begin with a
+    dot are passed over.
+
+    Args:
+        root: the folder of clips.
+        leave_out: folders that hold no clips, such as those of masks and results.
+
+    Raises:
+        VideoError: `root` is no folder, or there is no clip in it.
+    """
+    if not root.is_dir():
+        raise VideoError(
+            f"{root} is not a folder; give the folder with the clips, or use stma segment for one clip"
+        )
+    search = _Search({_identity(folder) for folder in leave_out if folder.is_dir()} - {_identity(root)})
+    clips = sorted(
+        search.clips_in(root, ""), key=lambda clip: [natural_key(part) for part in clip.name.split("/")]
+    )
+    if not clips:
+        raise VideoError(
+            f"{root} holds no clips; give a folder with video files or folders of frames in it, or use stma "
+            "segment for a single folder of frames"
+        )
+    return FoundClips(tuple(clips), tuple(search.notes))
+
+
+def clip_at(root: Path, text: str) -> Clip:
+    """Return the clip that a manifest calls `text`, a path below `root`.
+
+    Raises:
+        VideoError: the path leads out of `root`, cannot name a folder of results, or nothing is there.
+    """
+    place = PurePosixPath(text.replace(os.sep, "/"))
+    if place.is_absolute() or ".." in place.parts or Path(text).is_absolute():
+        raise VideoError(f"the clip {text!r} is not a path below {root}; give it relative to that folder")
+    path = root / place
+    if not path.exists():
+        raise VideoError(f"the clip {path} does not exist; correct its path in the manifest")
+    name = str(place if path.is_dir() else place.with_suffix("")) if place.name else ""
+    require_name(name, text)
+    return Clip(name, path)
+
+
+def require_name(name: str, text: str) -> None:
+    """Refuse a name that cannot be that of a folder of results within another.
+
+    Raises:
+        VideoError: naming `text`.
+    """
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts) or name == BATCH_FILE:
+        raise VideoError(f"the clip {text!r} gives no name for a folder of results; rename it")
+
+
+class _Search:
+    """One walk through a tree; follows links to folders, each folder once."""
+
+    def __init__(self, leave_out: set[tuple[int, int]]) -> None:
+        self.notes: list[str] = []
+        self._seen = leave_out
+
+    def clips_in(self, folder: Path, prefix: str) -> Iterator[Clip]:
+        """Yield the clips in a folder; `prefix` is its name with a "/"."""
+        from stma_cli.video.folder import IMAGE_SUFFIXES
+
+        place = _identity(folder)
+        if place in self._seen:
+            return
+        self._seen.add(place)
+        try:
+            entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        except OSError as error:
+            self.notes.append(f"{folder} may not be read ({error.strerror}) and is left out")
+            return
+        below = [
+            clip
+            for entry in entries
+            if entry.is_dir()
+            for clip in self.clips_in(entry, f"{prefix}{entry.name}/")
+        ]
+        files = [entry for entry in entries if entry.is_file()]
+        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        pictures = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+        if pictures and not videos and not below and prefix:
+            yield Clip(prefix.removesuffix("/"), folder)
+            return
+        yield from below
+        for video in videos:
+            name = prefix + video.stem
+            try:
+                require_name(name, str(video))
+            except VideoError as error:
+                self.notes.append(str(error))
+            else:
+                yield Clip(name, video)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    state = folder.stat()
+    return state.st_dev, state.st_ino

@@ -1,0 +1,176 @@
+"""What a batch would do, and about how long it would take, without doing it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from stma.errors import StmaError
+from stma_cli.batch.plan import PlannedClip, plan
+from stma_cli.batch.run import pairing_of
+from stma_cli.batch.settings import BatchSettings
+from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
+
+if TYPE_CHECKING:
+    from stma_cli.segment_settings import SegmentSettings
+
+FIXED_COST = 8  # a frame costs as much as so many objects more: 72, 92 and 161 GFLOP for 1, 3 and 10
+TIMED_CHUNKS = 2
+
+
+@dataclass(frozen=True)
+class ClipPreview:
+    """What would become of one clip.
+
+    Attributes:
+        planned: the clip and the reason to do it or not.
+        problem: why it would fail, or None.
+        width, height: of the video in pixels, display orientation; 0 where it was not opened.
+        frames: as far as known without decoding; None where the container says nothing.
+        objects: marked in its masks.
+        annotated: frames with a mask.
+        seconds: about how long the model would take, or None.
+    """
+
+    planned: PlannedClip
+    problem: str | None = None
+    width: int = 0
+    height: int = 0
+    frames: int | None = None
+    objects: int = 0
+    annotated: int = 0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A batch that was not run.
+
+    Attributes:
+        clips: in their order.
+        notes: what the user should know.
+        workers: how many would share the work, as far as it is known here.
+        seconds: about how long they would take, or None where nothing is to do or a length is unknown.
+        basis: what the estimate was measured on, or "".
+    """
+
+    clips: tuple[ClipPreview, ...]
+    notes: tuple[str, ...]
+    workers: int
+    seconds: float | None
+    basis: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether a clip would fail."""
+        return any(clip.problem is not None for clip in self.clips)
+
+
+def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None) -> Preview:
+    """Pair, open every video that is to be done, read its masks, and time the model on a few frames.
+
+    Raises:
+        StmaError: what would keep the whole batch from beginning.
+    """
+    from stma.weights_file import find_weights, model_info
+
+    pairing = pairing_of(settings)
+    weights = model_info(find_weights(settings.template.model))
+    planned = plan(settings, pairing, _unmade(settings.out), weights.sha256)
+    clips = []
+    for clip in planned:
+        clips.append(_previewed(clip))
+        on_clip()
+    workers, device, threads = _workers(settings)
+    todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
+    if not todo:
+        return Preview(tuple(clips), pairing.notes, workers, None, "")
+    largest = max(todo, key=lambda clip: _cost(clip, settings.template.size))
+    template = replace(settings.template, device=device, threads=threads)
+    unit = _seconds_per_frame(template, largest) / _cost(largest, template.size)
+    clips = [
+        replace(clip, seconds=unit * _cost(clip, template.size) * clip.frames)
+        if clip in todo and clip.frames is not None
+        else clip
+        for clip in clips
+    ]
+    times = [clip.seconds for clip in clips if clip.seconds is not None]
+    seconds = max(sum(times) / workers, *times) if len(times) == len(todo) else None
+    basis = (
+        f"from {TIMED_CHUNKS * template.chunk} frames timed here at {largest.width}x{largest.height} with "
+        f"{largest.objects} {'object' if largest.objects == 1 else 'objects'}, decoding and writing left out"
+    )
+    return Preview(tuple(clips), pairing.notes, workers, seconds, basis)
+
+
+def _unmade(place: str) -> Storage:
+    """Return the storage without making its folder."""
+    from pathlib import Path
+
+    return RemoteStorage(place.rstrip("/")) if "://" in place else LocalStorage(Path(place).resolve())
+
+
+def _previewed(clip: PlannedClip) -> ClipPreview:
+    from stma_cli.masks import expand_folders
+    from stma_cli.segment_checks import all_names, checked_annotations, frame_stems
+    from stma_cli.video import open_video
+
+    if clip.job is None:
+        assert clip.outcome is not None
+        problem = clip.outcome.message if clip.outcome.status.value == "failed" else None
+        return ClipPreview(clip, problem, frames=clip.outcome.frames or None)
+    settings = clip.job.settings
+    try:
+        source = open_video(settings.video)
+        masks = expand_folders(settings.masks, frame_stems(source))
+        annotations = checked_annotations(replace(settings, masks=masks), source)
+    except StmaError as error:
+        return ClipPreview(clip, str(error))
+    count = source.info.frame_count_hint
+    frames = None if count is None else len(range(count)[settings.start : settings.end])
+    return ClipPreview(
+        clip,
+        None,
+        source.info.width,
+        source.info.height,
+        frames,
+        len(all_names(annotations)),
+        len(annotations),
+    )
+
+
+def _workers(settings: BatchSettings) -> tuple[int, str, int | None]:
+    """Return how many workers there would be, and device and threads of the first."""
+    from stma_cli.batch.devices import local_specs
+    from stma_cli.batch.engine_name import EngineName
+
+    if settings.engine is EngineName.RAY:
+        return settings.workers or 1, "auto", settings.threads
+    specs = local_specs(settings.devices, settings.workers, settings.threads)
+    return len(specs), specs[0].device, specs[0].threads
+
+
+def _cost(clip: ClipPreview, size: int) -> float:
+    """Return a number proportional to the arithmetic of one frame."""
+    from stma.resize import working_size
+
+    height, width = working_size(clip.height, clip.width, min(size or clip.height, clip.height, clip.width))
+    return height * width * (FIXED_COST + clip.objects)
+
+
+def _seconds_per_frame(template: "SegmentSettings", clip: ClipPreview) -> float:
+    from stma.benchmark import FrameLoop, synchronise
+    from stma.segmenter import Segmenter
+    from stma_cli.model_setup import set_up_model
+
+    segmenter = set_up_model(template, clip.height, clip.width).segmenter
+    assert isinstance(segmenter, Segmenter)
+    loop = FrameLoop(clip.height, clip.width, clip.objects)
+    segmenter.step(loop.take(1)[0], loop.labels[0])
+    segmenter.steps(loop.take(template.chunk))
+    synchronise(segmenter.device)
+    begun = time.perf_counter()
+    for _ in range(TIMED_CHUNKS):
+        segmenter.steps(loop.take(template.chunk))
+    synchronise(segmenter.device)
+    return (time.perf_counter() - begun) / (TIMED_CHUNKS * template.chunk)

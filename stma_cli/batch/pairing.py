@@ -1,0 +1,136 @@
+"""Which masks belong to which clip: by the same path, by the same stem, or as a manifest says."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stma.errors import MaskError
+from stma_cli.batch.clips import Clip, FoundClips, find_clips
+from stma_cli.natural_order import natural_key
+
+MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clip and its masks, or why there are none.
+
+    Attributes:
+        clip: the clip.
+        masks: as `stma segment --mask` takes them.
+        start, end, objects: as the options of `stma segment`; only a manifest gives them.
+        problem: what keeps the clip from being segmented, or None.
+    """
+
+    clip: Clip
+    masks: tuple[str, ...] = ()
+    start: int = 0
+    end: int | None = None
+    objects: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All clips of a batch in their order, and sentences on what was left out."""
+
+    pairs: tuple[Pair, ...]
+    notes: tuple[str, ...] = ()
+
+
+def pair(clips: Path, masks: Path, leave_out: Sequence[Path] = ()) -> Pairing:
+    """Pair the clips below a folder with their masks.
+
+    Args:
+        clips: folder of clips.
+        masks: folder of masks, or a manifest that ends in .csv or .json.
+        leave_out: folders without clips.
+
+    Raises:
+        VideoError: there are no clips.
+        MaskError: there is neither such a folder nor such a file.
+        SettingsError: the manifest cannot be read.
+    """
+    if masks.is_dir():
+        found = find_clips(clips, [*leave_out, masks])
+        pairs: Iterable[Pair] = _by_stem(found, masks)
+        notes = found.notes
+    elif masks.is_file() and masks.suffix.lower() in MANIFEST_SUFFIXES:
+        from stma_cli.batch.manifest import read_manifest
+
+        pairs, notes = read_manifest(masks, clips), ()
+    else:
+        raise MaskError(
+            f"{masks} is neither a folder nor a manifest; give the folder with the masks, or a .csv or .json file"
+        )
+    return Pairing(tuple(_without_clashes(list(pairs))), notes)
+
+
+def _without_clashes(pairs: list[Pair]) -> Iterable[Pair]:
+    """Mark clips that would share a folder of results."""
+    places: dict[str, list[Path]] = {}
+    for item in pairs:
+        places.setdefault(item.clip.name, []).append(item.clip.path)
+    for item in pairs:
+        others = [path.name for path in places[item.clip.name] if path != item.clip.path]
+        if others:
+            problem = (
+                f"{item.clip.path.name} and {', '.join(others)} would share the results folder {item.clip.name}; "
+                "rename one"
+            )
+            yield Pair(item.clip, problem=problem)
+        else:
+            yield item
+
+
+def _by_stem(found: FoundClips, masks: Path) -> list[Pair]:
+    files = _MaskFiles(masks)
+    stems = Counter(clip.stem for clip in found.clips)
+    return [_paired(clip, files, stems[clip.stem] == 1) for clip in found.clips]
+
+
+def _paired(clip: Clip, files: "_MaskFiles", only_one: bool) -> Pair:
+    chosen = files.at(clip)
+    if not chosen and only_one:
+        chosen = files.with_stem(clip.stem)
+    if len(chosen) == 1:
+        return Pair(clip, (str(chosen[0]),))
+    if chosen:
+        names = ", ".join(str(path) for path in chosen)
+        return Pair(clip, problem=f"several masks fit: {names}; keep one, or give a manifest")
+    place = files.root / f"{clip.name}.png"
+    return Pair(
+        clip, problem=f"there is no mask for it; add {place} (or .json, or a folder), or give a manifest"
+    )
+
+
+class _MaskFiles:
+    """The masks below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        from stma_cli.masks.folder import MASK_SUFFIXES
+        from stma_cli.masks.names import NAMES_FILE
+
+        self.root = root
+        self._suffixes = MASK_SUFFIXES
+        found = (path for path in root.rglob("*") if path.suffix.lower() in MASK_SUFFIXES)
+        self._files = [
+            path
+            for path in found
+            if not path.name.startswith(".") and path.name != NAMES_FILE and path.is_file()
+        ]
+        self._files.sort(key=lambda path: natural_key(str(path)))
+
+    def at(self, clip: Clip) -> list[Path]:
+        """Masks with the path of the clip: a file with another ending, or a folder of masks."""
+        stems = {self.root / clip.name, self.root / f"{clip.name}{clip.path.suffix}"}
+        files = [path for path in self._files if path.with_suffix("") in stems and path != clip.path]
+        folder = self.root / clip.name
+        if any(path.parent == folder for path in self._files) and not folder.samefile(clip.path):
+            files.append(folder)
+        return files
+
+    def with_stem(self, stem: str) -> list[Path]:
+        """Mask files anywhere with this stem."""
+        return [path for path in self._files if path.stem == stem]

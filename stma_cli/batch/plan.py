@@ -1,0 +1,92 @@
+"""What a batch has to do, decided before any worker starts: per clip a job, or why there is none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from stma.errors import StmaError
+from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status
+from stma_cli.batch.pairing import Pair, Pairing
+from stma_cli.batch.settings import BatchSettings
+from stma_cli.batch.standing import Finding, Standing, look
+from stma_cli.batch.storage import Storage
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip of a batch.
+
+    Attributes:
+        pair: the clip and its masks.
+        job: what to do, or None.
+        outcome: why nothing is to be done, or None.
+        reason: why something is to be done, such as "new" or "size 480 -> 240".
+    """
+
+    pair: Pair
+    job: ClipJob | None
+    outcome: ClipOutcome | None
+    reason: str = ""
+
+
+def plan(
+    settings: BatchSettings,
+    pairing: Pairing,
+    storage: Storage,
+    weights: str,
+    on_clip: Callable[[], None] = lambda: None,
+) -> list[PlannedClip]:
+    """Decide what to do with each clip; problems of a clip become its outcome.
+
+    Args:
+        settings: of the batch.
+        pairing: clips and masks.
+        storage: where results are.
+        weights: SHA-256 of the weights.
+        on_clip: called after each clip.
+    """
+    planned = []
+    for pair in pairing.pairs:
+        planned.append(_planned(settings, pair, storage, weights))
+        on_clip()
+    return planned
+
+
+def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str) -> PlannedClip:
+    name = pair.clip.name
+    if pair.problem is not None:
+        return _failed(pair, pair.problem)
+    own = replace(
+        settings.template,
+        video=pair.clip.path.resolve(),
+        masks=tuple(pair.masks),
+        start=pair.start,
+        end=pair.end,
+        objects=pair.objects if pair.objects is not None else settings.template.objects,
+    )
+    try:
+        finding = look(storage, name, own, weights, OVERLAY_FILE if settings.overlay else None)
+    except StmaError as error:
+        return _failed(pair, str(error))
+    if finding.standing is Standing.FOREIGN and not settings.force:
+        return _failed(
+            pair,
+            f"{settings.out}/{name} holds {finding.reason}, which no run of stma has left; choose another --out, or "
+            "add --force to write beside it",
+        )
+    if finding.standing is Standing.COMPLETE and not settings.force:
+        outcome = ClipOutcome(name, Status.UNCHANGED, frames=finding.frames, message="complete already")
+        return PlannedClip(pair, None, outcome)
+    job = ClipJob(name, own, ours=finding.standing is not Standing.FOREIGN)
+    return PlannedClip(pair, job, None, _reason(finding))
+
+
+def _reason(finding: Finding) -> str:
+    if finding.standing is Standing.CHANGED:
+        return f"changed: {finding.reason}"
+    if finding.standing is Standing.COMPLETE:
+        return "again, by --force"
+    return finding.reason if finding.standing is Standing.DAMAGED else finding.standing.value
+
+
+def _failed(pair: Pair, problem: str) -> PlannedClip:
+    return PlannedClip(pair, None, ClipOutcome(pair.clip.name, Status.FAILED, message=problem))

@@ -1,0 +1,69 @@
+"""The settings and the result of `stma batch`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stma_cli.batch.engine_name import EngineName
+from stma_cli.batch.jobs import ClipOutcome, Status
+from stma_cli.segment_settings import SegmentSettings
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """The options of `stma batch`.
+
+    Attributes:
+        clips: folder with the clips.
+        masks: folder of masks, or a manifest.
+        out: folder or URL for the results.
+        template: options for every clip; its paths, device and threads are replaced.
+        engine: where workers run.
+        devices: one local worker per entry, or () for all GPUs, else the CPU.
+        workers: how many share the CPUs, or Ray actors; None for a number that suits the machine.
+        threads: CPU threads of each worker, or None for equal shares of the cores.
+        address: of a Ray cluster, or None to start one.
+        retries: attempts after the first for a clip whose worker dies.
+        overlay: also draw an overlay of each clip.
+        force: do everything again, also where other files are in the way.
+    """
+
+    clips: Path
+    masks: Path
+    out: str
+    template: SegmentSettings
+    engine: EngineName = EngineName.LOCAL
+    devices: tuple[str, ...] = ()
+    workers: int | None = None
+    threads: int | None = None
+    address: str | None = None
+    retries: int = 2  # a clip that has ended three workers will end a fourth
+    overlay: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of all clips, in their order.
+
+    Attributes:
+        outcomes: one per clip.
+        seconds: wall time of the whole batch.
+        notes: what the user should know.
+        interrupted: Ctrl-C has ended it.
+    """
+
+    outcomes: tuple[ClipOutcome, ...]
+    seconds: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+    interrupted: bool = False
+
+    def count(self, status: Status) -> int:
+        """Return how many clips have this status."""
+        return sum(outcome.status is status for outcome in self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all clips are complete, 1 when one is not, 130 after Ctrl-C."""
+        if self.interrupted:
+            return 130
+        return int(self.count(Status.FAILED) + self.count(Status.WAITING) > 0)

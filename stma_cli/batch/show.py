@@ -1,0 +1,166 @@
+"""The tables of `stma batch`, and the same as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stma_cli.batch.dry_run import ClipPreview, Preview
+from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
+from stma_cli.batch.settings import BatchResult
+
+COLOURS = {
+    Status.DONE: "green",
+    Status.UNCHANGED: "cyan",
+    Status.FAILED: "bold red",
+    Status.WAITING: "yellow",
+}
+MINUTE, HOUR = 60, 3600
+
+
+def progress_line(outcome: ClipOutcome, number: int, jobs: int) -> str:
+    """Return what is said when a clip has ended."""
+    what = f"{outcome.frames} frames in {outcome.seconds:.1f} s"
+    if outcome.status is not Status.DONE:
+        what = outcome.message
+    elif outcome.resumed_at is not None:
+        what += f", resumed at frame {outcome.resumed_at}"
+    return f"{outcome.status.value:<8} {number}/{jobs} {outcome.name}: {what}"
+
+
+def print_result(result: BatchResult, console: Console) -> None:
+    """Print one row per clip; those that went wrong last, where they are seen."""
+    rows = sorted(result.outcomes, key=lambda outcome: outcome.status in (Status.FAILED, Status.WAITING))
+    if console.is_terminal:
+        table = Table()
+        for title, side in (("clip", "left"), ("", "left"), ("frames", "right"), ("seconds", "right")):
+            table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
+        table.add_column("", overflow="fold")
+        for row in rows:
+            status = Text(row.status.value, style=COLOURS[row.status])
+            table.add_row(Text(row.name), status, *_numbers(row), Text(_remark(row)))
+        console.print(table)
+    else:
+        for row in rows:
+            _cells(console, [row.name, row.status.value, *_numbers(row), _remark(row)])
+    counts = Counter(outcome.status for outcome in result.outcomes)
+    said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
+    _line(console, f"total    {len(rows)} clips: {said}; {duration(result.seconds)}")
+
+
+def result_json(result: BatchResult) -> str:
+    """Return the result as JSON."""
+    document = {
+        "interrupted": result.interrupted,
+        "seconds": result.seconds,
+        "counts": {status.value: result.count(status) for status in Status},
+        "clips": [plain_outcome(outcome) for outcome in result.outcomes],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def print_preview(preview: Preview, console: Console) -> None:
+    """Print the pairing, frame counts and the estimate."""
+    for note in preview.notes:
+        _line(console, f"note     {note}")
+    titles = ("clip", "masks", "size", "frames", "objects", "seconds", "")
+    rows = [_preview_row(clip) for clip in preview.clips]
+    if console.is_terminal:
+        table = Table()
+        for title in titles:
+            right = title in ("frames", "objects", "seconds")
+            table.add_column(title, justify="right" if right else "left", overflow="fold")
+        for clip, row in zip(preview.clips, rows, strict=True):
+            table.add_row(*(Text(cell) for cell in row), style="red" if clip.problem else "")
+        console.print(table)
+    else:
+        for row in (titles, *rows):
+            _cells(console, row)
+    todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
+    bad = sum(clip.problem is not None for clip in preview.clips)
+    workers = f"{preview.workers} {'worker' if preview.workers == 1 else 'workers'}"
+    if preview.seconds is None:
+        estimate = "no estimate, as a length is unknown" if todo else "nothing to do"
+    else:
+        estimate = f"about {duration(preview.seconds)} with {workers}, {preview.basis}"
+    _line(
+        console, f"total    {len(preview.clips)} clips: {len(todo)} to do, {bad} cannot be used; {estimate}"
+    )
+
+
+def preview_json(preview: Preview) -> str:
+    """Return the preview as JSON."""
+    rows = [
+        {
+            "clip": clip.planned.pair.clip.name,
+            "video": str(clip.planned.pair.clip.path),
+            "masks": list(clip.planned.pair.masks),
+            "action": _action(clip),
+            "problem": clip.problem,
+            "width": clip.width or None,
+            "height": clip.height or None,
+            "frames": clip.frames,
+            "objects": clip.objects or None,
+            "seconds": None if clip.seconds is None else round(clip.seconds, 1),
+        }
+        for clip in preview.clips
+    ]
+    document = {
+        "seconds": None if preview.seconds is None else round(preview.seconds, 1),
+        "estimate": preview.basis,
+        "workers": preview.workers,
+        "notes": list(preview.notes),
+        "clips": rows,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def duration(seconds: float) -> str:
+    """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
+    return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
+
+
+def _numbers(row: ClipOutcome) -> tuple[str, str]:
+    return str(row.frames or ""), f"{row.seconds:.1f}" if row.seconds else ""
+
+
+def _remark(row: ClipOutcome) -> str:
+    parts = [row.message] if row.message else []
+    if row.resumed_at is not None:
+        parts.append(f"resumed at frame {row.resumed_at}")
+    if row.attempts > 1:
+        parts.append(f"worker {row.attempts}")
+    return "; ".join([*parts, *row.notes])
+
+
+def _preview_row(clip: ClipPreview) -> tuple[str, ...]:
+    size = f"{clip.width}x{clip.height}" if clip.width else ""
+    masks = ", ".join(text.rsplit("/", 1)[-1] for text in clip.planned.pair.masks)
+    seconds = "" if clip.seconds is None else f"{clip.seconds:.1f}"
+    frames = str(clip.frames or ("?" if clip.width else ""))
+    remark = clip.problem or _action(clip)
+    return clip.planned.pair.clip.name, masks, size, frames, str(clip.objects or ""), seconds, remark
+
+
+def _action(clip: ClipPreview) -> str:
+    if clip.problem is not None:
+        return "cannot be used"
+    if clip.planned.outcome is not None:
+        return clip.planned.outcome.message
+    return clip.planned.reason
+
+
+def _cells(console: Console, cells: Iterable[str]) -> None:
+    """Print a row for programs: the console itself would turn tabs into spaces."""
+    print("\t".join(cells).rstrip(), file=console.file)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

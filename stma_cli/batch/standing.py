@@ -1,0 +1,87 @@
+"""Where the results of a clip stand: nothing, interrupted, complete, or made with something else."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from stma_cli.batch.storage import Storage
+from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.identity import RunIdentity, stamp_path
+from stma_cli.report import REPORT_FILE
+from stma_cli.segment_settings import SegmentSettings
+
+
+class Standing(StrEnum):
+    """What is in the folder of results."""
+
+    NEW = "new"
+    INTERRUPTED = "interrupted"
+    COMPLETE = "complete"
+    CHANGED = "changed"  # complete, but with another video, mask, weights or option
+    DAMAGED = "damaged"  # complete, but some of its files are gone
+    FOREIGN = "foreign"  # files that stma has not written
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where one clip stands.
+
+    Attributes:
+        standing: see `Standing`.
+        reason: what has changed or is missing, or "".
+        frames: masks that are complete.
+    """
+
+    standing: Standing
+    reason: str = ""
+    frames: int = 0
+
+
+def look(
+    storage: Storage, name: str, settings: SegmentSettings, weights: str, overlay: str | None = None
+) -> Finding:
+    """Say where the results of a clip stand.
+
+    The video is hashed only when its files have other sizes or times than in the run before.
+
+    Args:
+        storage: where the results are.
+        name: of the clip.
+        settings: of the run to come.
+        weights: SHA-256 of the weights to come.
+        overlay: name of the overlay that should be there, or None.
+
+    Raises:
+        InputError: video or masks cannot be read.
+        OutputError: the results cannot be read.
+    """
+    names = storage.names(name)
+    if CHECKPOINT_FILE in names:
+        return Finding(Standing.INTERRUPTED)
+    report = _report(storage, name) if REPORT_FILE in names else None
+    earlier = RunIdentity.from_plain(report.get("identity")) if report else None
+    if report is None or earlier is None:
+        visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
+        return Finding(Standing.FOREIGN, visible[0]) if visible else Finding(Standing.NEW)
+    same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
+    now = RunIdentity.of(settings, weights, earlier.source if same_files else None)
+    changes = now.changes_since(earlier)
+    if changes:
+        return Finding(Standing.CHANGED, ", ".join(changes))
+    files = [str(row["file"]) for row in report["frames"]]
+    missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
+    if missing is not None:
+        return Finding(Standing.DAMAGED, f"{missing} is missing")
+    return Finding(Standing.COMPLETE, frames=len(files))
+
+
+def _report(storage: Storage, name: str) -> dict[str, Any] | None:
+    """Return the report of an earlier run, or None where it is none of ours."""
+    text = storage.read(f"{name}/{REPORT_FILE}")
+    try:
+        report = json.loads(text or "")
+        valid = isinstance(report["frames"], list) and all("file" in row for row in report["frames"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return report if valid else None

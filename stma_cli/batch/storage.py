@@ -1,0 +1,245 @@
+"""Where results go: a folder that all workers see, or a URL of fsspec such as s3://bucket/run."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from stma.errors import OutputError
+from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.output import output_error, replacing
+from stma_cli.report import REPORT_FILE, ROWS_FILE
+
+_FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)
+
+
+class Workspace(Protocol):
+    """A local folder in which one clip is segmented."""
+
+    @property
+    def folder(self) -> Path:
+        """Where to write; holds what an interrupted run has left."""
+
+    def publish(self) -> None:
+        """Store what is complete: after each checkpoint, and at the end."""
+
+
+class Storage(Protocol):
+    """Reads and writes results below one place; can be pickled."""
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file below the place, or None where there is none."""
+
+    def write(self, path: str, text: str) -> None:
+        """Write a text file, complete or not at all."""
+
+    def names(self, path: str) -> set[str]:
+        """Return the names in a folder; none where there is no folder."""
+
+    def workspace(self, name: str, ours: bool) -> AbstractContextManager[Workspace]:
+        """Return the `Workspace` of one clip.
+
+        Args:
+            name: of the clip.
+            ours: what lies there was written by stma, so that masks that are made again may be removed.
+        """
+
+
+def open_storage(place: str) -> Storage:
+    """Return the storage for a folder or a URL.
+
+    Raises:
+        OutputError: the folder cannot be made, or nothing here can write to such a URL.
+    """
+    if "://" not in place:
+        folder = Path(place)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise output_error(folder, error) from error
+        return LocalStorage(folder.resolve())
+    storage = RemoteStorage(place.rstrip("/"))
+    storage.require_usable()
+    return storage
+
+
+@dataclass(frozen=True)
+class _LocalWorkspace:
+    folder: Path
+
+    def publish(self) -> None:
+        """Nothing is left to do: the folder is the place itself."""
+
+
+@dataclass(frozen=True)
+class LocalStorage:
+    """A folder, on this machine or shared by all that take part."""
+
+    root: Path
+
+    def read(self, path: str) -> str | None:
+        """See `Storage.read`."""
+        try:
+            return (self.root / path).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise output_error(self.root / path, error) from error
+
+    def write(self, path: str, text: str) -> None:
+        """See `Storage.write`."""
+        with replacing(self.root / path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def names(self, path: str) -> set[str]:
+        """See `Storage.names`."""
+        try:
+            return {entry.name for entry in (self.root / path).iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except OSError as error:
+            raise output_error(self.root / path, error) from error
+
+    @contextmanager
+    def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:
+        """See `Storage.workspace`."""
+        yield _LocalWorkspace(self.root / name)
+
+
+class _RemoteWorkspace:
+    """A temporary folder; complete files are copied to the URL, and the report after everything else."""
+
+    def __init__(self, files: Any, place: str, folder: Path) -> None:
+        self.folder = folder
+        self._files = files
+        self._place = place
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    def pull(self, ours: bool) -> None:
+        """Fetch what an interrupted run has left, or take away the report and masks of a complete one."""
+        self._files.invalidate_cache()
+        names = [_last_part(entry) for entry in self._files.ls(self._place, detail=False)]
+        if CHECKPOINT_FILE in names:
+            for name in names:
+                if self._files.isfile(f"{self._place}/{name}"):
+                    self._files.get_file(f"{self._place}/{name}", str(self.folder / name))
+                    self._sent[name] = _state(self.folder / name)
+        elif ours:
+            for name in sorted(names, key=lambda name: name != REPORT_FILE):
+                if name == REPORT_FILE or name.endswith(".png"):
+                    self._remove(name)
+
+    def publish(self) -> None:
+        """Send new and changed files; take away what is no longer here.
+
+        Raises:
+            OutputError: when the place cannot be written.
+        """
+        here = {path.name: path for path in self.folder.iterdir() if path.is_file()}
+        here = {name: path for name, path in here.items() if not name.endswith(".part") or name == ROWS_FILE}
+        try:
+            if REPORT_FILE not in here and REPORT_FILE not in self._sent:
+                self._remove(REPORT_FILE)  # of an earlier run, which it would describe wrongly from now on
+            ordinary = sorted(here.keys() - set(_FIRST_AND_LAST))
+            for name in (*ordinary, ROWS_FILE, CHECKPOINT_FILE, REPORT_FILE):
+                if name in here and self._sent.get(name) != _state(here[name]):
+                    state = _state(here[name])
+                    self._files.put_file(str(here[name]), f"{self._place}/{name}")
+                    self._sent[name] = state
+            for name in (CHECKPOINT_FILE, *(self._sent.keys() - here.keys() - {CHECKPOINT_FILE})):
+                if name in self._sent and name not in here:
+                    self._remove(name)
+                    del self._sent[name]
+        except Exception as error:  # each file system of fsspec raises its own
+            raise OutputError(
+                f"{self._place} cannot be written ({error}); check the address and the rights"
+            ) from error
+
+    def _remove(self, name: str) -> None:
+        if self._files.exists(f"{self._place}/{name}"):
+            self._files.rm_file(f"{self._place}/{name}")
+
+
+@dataclass(frozen=True)
+class RemoteStorage:
+    """A URL of fsspec; clips are segmented in a temporary folder and copied at every checkpoint."""
+
+    url: str
+
+    def require_usable(self) -> None:
+        """Refuse a URL for which no file system is installed.
+
+        Raises:
+            OutputError: naming what is missing.
+        """
+        try:
+            files, place = self._open()
+            files.makedirs(place, exist_ok=True)
+        except (ImportError, ValueError) as error:
+            raise OutputError(
+                f"results cannot go to {self.url} ({error}); install the package of fsspec for it, "
+                "such as s3fs or gcsfs, or give a folder"
+            ) from error
+        except Exception as error:
+            raise OutputError(
+                f"{self.url} cannot be used ({error}); check the address and the rights"
+            ) from error
+
+    def read(self, path: str) -> str | None:
+        """See `Storage.read`."""
+        files, place = self._open()
+        try:
+            return str(files.cat_file(f"{place}/{path}").decode("utf-8"))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def write(self, path: str, text: str) -> None:
+        """See `Storage.write`; object stores replace a file in one step."""
+        files, place = self._open()
+        try:
+            files.pipe_file(f"{place}/{path}", text.encode("utf-8"))
+        except Exception as error:
+            raise OutputError(
+                f"{self.url} cannot be written ({error}); check the address and the rights"
+            ) from error
+
+    def names(self, path: str) -> set[str]:
+        """See `Storage.names`."""
+        files, place = self._open()
+        files.invalidate_cache()
+        try:
+            entries = files.ls(f"{place}/{path}", detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        return {_last_part(entry) for entry in entries}
+
+    @contextmanager
+    def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:
+        """See `Storage.workspace`."""
+        files, place = self._open()
+        folder = Path(tempfile.mkdtemp(prefix="stma-"))
+        try:
+            files.makedirs(f"{place}/{name}", exist_ok=True)
+            space = _RemoteWorkspace(files, f"{place}/{name}", folder)
+            space.pull(ours)
+            yield space
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _open(self) -> tuple[Any, str]:
+        import fsspec
+
+        files, place = fsspec.core.url_to_fs(self.url)
+        return files, str(place)
+
+
+def _last_part(entry: Any) -> str:
+    return str(entry).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns

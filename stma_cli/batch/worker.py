@@ -1,0 +1,129 @@
+"""The worker of both engines: keeps its model loaded, segments clip after clip, and never raises."""
+
+import json
+import time
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stma.errors import DeviceError, StmaError
+from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status, WorkerSpec
+from stma_cli.batch.storage import Storage
+from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.segment_run import segment_video
+from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
+
+if TYPE_CHECKING:
+    from stma.weights import LoadedModel
+
+
+@dataclass(frozen=True)
+class ClipWorkerFactory:
+    """Makes the workers of a batch.
+
+    Attributes:
+        storage: where the results go.
+        overlay: also draw an overlay of each clip.
+    """
+
+    storage: Storage
+    overlay: bool = False
+
+    def __call__(self, spec: WorkerSpec) -> "ClipWorker":
+        """Make a worker in the process where it is to run."""
+        return ClipWorker(spec, self.storage, self.overlay)
+
+
+class ClipWorker:
+    """Segments clips on one device."""
+
+    def __init__(self, spec: WorkerSpec, storage: Storage, overlay: bool = False) -> None:
+        """Prepare a worker; the model is loaded with the first clip and kept.
+
+        Args:
+            spec: device and threads.
+            storage: where the results go.
+            overlay: also draw an overlay of each clip.
+        """
+        self._spec = spec
+        self._storage = storage
+        self._overlay = overlay
+        self._loaded: dict[str, LoadedModel] = {}
+
+    def run(self, job: ClipJob) -> ClipOutcome:
+        """Segment a clip, or go on with it; every error becomes an outcome."""
+        begun = time.perf_counter()
+        outcome = ClipOutcome(job.name, Status.FAILED, attempts=job.attempt, worker=self._spec.name)
+        try:
+            outcome = self._run(job, outcome)
+        except SegmentInterrupted as interrupt:
+            outcome = replace(outcome, status=Status.WAITING, frames=interrupt.frames, message="interrupted")
+        except KeyboardInterrupt:
+            outcome = replace(outcome, status=Status.WAITING, message="interrupted")
+        except StmaError as error:
+            outcome = replace(outcome, message=str(error))
+        except Exception as error:
+            outcome = replace(outcome, message=_unexpected(error), traceback=traceback.format_exc())
+        return replace(outcome, seconds=round(time.perf_counter() - begun, 3))
+
+    def _run(self, job: ClipJob, outcome: ClipOutcome) -> ClipOutcome:
+        said: list[str] = []
+        with self._storage.workspace(job.name, job.ours) as workspace:
+            folder = workspace.folder
+            settings = replace(
+                job.settings,
+                out=folder,
+                overlay=folder / OVERLAY_FILE if self._overlay else None,
+                device=self._spec.device,
+                threads=self._spec.threads,
+                force=True,
+                resume=True,
+                quiet=True,
+            )
+            try:
+                result = segment_video(settings, said.append, self._set_up, workspace.publish)
+            except SegmentInterrupted:
+                workspace.publish()
+                raise
+            report = json.loads(result.report.read_text("utf-8"))
+            if job.ours:
+                _remove_others(folder, {row["file"] for row in report["frames"]})
+            workspace.publish()
+        resumed = report["resumed_at"]
+        return replace(
+            outcome,
+            status=Status.DONE,
+            frames=result.frames,
+            computed=result.computed,
+            resumed_at=resumed[-1] if resumed else None,
+            notes=tuple(line.removeprefix("note     ") for line in said if line.startswith("note")),
+        )
+
+    def _set_up(self, settings: SegmentSettings, height: int, width: int) -> ModelSetup:
+        return set_up_model(settings, height, width, self._load)
+
+    def _load(self, name_or_path: str) -> "LoadedModel":
+        from stma.weights import load_model
+
+        if name_or_path not in self._loaded:
+            self._loaded[name_or_path] = load_model(name_or_path)
+        return self._loaded[name_or_path]
+
+
+def _remove_others(folder: Path, files: set[str]) -> None:
+    """Remove masks of an earlier run that this one has not replaced."""
+    for path in folder.glob("*.png"):
+        if path.name not in files and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _unexpected(error: Exception) -> str:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return str(
+            DeviceError("there is not enough memory for this clip; use a smaller --size or fewer --workers")
+        )
+    text = str(error).splitlines()
+    return f"unexpected {type(error).__name__}: {text[0] if text else ''}; please report it, with batch.json"

@@ -1,0 +1,176 @@
+"""`stma batch`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stma_cli.batch.engine_name import EngineName
+from stma_cli.commands.model_options import (
+    ChunkOption,
+    Direction,
+    DirectionOption,
+    FillHolesOption,
+    GrowOption,
+    LargestPartOption,
+    ModelOption,
+    ObjectsOption,
+    Precision,
+    PrecisionOption,
+    RemoveSpecksOption,
+    SizeOption,
+    SmoothOption,
+)
+
+WORKERS = "Workers"
+
+
+def batch(
+    clips: Annotated[
+        Path, typer.Argument(help="Folder with video files and folders of frames, at any depth.")
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a mask for each clip, of the same path or name: PNG or JSON as for `stma segment`, "
+            "or a folder of masks. Or a manifest, .csv or .json.",
+            show_default="beside the clips",
+        ),
+    ] = None,
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results, one folder per clip as in CLIPS; or a URL such as s3://bucket/run.",
+        ),
+    ] = "stma_batch",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show pairs, frame counts and the time it may take; write nothing."),
+    ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also draw overlay.mp4 in each folder of results.")
+    ] = False,
+    engine: Annotated[
+        EngineName, typer.Option(rich_help_panel=WORKERS, help="Workers on this machine or on a Ray cluster.")
+    ] = EngineName.LOCAL,
+    devices: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=WORKERS,
+            help="One worker per device: cuda:0,cuda:1 or cpu. Not with --engine ray.",
+            show_default="all GPUs, or cpu",
+        ),
+    ] = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=WORKERS,
+            help="Workers that divide the cores, or Ray actors.",
+            show_default="one per GPU or four cores",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            rich_help_panel=WORKERS,
+            help="CPU threads of each worker.",
+            show_default="equal shares of the cores",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=WORKERS,
+            help="Of a running Ray cluster; auto for the one of this machine.",
+            show_default="a new one here",
+        ),
+    ] = None,
+    retries: Annotated[
+        int,
+        typer.Option(min=0, rich_help_panel=WORKERS, help="More attempts for a clip whose worker dies."),
+    ] = 2,
+    precision: PrecisionOption = Precision.AUTO,
+    size: SizeOption = 480,
+    chunk: ChunkOption = 4,
+    direction: DirectionOption = Direction.FORWARD,
+    objects: ObjectsOption = None,
+    model: ModelOption = "small",
+    checkpoint: Annotated[
+        int, typer.Option(min=1, help="Frames between the states that an interrupted clip goes on from.")
+    ] = 50,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Do every clip again, also where files of others are in its folder."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
+    ] = False,
+    smooth: SmoothOption = 0,
+    remove_specks: RemoveSpecksOption = 0,
+    fill_holes: FillHolesOption = 0,
+    largest_part: LargestPartOption = False,
+    grow: GrowOption = 0,
+) -> None:
+    """Segment many clips: each as with `stma segment`, whatever happens to the others.
+
+    Run it again to do what is missing or has changed; interrupted clips go on where they stood. The exit status is
+    1 when a clip failed; batch.json among the results says what happened to each.
+
+    Example: stma batch clips --masks masks -o results
+    """
+    from rich.console import Console
+
+    from stma.postprocess.config import PostprocessConfig
+    from stma_cli.batch.dry_run import preview
+    from stma_cli.batch.run import run_batch
+    from stma_cli.batch.settings import BatchSettings
+    from stma_cli.batch.show import preview_json, print_preview, print_result, progress_line, result_json
+    from stma_cli.segment_settings import SegmentSettings
+
+    def say(line: str) -> None:
+        typer.echo(line, err=as_json)
+
+    settings = BatchSettings(
+        clips=clips,
+        masks=masks or clips,
+        out=out,
+        template=SegmentSettings(
+            video=clips,
+            masks=(),
+            out=Path(),
+            precision=precision.value,
+            model=model,
+            size=size,
+            chunk=chunk,
+            direction=direction.value,
+            objects=objects,
+            checkpoint=checkpoint,
+            postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
+        ),
+        engine=engine,
+        devices=tuple(filter(None, (name.strip() for name in devices.split(",")))),
+        workers=workers,
+        threads=threads,
+        address=address,
+        retries=retries,
+        overlay=overlay,
+        force=force,
+    )
+    console = Console(stderr=as_json)
+    if dry_run:
+        shown = preview(settings)
+        print_preview(shown, console)
+        if as_json:
+            typer.echo(preview_json(shown))
+        raise typer.Exit(int(shown.failed))
+    result = run_batch(settings, say, lambda outcome, number, jobs: say(progress_line(outcome, number, jobs)))
+    print_result(result, console)
+    if result.interrupted:
+        say("stopped  run the same command to go on")
+    if as_json:
+        typer.echo(result_json(result))
+    raise typer.Exit(result.exit_code)

@@ -1,0 +1,88 @@
+"""Options that several commands share: what the model does and what happens to its masks afterwards."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+AFTERWARDS = "Post-processing"
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+class Precision(StrEnum):
+    """Number format of the model."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Direction(StrEnum):
+    """Which way objects are followed from the annotated frames."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    BOTH = "both"
+
+
+DirectionOption = Annotated[
+    Direction,
+    typer.Option(
+        help="Which way objects are followed from annotated frames; with both, each object comes from its nearer "
+        "annotation."
+    ),
+]
+PrecisionOption = Annotated[Precision, typer.Option(help="Number format of the model.")]
+SizeOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Shorter side in pixels that the model works at, at most: smaller videos are not enlarged. "
+        "0 for the video's own.",
+    ),
+]
+ChunkOption = Annotated[
+    int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
+]
+ObjectsOption = Annotated[
+    str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
+]
+ModelOption = Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")]
+SmoothOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Frames before and after each frame that vote on its pixels; takes out flicker. 0 = off.",
+        rich_help_panel=AFTERWARDS,
+    ),
+]
+RemoveSpecksOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Remove parts of an object with fewer pixels, never its largest part. 0 = off.",
+        rich_help_panel=AFTERWARDS,
+    ),
+]
+FillHolesOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Fill holes of up to so many pixels in an object. 0 = off.",
+        rich_help_panel=AFTERWARDS,
+    ),
+]
+LargestPartOption = Annotated[
+    bool,
+    typer.Option(
+        "--largest-part", help="Keep only the largest part of each object.", rich_help_panel=AFTERWARDS
+    ),
+]
+GrowOption = Annotated[
+    int,
+    typer.Option(
+        help="Grow each object by so many pixels into the background; negative numbers shrink it.",
+        rich_help_panel=AFTERWARDS,
+    ),
+]

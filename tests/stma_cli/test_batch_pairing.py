@@ -1,0 +1,184 @@
+"""Which clips a batch finds, and which masks it gives them."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stma.errors import InputError, MaskError, SettingsError, VideoError
+from stma_cli.batch.clips import clip_at, find_clips
+from stma_cli.batch.pairing import Pair, pair
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".jpg", ".png"):
+            Image.new("L", (4, 4)).save(path)
+        else:
+            path.touch()
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    touch(tmp_path, "clips/b10.mp4", "clips/b2.MOV", "clips/deep/er/c.v1.mkv", "clips/deep/frames/1.jpg")
+    touch(tmp_path, "clips/.hidden.mp4", "clips/notes.txt", "clips/deep/thumbnail.jpg", "masks/.keep")
+    return tmp_path / "clips"
+
+
+def names(root: Path, *leave_out: Path) -> list[str]:
+    return [clip.name for clip in find_clips(root, leave_out).clips]
+
+
+def by_name(clips: Path, masks: Path) -> dict[str, Pair]:
+    return {item.clip.name: item for item in pair(clips, masks).pairs}
+
+
+def test_files_and_frame_folders_at_any_depth(clips: Path) -> None:
+    assert names(clips) == ["b2", "b10", "deep/er/c.v1", "deep/frames"]
+
+
+def test_results_and_masks_among_the_clips_are_no_clips(clips: Path) -> None:
+    touch(clips, "out/b2/00000.png", "first/b2.png")
+    assert names(clips, clips / "out", clips / "first") == names(clips, clips / "out", clips / "first", clips)
+    assert not {"out/b2", "first"} & set(names(clips, clips / "out", clips / "first"))
+
+
+def test_a_link_to_its_own_parent_does_not_loop(clips: Path) -> None:
+    os.symlink(clips, clips / "deep" / "again")
+    assert names(clips) == ["b2", "b10", "deep/er/c.v1", "deep/frames"]
+
+
+def test_a_single_folder_of_frames_is_left_to_segment(clips: Path) -> None:
+    with pytest.raises(VideoError, match="use stma segment"):
+        find_clips(clips / "deep" / "frames")
+    with pytest.raises(VideoError, match="not a folder"):
+        find_clips(clips / "b2.MOV")
+
+
+def test_masks_by_path_by_stem_and_in_folders(clips: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    touch(masks, "deep/er/c.v1.json", "elsewhere/b2.png", "b10/00000.png", "b10/00007.png", "deep/frames.png")
+    pairs = by_name(clips, masks)
+    assert {name: item.masks for name, item in pairs.items()} == {
+        "deep/er/c.v1": (str(masks / "deep/er/c.v1.json"),),
+        "deep/frames": (str(masks / "deep/frames.png"),),
+        "b2": (str(masks / "elsewhere/b2.png"),),
+        "b10": (str(masks / "b10"),),
+    }
+    assert all(item.problem is None for item in pairs.values())
+
+
+def test_masks_beside_the_clips(clips: Path) -> None:
+    touch(clips, "b2.png", "deep/frames.json")
+    pairs = by_name(clips, clips)
+    assert pairs["b2"].masks == (str(clips / "b2.png"),)
+    assert pairs["deep/frames"].masks == (str(clips / "deep/frames.json"),)
+    assert "there is no mask for it" in str(pairs["b10"].problem)
+
+
+def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: Path) -> None:
+    touch(clips, "deep/b2.mp4", "b10.mkv")
+    touch(tmp_path / "masks", "b2.png", "sub/c.v1.png", "sub/c.v1.json")
+    pairs = by_name(clips, tmp_path / "masks")
+    assert pairs["b2"].problem is None
+    assert "there is no mask" in str(pairs["deep/b2"].problem)
+    assert "several masks fit" in str(pairs["deep/er/c.v1"].problem)
+    assert "share the results folder b10" in str(pairs["b10"].problem)
+
+
+def test_masks_have_to_be_somewhere(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match="neither a folder nor a manifest"):
+        pair(clips, tmp_path / "absent")
+
+
+def test_a_csv_manifest(clips: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "m/a.png", "m/fix.png", "m/dog=x.png")
+    manifest = tmp_path / "m" / "list.csv"
+    manifest.write_text(
+        "clip,mask,frame,object,end\nb2.MOV,a.png,,,30\nb2.MOV,fix.png,12,dog,\ndeep/frames,dog=x.png,,,\n",
+        "utf-8-sig",
+    )
+    pairs = by_name(clips, manifest)
+    folder = tmp_path / "m"
+    assert pairs["b2"].masks == (str(folder / "a.png"), f"12:dog={folder / 'fix.png'}")
+    assert pairs["b2"].end == 30
+    assert pairs["deep/frames"].masks == (str(folder / "dog=x.png"),)
+
+
+def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "all.json")
+    rows = [
+        {
+            "clip": "deep/er/c.v1.mkv",
+            "masks": ["a.png", {"file": "a.png", "frame": 9, "object": "cat"}],
+            "start": 3,
+        },
+        {"clip": "b10.mp4", "mask": "all.json#00010.jpg", "objects": "1,2"},
+    ]
+    manifest = tmp_path / "list.json"
+    manifest.write_text(json.dumps(rows))
+    pairs = by_name(clips, manifest)
+    assert pairs["deep/er/c.v1"].masks == (str(tmp_path / "a.png"), f"9:cat={tmp_path / 'a.png'}")
+    assert pairs["deep/er/c.v1"].start == 3
+    assert pairs["b10"].masks == (f"{tmp_path / 'all.json'}#00010.jpg",)
+    assert pairs["b10"].objects == "1,2"
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"clip": "../secret.mp4", "mask": "a.png"}, "not a path below"),
+        ({"clip": "/etc/passwd", "mask": "a.png"}, "not a path below"),
+        ({"clip": "absent.mp4", "mask": "a.png"}, "does not exist"),
+        ({"clip": "", "mask": "a.png"}, "gives no name"),
+        ({"clip": "b2\x00.MOV", "mask": "a.png"}, "entry 1"),
+        ({"clip": "b2.MOV", "mask": "absent.png"}, "absent.png does not exist"),
+        ({"clip": "b2.MOV"}, "no mask is given"),
+        ({"clip": "b2.MOV", "mask": "a.png", "frame": "-1"}, "frame is '-1'"),
+        ({"clip": "b2.MOV", "mask": "a.png", "object": "a=b"}, "no name"),
+        ({"clip": "b2.MOV", "masks": [7]}, "7 is no mask"),
+    ],
+)
+def test_bad_lines_of_a_manifest_spoil_only_themselves(
+    clips: Path, tmp_path: Path, row: dict[str, object], problem: str
+) -> None:
+    touch(tmp_path, "a.png")
+    manifest = tmp_path / "list.json"
+    manifest.write_text(json.dumps([row, {"clip": "b10.mp4", "mask": "a.png"}]))
+    bad, good = pair(clips, manifest).pairs
+    assert problem in str(bad.problem)
+    assert good.problem is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"video,mask\n", "has the columns video, mask"),
+        ("a.csv", b"clip,mask\n", "names no clip"),
+        ("a.csv", b"clip,mask\na,b,c\n", "line 2"),
+        ("a.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("a.json", b"{", "cannot be read"),
+        ("a.json", b"{}", "no list of objects"),
+        ("a.json", b"[" * 100_000, "cannot be read"),
+        ("a.json", b'[{"clip": "b2.MOV", "masc": 1}]', "the key 'masc'"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(
+    clips: Path, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SettingsError, match=message):
+        pair(clips, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["...mp4", "..", ".", "batch.json.mp4"])
+def test_no_name_leads_out_of_the_results(clips: Path, name: str) -> None:
+    if not (clips / name).exists():
+        (clips / name).touch()
+    with pytest.raises(InputError):
+        clip_at(clips, name)
+    assert not {".", "..", "batch.json"} & set(names(clips))
