@@ -132,7 +132,8 @@ class Checkpointer:
     """Keeps the newest state of a run in memory and writes it every so many frames; use as a context.
 
     What is left behind: nothing after `finish`, after an error of the input, and where no frame was done;
-    otherwise the last checkpoint written.
+    otherwise the last checkpoint written. With both `resume` and `force` it is left whenever a run does not finish,
+    as the mark of a folder that the next run may go on with or begin anew.
     """
 
     def __init__(
@@ -165,6 +166,7 @@ class Checkpointer:
         self._saved = self._complete = begin
         self._ahead: deque[Checkpoint] = deque()  # states whose masks still wait to be written; a few at most
         self._every = settings.checkpoint
+        self._always = settings.resume and settings.force
 
     def __enter__(self) -> Self:
         """Write the first checkpoint, which also marks the folder as one with a run under way."""
@@ -174,7 +176,8 @@ class Checkpointer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, InputError) or self._saved.segmenter is None:
+        useless = isinstance(error, InputError) or self._saved.segmenter is None
+        if error is not None and useless and not self._always:
             self.finish()
         self._report.keep_rows = (self._folder / CHECKPOINT_FILE).exists()
 

@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -117,7 +117,8 @@ class _Record:
         """Take an outcome from the engine."""
         self._outcomes[outcome.name] = outcome
         if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES:
-            self.write(BatchResult(self.outcomes()))
+            with suppress(OutputError):  # the last write reports it
+                self.write(BatchResult(self.outcomes()))
             self._written = time.monotonic()
 
     def outcomes(self) -> tuple[ClipOutcome, ...]:

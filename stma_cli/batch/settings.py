@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stma.errors import SettingsError
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status
 from stma_cli.segment_settings import SegmentSettings
@@ -39,6 +40,19 @@ class BatchSettings:
     retries: int = 2  # a clip that has ended three workers will end a fourth
     overlay: bool = False
     force: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse options of the other engine.
+
+        Raises:
+            SettingsError: naming it.
+        """
+        if self.engine is EngineName.RAY and self.devices:
+            raise SettingsError(
+                "--devices is for --engine local; leave it out, Ray knows the GPUs of its cluster"
+            )
+        if self.engine is EngineName.LOCAL and self.address is not None:
+            raise SettingsError("--address is of a Ray cluster; add --engine ray")
 
 
 @dataclass(frozen=True)

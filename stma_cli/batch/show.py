@@ -137,7 +137,7 @@ def _remark(row: ClipOutcome) -> str:
         parts.append(f"resumed at frame {row.resumed_at}")
     if row.attempts > 1:
         parts.append(f"worker {row.attempts}")
-    return "; ".join([*parts, *row.notes])
+    return "; ".join(parts)
 
 
 def _preview_row(clip: ClipPreview) -> tuple[str, ...]:

@@ -78,9 +78,8 @@ def look(
 
 def _report(storage: Storage, name: str) -> dict[str, Any] | None:
     """Return the report of an earlier run, or None where it is none of ours."""
-    text = storage.read(f"{name}/{REPORT_FILE}")
     try:
-        report = json.loads(text or "")
+        report = json.loads(storage.read(f"{name}/{REPORT_FILE}") or "")
         valid = isinstance(report["frames"], list) and all("file" in row for row in report["frames"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -13,7 +13,7 @@ from fakes import CopySegmenter, fake_setup, save_mask
 from media import make_clip, make_folder
 from typer.testing import CliRunner, Result
 
-from stma.errors import MaskError, OutputError, StmaError, WeightsError
+from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
 from stma.weights_file import find_weights, model_info
 from stma_cli.batch import run as batch_run
 from stma_cli.batch import worker as batch_worker
@@ -169,7 +169,15 @@ def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
     assert set(reasons("--size", "40", "--force")) == {"a/one", "a/two", "three"}
 
 
-def test_other_weights_are_noticed(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_with_a_damaged_report_are_not_replaced_unasked(workplace: Path) -> None:
+    assert run().exit_code == 0
+    Path("out/a/two/report.json").write_bytes(b"\xff{")
+    assert run().exit_code == 1
+    assert "add --force" in document()["clips"][1]["message"]
+    assert set(reasons("--force")) == {"a/one", "a/two", "three"}
+
+
+def test_other_weights_are_noticed(workplace: Path) -> None:
     assert run().exit_code == 0
     report = Path("out/three/report.json")
     report.write_text(report.read_text().replace(WEIGHTS, "0" * 64))
@@ -194,6 +202,19 @@ def test_an_interrupted_clip_with_other_settings_starts_again(workplace: Path, m
     row = next(row for row in document()["clips"] if row["clip"] == "a/one")
     assert (row["status"], row["computed"]) == ("done", COUNT)
     assert "resumed_at" not in row
+
+
+def test_a_damaged_clip_is_done_once_it_is_mended(workplace: Path) -> None:
+    make_clip(Path("clips/three.mkv"), 60, width=WIDTH, height=HEIGHT)
+    whole = Path("clips/three.mkv").read_bytes()
+    Path("clips/three.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    for _ in range(2):
+        assert run("--checkpoint", "4").exit_code == 1
+        assert statuses()["three"] == "failed"
+        assert "cut off" in document()["clips"][2]["message"]
+    Path("clips/three.mkv").write_bytes(whole)
+    assert run("--checkpoint", "4").exit_code == 0
+    assert len(list(Path("out/three").glob("*.png"))) == 60
 
 
 def test_files_of_others_are_not_touched(workplace: Path) -> None:
@@ -252,6 +273,8 @@ def test_results_on_a_file_system_of_fsspec(workplace: Path, model: Model) -> No
         (["--masks", "absent"], MaskError, "neither a folder nor a manifest"),
         (["--model", "absent"], WeightsError, "absent"),
         (["--out", "masks/three.png"], OutputError, "masks/three.png"),
+        (["--engine", "ray", "--devices", "cuda:0"], SettingsError, "--devices is for --engine local"),
+        (["--address", "auto"], SettingsError, "add --engine ray"),
         (["--out", "nothing://there"], OutputError, "install the package of fsspec"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 from stma.config import MODEL_CONFIGS
 from stma.network.model import STMA
 from stma.weights import save_weights
+from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
 
 WIDTH, HEIGHT, COUNT = 90, 66, 60
@@ -91,6 +94,11 @@ def require_nothing_lost_and_nothing_twice(rows: list[dict[str, object]]) -> Non
         assert row["frames"] == COUNT
         assert row["computed"] == COUNT - resumed_at
         assert (resumed_at >= 8) == (row["attempts"] == 2)
+    require_as_alone()
+
+
+def require_as_alone() -> None:
+    """Compare all masks with those of an uninterrupted `stma segment`."""
     words = ["--mask", "masks/a.png", "--out", "alone", *OPTIONS, "--threads", "1"]
     assert CliRunner().invoke(app, ["segment", "clips/a.mp4", *words]).exit_code == 0
     expected = {path.name: path.read_bytes() for path in Path("alone").glob("*.png")}
@@ -102,6 +110,44 @@ def test_local_workers(workplace: Path) -> None:
     words = ["--devices", "cpu", "--workers", "2", "--threads", "1"]
     rows = run_with_a_kill("spawn_main", *words)
     require_nothing_lost_and_nothing_twice(rows)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_the_batch_itself_is_ended(workplace: Path, number: signal.Signals, status: int) -> None:
+    code = "import sys; from stma_cli.main import main; sys.argv[0] = 'stma'; main()"
+    words = [
+        "batch",
+        "clips",
+        "--masks",
+        "masks",
+        "-o",
+        "out",
+        *OPTIONS,
+        "--devices",
+        "cpu",
+        "--workers",
+        "1",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words, "--threads", "1"], stdout=subprocess.DEVNULL
+    )
+    while len(list(Path("out").glob("a/*.png"))) < 12:
+        assert process.poll() is None
+        time.sleep(0.005)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    assert process.wait(60) == status
+    _, alive = psutil.wait_procs(workers, 30)
+    assert not alive
+    checkpoint = load_checkpoint(Path("out/a"))
+    assert checkpoint is not None
+    masks = len(list(Path("out/a").glob("*.png")))
+    assert checkpoint.next_frame >= (8 if number is signal.SIGKILL else masks - 4)
+    result = CliRunner().invoke(app, [*words, "--threads", "1"])
+    assert result.exit_code == 0, result.output
+    rows = json.loads(Path("out/batch.json").read_text())["clips"]
+    assert rows[0]["resumed_at"] == checkpoint.next_frame
+    require_as_alone()
 
 
 @pytest.mark.skipif(
