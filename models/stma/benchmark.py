@@ -256,6 +256,13 @@ def reset_peak_resident() -> bool:
     return True
 
 
+def resident() -> int:
+    """Resident memory of this process in bytes, now."""
+    import psutil
+
+    return int(psutil.Process(os.getpid()).memory_info().rss)
+
+
 def peak_resident() -> int:
     """Largest resident memory of this process in bytes, since `reset_peak_resident` where that works."""
     try:

@@ -5,7 +5,7 @@ import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stma.benchmark import (
     FrameLoop,
@@ -23,10 +23,7 @@ from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
 from stma_cli.report import versions
-from stma_cli.threads import default_threads, set_model_threads, usable_cores
-
-if TYPE_CHECKING:
-    from torch import device as Device
+from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads, usable_cores
 
 
 def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResult:
@@ -40,10 +37,11 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
         StmaError: the device, precision or model cannot be used.
     """
     set_model_threads(settings.threads or default_threads())
+    keep_freed_memory()
     device = resolve_device(settings.device)
     dtypes = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
     loaded = load_model(settings.model)
-    machine = _machine(device)  # first, so that its load is that of other programs
+    machine = describe_machine(settings.device)  # first, so that its load is that of other programs
     peaks: dict[str, MatrixPeak] = {}
     rows = []
     for dtype in dtypes:
@@ -77,9 +75,11 @@ def _measure(
     return BenchRow(size, size, width, objects, precision, speed, pipeline, profile)
 
 
-def _machine(device: "Device") -> dict[str, Any]:
+def describe_machine(name: str) -> dict[str, Any]:
+    """Versions, processor, load and the device of this name."""
     import torch
 
+    device = resolve_device(name)
     on_gpu = device.type == "cuda"
     return {
         **versions(),

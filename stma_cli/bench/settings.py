@@ -14,6 +14,7 @@ Value = TypeVar("Value")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 MOST_OBJECTS = 100
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4320
+SHORTEST_RUN = 800  # frames of a long run: what lies around frame 200 is well apart from the end
 
 
 @dataclass(frozen=True)

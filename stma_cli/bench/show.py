@@ -12,7 +12,11 @@ from stma_cli.bench.settings import BenchResult, BenchRow
 from stma_cli.output import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from stma.benchmark import Spread
+    from stma_cli.bench.long import LongResult
 
 MEBIBYTE = 1 << 20
 
@@ -39,7 +43,23 @@ def print_result(result: BenchResult, console: Console) -> None:
             console.print(_profile_table(row))
 
 
-def write_json(result: BenchResult, path: Path) -> None:
+def print_long(result: "LongResult", console: Console) -> None:
+    """Print time per frame and resident memory around frame 200 and at the end of each run."""
+    table = _table(
+        "long runs", "stage", "size", "obj", "frames", "ms early", "ms late", "%", "MB early", "MB late", "%"
+    )
+    for run in result.runs:
+        cells = [run.stage, str(run.size), str(run.objects), str(run.frames[-1])]
+        for (early, late), unit in (
+            (run.change(run.milliseconds), 1),
+            (run.change(run.resident), MEBIBYTE),
+        ):
+            cells += [f"{early / unit:.1f}", f"{late / unit:.1f}", f"{100 * (late / early - 1):+.1f}"]
+        table.add_row(*cells)
+    console.print(table)
+
+
+def write_json(result: "BenchResult | LongResult", path: Path) -> None:
     """Write everything that was measured.
 
     Raises:
@@ -55,12 +75,7 @@ def write_plot(result: BenchResult, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, (axes,) = _figure(1)
     for size, precision in dict.fromkeys((row.size, row.precision) for row in result.rows):
         chosen = [row for row in result.rows if (row.size, row.precision) == (size, precision)]
         chosen.sort(key=lambda row: row.objects)
@@ -76,15 +91,53 @@ def write_plot(result: BenchResult, path: Path) -> None:
             capsize=3,
             label=f"{size}p {precision}",
         )
-    axes.set_xlabel("objects")
-    axes.set_ylabel("milliseconds per frame, model")
+    _label(axes, "objects", "milliseconds per frame, model")
+    axes.set_title(_title(result))
+    _save(figure, path)
+
+
+def write_long_plot(result: "LongResult", path: Path) -> None:
+    """Draw time per frame and resident memory against the frame number; a line per run.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    figure, (times, memory) = _figure(2)
+    for run in result.runs:
+        label = f"{run.stage}, {run.objects} {'object' if run.objects == 1 else 'objects'}, {run.size}p"
+        times.plot(run.frames, run.milliseconds, label=label)
+        memory.plot(run.frames, [value / MEBIBYTE for value in run.resident], label=label)
+    _label(times, "frame", "milliseconds per frame")
+    _label(memory, "frame", "resident memory, MiB")
+    times.set_title(_title(result))
+    _save(figure, path)
+
+
+def _figure(rows: int) -> "tuple[Figure, list[Axes]]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.5 + 4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(rows, squeeze=False)[:, 0])
+
+
+def _label(axes: "Axes", horizontal: str, vertical: str) -> None:
+    axes.set_xlabel(horizontal)
+    axes.set_ylabel(vertical)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
-    axes.set_title(f"stma {result.model['name']} on {result.machine['device']}")
+
+
+def _title(result: "BenchResult | LongResult") -> str:
+    return f"stma {result.model['name']} on {result.machine['device']}"
+
+
+def _save(figure: "Figure", path: Path) -> None:
     with replacing(path) as temporary:
-        canvas.print_figure(temporary, format=path.suffix.lower().removeprefix("."), dpi=150)
+        figure.savefig(temporary, format=path.suffix.lower().removeprefix("."), dpi=150)
 
 
 def _model_table(result: BenchResult) -> Table:

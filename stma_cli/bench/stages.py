@@ -1,7 +1,7 @@
 """Speed of decoding and writing by themselves, and of the whole pipeline, on a synthetic clip."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stma.palette import davis_palette
 from stma.segmenter import Segmenter
 from stma_cli.bench.settings import PipelineSpeed
 from stma_cli.masks import MaskWriter
-from stma_cli.pipeline import Pipeline
+from stma_cli.pipeline import Pipeline, PredictionLike
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.sinks import MaskSink, OverlaySink, Sink
 from stma_cli.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video
@@ -50,7 +50,7 @@ class Stages:
             decode=self._rates(self._decode),
             masks=self._rates(lambda: self._write(self._mask_sink(), frames, labels)),
             overlay=self._rates(lambda: self._write(self._overlay_sink(), frames, labels)),
-            together=self._rates(lambda: self._together(segmenter)),
+            together=self._rates(lambda: self.together(segmenter, {}, lambda frame, prediction: None)),
         )
 
     def _rates(self, run: Callable[[], None]) -> Spread:
@@ -70,10 +70,15 @@ class Stages:
             sink.write(frame, plane)
         sink.close()
 
-    def _together(self, segmenter: Segmenter) -> None:
+    def together(
+        self,
+        segmenter: Segmenter,
+        masks: Mapping[int, np.ndarray],
+        on_frame: Callable[[Frame, PredictionLike], None],
+    ) -> None:
+        """Run the whole clip through decoding, model, masks and overlay at once; arguments as of `Pipeline`."""
         sinks: list[Sink] = [self._mask_sink(), self._overlay_sink()]
-        pipeline = Pipeline(segmenter, {}, sinks, segmenter.config.chunk, lambda frame, prediction: None)
-        pipeline.run(self._source.frames())
+        Pipeline(segmenter, masks, sinks, segmenter.config.chunk, on_frame).run(self._source.frames())
 
     def _mask_sink(self) -> MaskSink:
         folder = self._folder / "masks"

@@ -5,13 +5,19 @@ from typing import Annotated
 
 import typer
 
+from stma_cli.bench.settings import SHORTEST_RUN
+
 
 def bench(
     model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
     objects: Annotated[str, typer.Option(help="Numbers of objects, with commas between.")] = "1,3,10",
     sizes: Annotated[
-        str, typer.Option(help="Shorter sides of the 16:9 frames in pixels, such as 360,480,720,1080.")
-    ] = "480",
+        str | None,
+        typer.Option(
+            help="Shorter sides of the 16:9 frames in pixels, such as 360,480,720,1080.",
+            show_default="480, or 96 with --long",
+        ),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="Number formats of the model: auto, fp32, bf16, fp16, with commas between.")
     ] = "auto",
@@ -32,17 +38,28 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="List the ten most expensive operations of each setting.")
     ] = False,
+    long: Annotated[
+        int | None,
+        typer.Option(
+            metavar="FRAMES",
+            min=SHORTEST_RUN,
+            help="Instead, run so many frames, such as 5000, and show that time and memory stay the same.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all measurements to this file.")
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw time per frame over objects: a .png, .svg or .pdf file."),
+        typer.Option(
+            metavar="FILE", help="Draw time per frame over objects, or what --long found: .png, .svg or .pdf."
+        ),
     ] = None,
 ) -> None:
     """Measure how fast stma is on this machine, on synthetic frames.
 
     Example: stma bench --objects 1,3,10 --sizes 480,1080 --json bench.json
+    Example: stma bench --long 5000 --objects 1,3 --plot flat.png
     """
     from rich.console import Console
 
@@ -56,7 +73,9 @@ def bench(
     settings = options.BenchSettings(
         model=model,
         objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),
-        sizes=options.whole_numbers("--sizes", sizes, options.SMALLEST_SIDE, options.LARGEST_SIDE),
+        sizes=options.whole_numbers(
+            "--sizes", sizes or ("480" if long is None else "96"), options.SMALLEST_SIDE, options.LARGEST_SIDE
+        ),
         precisions=options.precisions(precision),
         device=device,
         threads=threads,
@@ -66,12 +85,26 @@ def bench(
         pipeline=pipeline,
         profile=profile,
     )
-    from stma_cli.bench.run import run_bench
-    from stma_cli.bench.show import print_result, write_json, write_plot
+    from stma_cli.bench import show
 
-    result = run_bench(settings, lambda line: typer.echo(line, err=True))
-    print_result(result, Console())
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    if long is not None:
+        from stma_cli.bench.long import run_long
+
+        found = run_long(settings, long, say)
+        show.print_long(found, Console())
+        if json_file is not None:
+            show.write_json(found, json_file)
+        if plot is not None:
+            show.write_long_plot(found, plot)
+        return
+    from stma_cli.bench.run import run_bench
+
+    result = run_bench(settings, say)
+    show.print_result(result, Console())
     if json_file is not None:
-        write_json(result, json_file)
+        show.write_json(result, json_file)
     if plot is not None:
-        write_plot(result, plot)
+        show.write_plot(result, plot)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from stma.config import MODEL_CONFIGS
 from stma.errors import SettingsError, StmaError
 from stma.network.model import STMA
-from stma.weights import save_weights
-from stma_cli.bench.settings import frame_width
+from stma.weights import load_model, save_weights
+from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.commands.bench import bench
 
 app = typer.Typer()
@@ -64,6 +64,40 @@ def test_model_only() -> None:
     found = json.loads(Path("m.json").read_text())
     assert sorted(row["precision"] for row in found["rows"]) == ["bf16", "fp32"]
     assert all(row["pipeline"] is None and row["profile"] is None for row in found["rows"])
+
+
+def test_a_long_run_samples_time_and_memory() -> None:
+    words = [
+        "--model",
+        "tiny.safetensors",
+        "--sizes",
+        "32",
+        "--device",
+        "cpu",
+        "--objects",
+        "1",
+        "--long",
+        "800",
+    ]
+    result = CliRunner().invoke(app, [*words, "--model-only", "--json", "long.json", "--plot", "long.png"])
+    assert result.exit_code == 0, result.output
+    (run,) = json.loads(Path("long.json").read_text())["runs"]
+    assert run["frames"] == list(range(100, 801, 100))
+    assert len(run["milliseconds"]) == len(run["resident"]) == 8
+    assert all(value > 0 for value in (*run["milliseconds"], *run["resident"]))
+    assert Path("long.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stma_cli.bench import long
+
+    monkeypatch.setattr(long, "WINDOW", 2)
+    loaded = load_model("tiny.safetensors").model
+    settings = BenchSettings(
+        "tiny", (1,), (48,), ("fp32",), "cpu", 1, chunk=2, frames=1, repeats=1, pipeline=True, profile=False
+    )
+    run = long.one_run(settings, loaded, "pipeline", 48, 1, frames=6)
+    assert run.frames == (2, 4, 6)
 
 
 @pytest.mark.parametrize(
