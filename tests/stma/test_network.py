@@ -1,13 +1,15 @@
 """Properties of the network that need neither data nor training."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS
-from stma.network.association import LabelEntry
+from stma.network.association import LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits
 from stma.network.stml import STML, STMLBlock
@@ -252,3 +254,43 @@ def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: 
     for way in (by_strips, unfolded):
         sums = way(query, keys, values, temperature, window)
         torch.testing.assert_close(sums.flatten(2), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_sums_stay_finite_in_fp16() -> None:
+    cells = 70_000  # more than the largest number of fp16, as many as a 4K frame has twice
+    key = torch.zeros(1, cells, 4, dtype=torch.float16)
+    key[..., 0] = 1
+    sums, weights = weighted_sums(key[:, :3], key, torch.ones_like(key), torch.tensor(30.0).half())
+    torch.testing.assert_close(sums, torch.full((1, 3, 4), float(cells)), rtol=1e-2, atol=0)
+    torch.testing.assert_close(weights, torch.full((1, 3, 1), float(cells)), rtol=1e-2, atol=0)
+    query = key[:, :256].transpose(1, 2).unflatten(2, (16, 16))
+    near = unfolded(query, [key[:, :256]], [torch.ones(1, 2, 256)], torch.tensor(30.0).half(), window=3)
+    assert near.dtype == torch.float32
+    assert near.isfinite().all()
+    assert near.max() == pytest.approx(11 * 11, rel=0.02)  # cut off at the border
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises where an operation makes the host wait for a value of the device."""
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, given: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        waits = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2"}
+        assert operation.overloadpacket.__name__ not in waits, f"{operation} waits for the device"
+        return operation(*given, **(named or {}))
+
+
+def test_a_step_never_makes_the_host_wait(model: STMA) -> None:
+    frames, masks = two_frames()
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    with NoWaiting():
+        features = model.embed(frames)
+        entry = model.remember_first(features.frames(0, 1), masks, valid)
+        test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
+        near = LabelEntry(entry.label_key, entry.label_mask, window=3)
+        readout = model.read(test, join_entries([entry], [near]))
+        decoded = model.decode(test, readout)
+        masks = masks_from_logits(decoded.logits)[1]
+        model.judge(decoded, masks, readout)
+        model.remember(test, masks, readout)

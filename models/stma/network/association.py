@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
-from stma.network.windows import by_strips, unfolded
+from stma.network.windows import by_strips, headroom, restored, unfolded
 
 HOTTEST = 60.0  # exp(-2 * 60) is still a float32
 FAINTEST = 1e-6  # weight below which a match is no better than none
@@ -80,12 +80,13 @@ def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tens
     """
     transposed = keys.transpose(1, 2)
     rows = max(1, AFFINITY_LIMIT // keys.shape[1])
+    room = headroom(query.dtype)
     sums, totals = [], []
     for part in (query * temperature).split(rows, dim=1):
-        weights = torch.matmul(part, transposed).sub_(temperature).exp_()  # (B, rows, M)
+        weights = torch.matmul(part, transposed).sub_(temperature + math.log(room)).exp_()  # (B, rows, M)
         sums.append(torch.matmul(weights, values).float())
         totals.append(weights.sum(2, keepdim=True, dtype=torch.float32))
-    return torch.cat(sums, dim=1), torch.cat(totals, dim=1)
+    return restored(torch.cat(sums, dim=1), room), restored(torch.cat(totals, dim=1), room)
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,11 @@ class ObjectProjection(nn.Module):
         weight = weight * regions * entry_valid[:, :, :, None, None, None].to(weight.dtype)
         weight = weight.flatten(4)  # (B, m, K, Q, h*w)
         cells = values.flatten(4).transpose(3, 4)  # (B, m, K, h*w, value_width)
-        total = torch.matmul(weight, cells).sum(1)  # (B, K, Q, value_width)
-        area = weight.float().sum((1, 4))[..., None]  # (B, K, Q, 1)
-        summary = total / (area + 1.0).to(total.dtype)  # one cell of prior keeps an empty region small
+        area = weight.float().sum((1, 4), keepdim=True)  # (B, 1, K, Q, 1)
+        share = (weight.float() / (area + 1.0)).to(
+            cells.dtype
+        )  # one cell of prior keeps an empty region small
+        summary = torch.matmul(share, cells).sum(1)  # (B, K, Q, value_width)
         tokens = self.project(summary).flatten(1, 2)  # (B, K*Q, C)
         valid = entry_valid.any(1)[:, :, None].expand(-1, -1, self.tokens).flatten(1)
         return tokens, valid

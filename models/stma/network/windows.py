@@ -5,6 +5,7 @@ each tile is a run of rows of that copy, cut off at the border of the frame. A G
 operations, at the price of a copy of every window.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,18 @@ from torch.nn import functional
 
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
+
+HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
+
+
+def headroom(dtype: torch.dtype) -> float:
+    """Factor by which weights are made smaller before they are summed up in this precision."""
+    return HALF_ROOM if dtype == torch.float16 else 1.0
+
+
+def restored(sums: Tensor, room: float) -> Tensor:
+    """Float32 sums of weights that `headroom` made smaller, at their own size."""
+    return sums if room == 1 else sums * room
 
 
 def by_strips(
@@ -95,12 +108,16 @@ def unfolded(
     joined = joined.unfold(3, side, TILE).unfold(4, side, TILE)  # (B, C+D, frames, rows, columns, side, side)
     joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+D, frames, side, side)
     at_once = max(1, GPU_AFFINITIES // (batch * columns * TILE * TILE * len(keys) * side * side))
+    room = headroom(query.dtype)
     sums = []
     for top in range(0, rows, at_once):
         some = slice(top, top + at_once)
         near = joined[:, some].flatten(4)  # (B, some rows, columns, C+D, M)
-        weights = torch.matmul(tiles[:, some], near[:, :, :, :channels]).sub_(temperature).exp_()
+        weights = torch.matmul(tiles[:, some], near[:, :, :, :channels])
+        weights = weights.sub_(temperature + math.log(room)).exp_()
         sums.append(torch.matmul(weights, near[:, :, :, channels:].transpose(3, 4)).float())
-    found: Tensor = torch.cat(sums, dim=1).unflatten(3, (TILE, TILE))  # (B, rows, columns, TILE, TILE, D)
+    found: Tensor = restored(torch.cat(sums, dim=1), room).unflatten(
+        3, (TILE, TILE)
+    )  # (B, rows, columns, TILE, TILE, D)
     found = found.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * TILE, columns * TILE)
     return found[:, :, :height, :width]
