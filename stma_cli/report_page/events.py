@@ -56,18 +56,14 @@ def find_events(results: Results) -> list[Event]:
     least = LEAST_CHANGE * results.size[0] * results.size[1]
     for column, object_id in enumerate(results.ids):
         area, confidence = results.area[:, column], results.confidence[:, column]
-        gaps = list(_gaps(area))
-        found += [
-            Event(Kind.LOST, object_id, first, last, float(last + 1 < len(area)))
-            for first, last in gaps
-            if last - first + 1 > LONGEST_FLICKER or last + 1 == len(area)
-        ]
-        blinks = [row for first, last in gaps for row in range(first, last + 1)]
-        blinks = [
-            row
-            for row in blinks
-            if not any(e.first <= row <= e.last for e in found if e.object_id == object_id)
-        ]
+        lost: list[Event] = []
+        blinks: list[int] = []
+        for first, last in _gaps(area):
+            if last - first + 1 > LONGEST_FLICKER or last + 1 == len(area):
+                lost.append(Event(Kind.LOST, object_id, first, last, float(last + 1 < len(area))))
+            else:
+                blinks += range(first, last + 1)
+        found += lost
         found += _flickers(object_id, sorted({*blinks, *_spikes(area, least)}))
         found += _jumps(object_id, area, least, results.annotated_rows)
         found += _unsure(object_id, area, confidence)
