@@ -90,6 +90,8 @@ def _shape_mask(shape: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
     if kind == "rectangle":
         return outline_mask(rectangle(corners[0], corners[1]), fit, what)
     if kind == "circle":
+        if not np.hypot(*(corners[1] - corners[0])) <= fit.source_width + fit.source_height:
+            raise AnnotationError(f"{what} is a circle larger than the picture: draw it again.")
         return outline_mask(circle(corners[0], corners[1]), fit, what, may_leave_frame=True)
     return fit.labels(_embedded_mask(shape.get("mask"), corners, fit, what), what).astype(bool)
 

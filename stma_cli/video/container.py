@@ -23,6 +23,10 @@ from stma_cli.video.timeline import Timeline
 _MOST_THREADS = 4  # more decode faster than anything downstream and hold more frames
 _GENERATED_TIMESTAMPS = 1  # AVFMT_FLAG_GENPTS: invented times, wrong for reordered frames in AVI
 _HIGHEST_RATE = 1000  # an average above is a broken header, not a camera
+_LISTS = frozenset(
+    {"concat", "dash", "hls", "imf", "sdp"}
+)  # formats that only name other files and addresses
+_ONLY_FILES = {"protocol_whitelist": "file"}  # a file from elsewhere must not make this machine call others
 _FALLBACK_RATE = Fraction(25)  # what FFmpeg assumes for streams without a clock
 
 
@@ -124,10 +128,15 @@ class ContainerSource(VideoSource):
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the file for decoding; yields the container and its video stream."""
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), metadata_errors="replace", options=_ONLY_FILES)
     except FFmpegError as error:
         raise VideoError(_unreadable(path, error)) from error
     with container:
+        if _LISTS & set(container.format.name.split(",")):
+            raise VideoError(
+                f"{path} is no video but a list that names others ({container.format.name}); give the video "
+                "itself, or join its parts with: ffmpeg -i LIST -c copy OUTPUT.mp4"
+            )
         container.flags &= ~_GENERATED_TIMESTAMPS
         stream = _video_stream(path, container)
         stream.thread_type = "AUTO"

@@ -152,6 +152,8 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
         return FolderSource.open(path, folder_rate)
     if not path.exists():
         raise VideoError(f"{path} does not exist; check the path of the video")
+    if not path.is_file():
+        raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise VideoError(
             f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"

@@ -1,0 +1,66 @@
+"""Arithmetic of one frame and the speed of this CPU, without torch: what a run will take, roughly.
+
+For a working size of P pixels, N = P / 256 cells at stride 16 and K objects:
+
+    operations of a frame = a P + b P K + c N^2 + d N^2 K
+
+a to d follow from the operations that `stma.benchmark.count_gflop` counted with the default memory policy at 480x272
+and 864x480 pixels with 1 and 4 objects. Smaller frames than that are not as regular.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from stma.config import MODEL_CONFIGS, ModelConfig
+
+GIGA = 1e9
+SIDE = 1024  # rows of the matrices: enough for all cores, some milliseconds
+REPEATS = 5
+MODEL_SHARE = 0.45  # of the speed of plain matrix products: measured on two cores with AVX-512
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operations per pixel, per pixel and object, per pair of cells, and per pair of cells and object."""
+
+    pixel: float
+    pixel_object: float
+    pair: float
+    pair_object: float
+
+
+WORK: dict[ModelConfig, Work] = {
+    MODEL_CONFIGS["small"]: Work(109_468, 15_205, 6_910, 1_470),
+    MODEL_CONFIGS["tiny"]: Work(10_352, 1_156, 856.5, 173.2),
+}
+
+
+def gflop_per_frame(config: ModelConfig, height: int, width: int, objects: int) -> float | None:
+    """Arithmetic of one frame in GFLOP, a multiply-add as two; None for a network that was not counted.
+
+    Args:
+        config: of the network.
+        height, width: working size in pixels (`Segmenter.working_size`).
+        objects: objects that are followed.
+    """
+    work = WORK.get(config)
+    if work is None:
+        return None
+    pixels = height * width
+    pairs = (pixels / 256) ** 2
+    per_pixel = work.pixel + work.pixel_object * objects
+    per_pair = work.pair + work.pair_object * objects
+    return (pixels * per_pixel + pairs * per_pair) / GIGA
+
+
+def cpu_speed() -> float:
+    """Measure what the model will reach on this CPU as it is loaded now, in GFLOP per second; takes a moment."""
+    matrix = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
+    seconds = []
+    for _ in range(REPEATS + 1):  # the first one warms up
+        begun = time.perf_counter()
+        np.dot(matrix, matrix)
+        seconds.append(time.perf_counter() - begun)
+    return MODEL_SHARE * 2 * SIDE**3 / min(seconds[1:]) / GIGA

@@ -1,0 +1,133 @@
+"""How much memory and time `stma segment` will need for a clip, before it is started and without torch."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from stma.config import MemoryConfig
+from stma.estimate import WeightCount, estimate_memory
+from stma.weights_file import find_weights, read_config, stored_numbers
+from stma.workload import cpu_speed, gflop_per_frame
+
+if TYPE_CHECKING:
+    from stma_cli.video import VideoInfo
+
+QUEUES = 3  # chunks of frames at once: waiting for the model, in it, waiting to be written
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run needs.
+
+    Attributes:
+        model: name or file of the weights.
+        working_size: (height, width) in pixels that the model works at.
+        objects: objects that are followed.
+        memory: bytes of main memory at the peak, in fp32 on a CPU.
+        free: bytes of main memory that are free now.
+        seconds_per_frame: on this CPU, as busy as it is now; None where the network is not known.
+        frames: frames of the clip, None where they were not counted.
+    """
+
+    model: str
+    working_size: tuple[int, int]
+    objects: int
+    memory: int
+    free: int
+    seconds_per_frame: float | None
+    frames: int | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds for the whole clip."""
+        if self.seconds_per_frame is None or self.frames is None:
+            return None
+        return self.frames * self.seconds_per_frame
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory that is free now is enough."""
+        return self.memory <= self.free
+
+    def line(self) -> str:
+        """Return it as a sentence without a full stop."""
+        height, width = self.working_size
+        kind = "object" if self.objects == 1 else "objects"
+        memory = f"about {_megabytes(self.memory)} of memory ({_megabytes(self.free)} are free)"
+        time = ""
+        if self.seconds is not None:
+            time = f" and {duration(self.seconds)} on this CPU"
+        elif self.seconds_per_frame is not None:
+            time = f" and {duration(self.seconds_per_frame)} per frame on this CPU"
+        return f"{memory}{time}, {self.objects} {kind} with {self.model} at {width}x{height}"
+
+
+def forecast(
+    info: "VideoInfo",
+    frames: int | None,
+    objects: int,
+    annotated_frames: int = 1,
+    *,
+    model: str = "small",
+    size: int = 480,
+    chunk: int = 4,
+) -> Forecast:
+    """Estimate a run on the CPU.
+
+    Args:
+        info: of the video.
+        frames: how many it has, None where that is not known.
+        objects: objects that are followed.
+        annotated_frames: frames with a mask.
+        model, size, chunk: as the options of `stma segment`.
+
+    Raises:
+        WeightsError: the weights cannot be read.
+    """
+    import numpy as np
+    import psutil
+
+    from stma.resize import working_size
+
+    path = find_weights(model)
+    config, numbers = read_config(path), stored_numbers(path)
+    height, width = working_size(info.height, info.width, size or None)
+    memory = estimate_memory(
+        config,
+        MemoryConfig(),
+        height,
+        width,
+        objects,
+        chunk,
+        np.dtype(np.float32),
+        annotated_frames,
+        weights=WeightCount(numbers, numbers),
+        frame_size=(info.height, info.width),
+        frames_held=QUEUES * chunk,
+    )
+    gflop = gflop_per_frame(config, height, width, objects)
+    return Forecast(
+        model=model,
+        working_size=(height, width),
+        objects=objects,
+        memory=memory.total,
+        free=int(psutil.virtual_memory().available),
+        seconds_per_frame=None if gflop is None else gflop / _speed(),
+        frames=frames,
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a rough time: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@cache
+def _speed() -> float:
+    return cpu_speed()
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
