@@ -87,11 +87,11 @@ def forecast(
     import numpy as np
     import psutil
 
-    from stma.resize import working_size
+    from stma.resize import model_size
 
     path = find_weights(model)
     config, numbers = read_config(path), stored_numbers(path)
-    height, width = working_size(info.height, info.width, size or None)
+    height, width = model_size(info.height, info.width, size or None)
     memory = estimate_memory(
         config,
         MemoryConfig(),

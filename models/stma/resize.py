@@ -5,6 +5,7 @@ import numpy as np
 
 from stma.errors import SettingsError
 
+STRIDE = 16  # pixels of a cell, the coarsest that the network has
 MINIMUM_SIDE = 16
 
 
@@ -100,6 +101,24 @@ def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int
         max(MINIMUM_SIDE, (2 * side * shorter_side + shorter) // (2 * shorter)) for side in (height, width)
     )
     return scaled_height, scaled_width
+
+
+def model_size(height: int, width: int, size: int | None) -> tuple[int, int]:
+    """Return the size that the model works at: the frame scaled down to `size` at most, in multiples of 16.
+
+    Rounding changes the aspect ratio by a few pixels, which spares padding and its artefacts at the border.
+
+    Args:
+        height: rows of the frame.
+        width: columns of the frame.
+        size: longest that the shorter side may be in pixels, or None to keep the frame's own.
+
+    Returns:
+        (height, width) in pixels.
+    """
+    sides = working_size(height, width, None if size is None else min(size, height, width))
+    rounded = [max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE) for side in sides]
+    return rounded[0], rounded[1]
 
 
 def _require_size(height: int, width: int) -> None:

@@ -16,10 +16,10 @@ from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
-from stma.network.model import STMA, STRIDE, Readout, TestFrame, masks_from_logits
+from stma.network.model import STMA, Readout, TestFrame, masks_from_logits
 from stma.network.stml import ReferenceCache
 from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_host
-from stma.resize import resize_frame, resize_labels, working_size
+from stma.resize import model_size, resize_frame, resize_labels
 
 
 class Segmenter:
@@ -124,14 +124,9 @@ class Segmenter:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) that the model works at, multiples of 16: the frame scaled down to `size` at most.
-
-        Rounding changes the aspect ratio by a few pixels, which spares padding and its artefacts at the border.
-        """
+        """(height, width) that the model works at, see `model_size`."""
         assert self.frame_size is not None
-        size = self.config.size
-        height, width = working_size(*self.frame_size, None if size is None else min(size, *self.frame_size))
-        return _round(height), _round(width)
+        return model_size(*self.frame_size, self.config.size)
 
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
         height, width = self.working_size
@@ -282,7 +277,3 @@ class Segmenter:
             None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         )
         self._references = None
-
-
-def _round(side: int) -> int:
-    return max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE)

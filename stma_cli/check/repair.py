@@ -1,4 +1,4 @@
-"""Repairs a mask picture as far as there is only one sensible way, into a new indexed PNG."""
+"""Repairs a mask as far as there is only one sensible way: a picture into a new indexed PNG, outlines into new JSON."""
 
 import os
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from stma.errors import MaskError, OutputError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.check.findings import counted
+from stma_cli.check.outline_repair import repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
 from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
@@ -40,18 +41,20 @@ class Repair:
 
 
 def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
-    """Write a repaired copy of a mask picture; the source stays as it is.
+    """Write a repaired copy of a mask picture or of a JSON with outlines; the source stays as it is.
 
     Raises:
         MaskError: when the mask cannot be repaired without guessing.
-        OutputError: when `out` is there already, no PNG or cannot be written.
+        OutputError: when `out` is there already, of another kind or cannot be written.
     """
-    _require_place(out)
-    if path.suffix.lower() == ".json":
-        raise MaskError(f"{path} holds outlines, which --fix does not repair: move their points as told.")
+    is_json = path.suffix.lower() == ".json"
+    _require_place(out, ".json" if is_json else ".png")
     info = survey.info
     if info is None:
         raise MaskError(f"{path} cannot be repaired without its video: give a video that can be read.")
+    if is_json:
+        mended = repair_outlines(path, out, info.width, info.height)
+        return Repair(out if mended else None, mended)
     labels, changes = _labels_and_changes(path)
     if not ids_in(labels):
         raise MaskError(f"{path} is empty, there is nothing to repair: mark at least one object in it.")
@@ -96,9 +99,9 @@ def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     ]
 
 
-def _require_place(out: Path) -> None:
-    if out.suffix.lower() != ".png":
-        raise OutputError(f"--fix {out} is no PNG: give a name that ends in .png.")
+def _require_place(out: Path, ending: str) -> None:
+    if out.suffix.lower() != ending:
+        raise OutputError(f"--fix {out} is of another kind than the mask: give a name that ends in {ending}.")
     if os.path.lexists(out):
         raise OutputError(f"--fix {out} is there already, and nothing is replaced: give a new name.")
     if not out.parent.is_dir():

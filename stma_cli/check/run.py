@@ -1,7 +1,7 @@
 """One run of `stma check`: the video, the masks, and the repair that was asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stma.errors import MaskError, SettingsError
@@ -9,6 +9,8 @@ from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.mask_findings import check_masks
 from stma_cli.check.repair import Repair, repair_mask
 from stma_cli.check.video_findings import VideoSurvey, survey_video
+from stma_cli.forecast import Forecast, forecast
+from stma_cli.masks import read_mask_options
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.options import MaskOption, parse_mask_option
 
@@ -22,12 +24,14 @@ class CheckResult:
         masks: findings of the masks as they were given.
         repair: what --fix did, None where it was not asked for or not possible.
         after: findings of the repaired mask.
+        needs: memory and time that `stma segment` will take; None where it would refuse.
     """
 
     survey: VideoSurvey
     masks: tuple[Finding, ...]
     repair: Repair | None = None
     after: tuple[Finding, ...] = ()
+    needs: Forecast | None = None
 
     @property
     def given(self) -> tuple[Finding, ...]:
@@ -62,7 +66,8 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given: give one --mask with it.")
     findings = check_masks(masks, survey)
     if fix is None:
-        return CheckResult(survey, tuple(findings))
+        result = CheckResult(survey, tuple(findings))
+        return result if result.failed or survey.info is None else _with_needs(result, masks)
     option = parse_mask_option(masks[0])
     try:
         repair = repair_mask(option.path, survey, fix)
@@ -72,6 +77,21 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         return CheckResult(survey, tuple(findings if refused.problem in known else [*findings, refused]))
     after = check_masks([_with_file(option, repair.path)], survey) if repair.path else []
     return CheckResult(survey, tuple(findings), repair, tuple(after))
+
+
+def _with_needs(result: CheckResult, masks: Sequence[str]) -> CheckResult:
+    """Add what a run needs, and a warning when it is more memory than is free."""
+    survey, objects, annotated = result.survey, 1, 1
+    assert survey.info is not None
+    if masks:
+        read = read_mask_options(masks, survey.info.width, survey.info.height, 0, survey.stems)
+        objects, annotated = len({key for item in read.values() for key in item.object_ids}), len(read)
+    needs = forecast(survey.info, survey.frames, objects, annotated)
+    if needs.fits:
+        return replace(result, needs=needs)
+    fix = "close other programs, or give a smaller --size or --chunk 1 to stma segment"
+    finding = Finding(Level.WARNING, "memory", str(survey.path), f"it needs {needs.line()}", fix)
+    return replace(result, masks=(*result.masks, finding), needs=needs)
 
 
 def _with_file(option: MaskOption, path: Path) -> str:

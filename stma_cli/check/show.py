@@ -25,6 +25,8 @@ def print_result(result: CheckResult, console: Console) -> None:
         for change in repair.changes:
             _line(console, f"  {change}")
         _print_findings(result.after, console)
+    if result.needs is not None:
+        _line(console, f"needs: {result.needs.line()}")
     _line(console, _totals(result.given) + (", see above for what is left" if result.after else ""))
 
 
@@ -42,6 +44,7 @@ def json_text(result: CheckResult) -> str:
             "frames": result.survey.frames,
         },
         "findings": [asdict(finding) for finding in _sorted(result.given)],
+        "needs": result.needs and {**asdict(result.needs), "seconds": result.needs.seconds},
         "repaired": repair
         and {
             "file": str(repair.path) if repair.path else None,

@@ -18,7 +18,9 @@ def check(
     ] = None,
     fix: Annotated[
         Path | None,
-        typer.Option(help="Write a repaired copy of the one mask to this new PNG; the mask itself stays."),
+        typer.Option(
+            help="Write a repaired copy of the one mask to this new file, PNG or JSON like the mask; that stays."
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Read only the header and the first 30 frames of the video.")

@@ -96,15 +96,26 @@ def fill_polygon(points: np.ndarray, width: int, height: int) -> np.ndarray:
     Returns:
         (height, width) bool.
     """
-    toggles = np.zeros((height, width + 1), dtype=bool)
+    return np.asarray(_windings(points, width, height) % 2 == 1)
+
+
+def fill_wound(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Rasterise all that one polygon goes round, also where it overlaps itself; see `fill_polygon`."""
+    return np.asarray(_windings(points, width, height) != 0)
+
+
+def _windings(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return (height, width) int32: how often the polygon goes round each pixel centre, with sign."""
+    steps = np.zeros((height, width + 1), dtype=np.int32)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        direction = 1
         if y0 > y1:
-            x0, y0, x1, y1 = x1, y1, x0, y0
+            x0, y0, x1, y1, direction = x1, y1, x0, y0, -1
         rows = np.arange(max(0, int(np.ceil(y0 - 0.5))), min(height, int(np.ceil(y1 - 0.5))))
         if len(rows):  # each row whose centre the edge passes, once; columns right of the edge change sides
             x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            toggles[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)] ^= True
-    return np.logical_xor.accumulate(toggles[:, :width], axis=1)
+            steps[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)] += direction
+    return np.cumsum(steps[:, :width], axis=1)
 
 
 def rectangle(first: np.ndarray, second: np.ndarray) -> np.ndarray:

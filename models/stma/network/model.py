@@ -19,8 +19,6 @@ from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
 from stma.network.stml import STML, ReferenceCache
 
-STRIDE = 16
-
 
 @dataclass(frozen=True)
 class MemoryEntry:
