@@ -32,8 +32,8 @@ class Work:
 
 
 WORK: dict[ModelConfig, Work] = {
-    MODEL_CONFIGS["small"]: Work(109_468, 15_205, 6_910, 1_470),
-    MODEL_CONFIGS["tiny"]: Work(10_352, 1_156, 856.5, 173.2),
+    MODEL_CONFIGS["small"]: Work(87_281, 14_864, 8_816, 1_500),
+    MODEL_CONFIGS["tiny"]: Work(4_549, 815, 1_346, 203),
 }
 
 
