@@ -63,7 +63,7 @@ class SegmentSettings:
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     resume: bool = False
     checkpoint: int = 50
-    states: int = 0
+    states: int = 4
     replace_overlay: bool = False
     direction: str = FORWARD
 

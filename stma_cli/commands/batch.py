@@ -149,6 +149,7 @@ def batch(
             direction=direction.value,
             objects=objects,
             checkpoint=checkpoint,
+            states=0,  # those of hundreds of clips would fill the disk
             postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
         ),
         engine=engine,
