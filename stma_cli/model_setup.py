@@ -23,6 +23,7 @@ class ModelSetup:
         threads: CPU threads that the model computes with.
         working_size: (height, width) in pixels that the model works at.
         description: the model's name, sha256 of the weights and parameters, for the report.
+        needs: says what memory a run with so many objects and annotated frames takes.
     """
 
     segmenter: SegmenterLike
@@ -32,6 +33,7 @@ class ModelSetup:
     threads: int
     working_size: tuple[int, int]
     description: dict[str, Any]
+    needs: Callable[[int, int], str] | None = None
 
 
 def set_up_model(
@@ -57,6 +59,7 @@ def set_up_model(
     from stma.device import precision_name
     from stma.segmenter import Segmenter
     from stma.weights import load_model
+    from stma_cli.forecast import QUEUES
     from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads
 
     config = SegmenterConfig(
@@ -81,6 +84,13 @@ def set_up_model(
         "threads": threads,
         "working_size": segmenter.working_size,
     }
+
+    def needs(objects: int, annotated_frames: int) -> str:
+        held = QUEUES * settings.chunk
+        return segmenter.estimate(objects, annotated_frames, held).sentence(
+            on_gpu=segmenter.device.type != "cpu"
+        )
+
     return ModelSetup(
-        segmenter, loaded.info.name, device, precision, threads, segmenter.working_size, description
+        segmenter, loaded.info.name, device, precision, threads, segmenter.working_size, description, needs
     )

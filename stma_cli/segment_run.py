@@ -107,6 +107,7 @@ def _opening_lines(
         f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
         f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
+        *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
         *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]

@@ -16,7 +16,7 @@ from torch.profiler import profile as torch_profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from stma.config import SegmenterConfig
-from stma.estimate import MemoryEstimate, estimate_memory
+from stma.estimate import MemoryEstimate
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
@@ -213,18 +213,7 @@ def measure_model(
     device_bytes = torch.cuda.max_memory_allocated(segmenter.device) if on_gpu else None
     resident = peak_resident()
     gflop = count_gflop(segmenter, loop.take(segmenter.config.memory.interval))
-    assert segmenter.frame_size is not None
-    height, width = segmenter.working_size
-    estimate = estimate_memory(
-        segmenter.model.config,
-        segmenter.config.memory,
-        height,
-        width,
-        len(segmenter.object_ids),
-        chunk,
-        segmenter.precision,
-        frame_size=segmenter.frame_size,
-    )
+    estimate = segmenter.estimate(len(segmenter.object_ids))
     return ModelSpeed(spread, gflop, gflop * spread.median / peak.best, resident, device_bytes, estimate)
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from stma.config import AFFINITY_LIMIT, MemoryConfig, ModelConfig
 
 FLOAT32 = 4
-INDEX = 8
+LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they are mixed, ids
 MEBIBYTE = 1 << 20
 PROCESS = 400 * MEBIBYTE  # interpreter, libraries and what the allocator keeps: fitted to runs on Linux
 
@@ -73,6 +73,13 @@ class MemoryEstimate:
         """Resident memory of a process that computes on the CPU."""
         return self.device + self.frames + self.process
 
+    def sentence(self, on_gpu: bool) -> str:
+        """Return what the run needs as words without a full stop, rounded to two digits."""
+        wanted = f"about {_size(self.process + self.frames if on_gpu else self.total)} of RAM"
+        if on_gpu:
+            wanted += f" and {_size(self.device)} of GPU memory"
+        return f"{wanted} at this size and number of objects, at any length"
+
 
 def estimate_memory(
     config: ModelConfig,
@@ -114,9 +121,7 @@ def estimate_memory(
         weights=numbers.running * item,
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
-        activations=_activations(
-            config, height * width, frame_pixels, objects, chunk, item, count, references
-        ),
+        activations=_activations(config, height * width, frame_pixels, objects, chunk, item, references),
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
         process=PROCESS + numbers.loaded * FLOAT32,
     )
@@ -148,7 +153,6 @@ def _activations(
     objects: int,
     chunk: int,
     item: int,
-    entries: int,
     references: int,
 ) -> int:
     """Largest of the stages: the frame's embedding, references, readout, decoder, label map."""
@@ -159,12 +163,18 @@ def _activations(
     embedding = int(chunk * item * pixels * first)
     values = objects * config.value_width
     reference = references * cells * item * (12 * width16 + 3 * values)
-    copies = 2 if objects == 1 else 3  # joined, side by side for all objects, and with the column of ones
-    readout = item * (
-        entries * cells * (copies * values + config.key_width) + 2 * cells * values + AFFINITY_LIMIT
-    )
+    sums = 5 * cells * values * FLOAT32  # of two entries, their total, and the readout in two layouts
+    readout = item * AFFINITY_LIMIT + sums
     thin = config.decoder_width // 2
     decoder = item * pixels // 16 * (thin + 5 * thin * objects)  # a residual block at stride 4 per object
-    maps = 1 if objects == 1 else objects + 1
-    labels = frame_pixels * (maps * FLOAT32 + 2 * INDEX) + 4 * (objects + 1) * FLOAT32 * pixels // 16
-    return max(embedding, features + max(reference, readout, decoder, labels))
+    outcomes = (
+        chunk * 2 * (objects + 1) * FLOAT32 * pixels // 16
+    )  # logits and soft masks wait for their chunk
+    labels = frame_pixels * LABEL_BYTES
+    return max(embedding, features + outcomes + max(reference, readout, decoder, labels))
+
+
+def _size(count: int) -> str:
+    if count >= 9.95e8:
+        return f"{count / 1e9:.1f} GB"
+    return f"{round(count, -7) // 1_000_000} MB"

@@ -12,6 +12,7 @@ from torch.nn import functional
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
+from stma.estimate import MemoryEstimate, estimate_memory
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.association import PropagatedLabels
@@ -127,6 +128,24 @@ class Segmenter:
         """(height, width) that the model works at, see `model_size`."""
         assert self.frame_size is not None
         return model_size(*self.frame_size, self.config.size)
+
+    def estimate(
+        self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
+    ) -> MemoryEstimate:
+        """What this run needs at its peak once the frame's size is known; arguments as of `estimate_memory`."""
+        height, width = self.working_size
+        return estimate_memory(
+            self.model.config,
+            self.config.memory,
+            height,
+            width,
+            objects,
+            self.config.chunk,
+            self.precision,
+            annotated_frames,
+            frame_size=self.frame_size,
+            frames_held=frames_held,
+        )
 
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
         height, width = self.working_size

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
-from stma.estimate import estimate_memory
+from stma.estimate import MemoryEstimate, estimate_memory
 from stma.network.model import STMA, MemoryEntry
 from stma.segmenter import Segmenter
 
@@ -74,5 +74,19 @@ def test_a_large_video_costs_label_maps() -> None:
     small = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32)
     large = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32, frame_size=(2160, 3840))
     assert large.bank == small.bank
-    assert large.activations > 2160 * 3840 * 4 * 4
+    assert large.activations > 2160 * 3840 * 8
     assert large.frames == 2160 * 3840 * 4
+
+
+def test_the_sentence_names_what_counts_on_the_device() -> None:
+    estimate = MemoryEstimate(
+        weights=100_000_000,
+        bank=200_000_000,
+        entries=0,
+        activations=300_000_000,
+        frames=4_000_000,
+        process=450_000_000,
+    )
+    on_cpu, on_gpu = estimate.sentence(on_gpu=False), estimate.sentence(on_gpu=True)
+    assert on_cpu == "about 1.1 GB of RAM at this size and number of objects, at any length"
+    assert on_gpu.startswith("about 450 MB of RAM and 600 MB of GPU memory at this size")

@@ -38,6 +38,7 @@ def test_a_whole_run(workplace: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "1 thread\n" in result.stderr
+    assert "of RAM at this size and number of objects, at any length\n" in result.stderr
     assert json.loads(result.stdout)["frames"] == COUNT
     np.testing.assert_array_equal(read_labels(Path("clip_stma/00000.png")), read_labels(Path("first.png")))
     assert read_labels(Path("clip_stma/00008.png")).shape == (HEIGHT, WIDTH)
