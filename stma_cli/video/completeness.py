@@ -8,7 +8,8 @@ from av.video.stream import VideoStream
 
 _INDEXED = {"mov", "mp4", "avi"}  # containers whose index lists every packet
 _DECLARING = {"matroska", "webm"}  # containers whose header declares the duration
-_TOLERANCE = Fraction(1)  # seconds; headers round, and the last frame's duration may be left out
+_TOLERANCE = Fraction(1, 4)  # seconds, as headers round; or
+_TOLERATED_FRAMES = 3  # of the mean duration, as the last frame's may be left out
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
@@ -32,7 +33,10 @@ def missing_part(
             return f"its index lists {listed} pictures but only {packets} are in the file"
     if names & _DECLARING:
         declared = _declared_end(container, stream)
-        if declared is not None and reached + _TOLERANCE < declared:
+        tolerance = _TOLERANCE
+        if stream.average_rate:
+            tolerance = max(tolerance, _TOLERATED_FRAMES / stream.average_rate)
+        if declared is not None and reached + tolerance < declared:
             return f"its header says {float(declared):.2f} s but it ends after {float(reached):.2f} s"
     return None
 
