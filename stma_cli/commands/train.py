@@ -16,6 +16,10 @@ def train(
         str | None,
         typer.Option("--init", help="Shipped model or weights file to go on from.", show_default="random"),
     ] = None,
+    renew: Annotated[
+        str | None,
+        typer.Option(help="With --init: modules that start at random all the same, e.g. stml,decoder.mix8."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
@@ -24,6 +28,9 @@ def train(
     crop: Annotated[int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")] = 256,
     frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 4,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
+    embedding_rate: Annotated[
+        float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
+    ] = 1.0,
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
@@ -58,10 +65,12 @@ def train(
     config = TrainConfig(
         model=model,
         initial_weights=initial_weights,
+        renewed=tuple(renew.split(",")) if renew else (),
         steps=steps,
         minutes=minutes,
         batch=batch,
         learning_rate=learning_rate,
+        embedding_rate=embedding_rate,
         seed=seed,
         threads=threads,
         workers=workers,

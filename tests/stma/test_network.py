@@ -76,6 +76,23 @@ def test_decoupled_block_equals_one_masked_attention(block: STMLBlock) -> None:
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-10)
 
 
+def test_pooled_cells_are_averages_of_the_test_frames_own(block: STMLBlock) -> None:
+    objects, references, _ = streams()
+    test = streams(cells=15)[2]  # 3 x 5 cells: the last row and column have no partner
+    *_, key, value = block.memory_streams(objects, references, torch.ones(2, 3, dtype=torch.bool))
+    query, own_key, own_value = (x.unflatten(2, (3, 5)) for x in block.project(test))
+    rows, columns = (slice(0, 2), slice(2, 3)), (slice(0, 2), slice(2, 4), slice(4, 5))
+    pooled_key, pooled_value = (
+        torch.stack([x[:, :, r, c].mean((2, 3)) for r in rows for c in columns], dim=2)
+        for x in (own_key, own_value)
+    )
+    attended = functional.scaled_dot_product_attention(
+        query.flatten(2, 3), torch.cat([pooled_key, key], dim=2), torch.cat([pooled_value, value], dim=2)
+    )
+    got = block.test_stream(test, key, value, grid=(3, 5))
+    torch.testing.assert_close(got, block.finish(test, attended))
+
+
 def test_cached_references_equal_recomputed_ones(stml: STML) -> None:
     objects, references, test = streams()
     valid = torch.ones(2, 3, dtype=torch.bool)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
-from stma.network.layers import PlainResidual, upsample_twice
+from stma.network.layers import PlainResidual, leaky, upsample_twice
 
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
 LABEL_MAPS = (
@@ -33,10 +32,13 @@ class Decoded:
     Attributes:
         logits: (B, K, H/4, W/4) float32 per-object logits, before soft aggregation.
         stride8: (B*K, decoder_width, H/8, W/8) per-object maps that they come from.
+        coarse: (B, K, H/16, W/16) float32 logits that the readout alone gives, before the labels are seen. Training
+            scores them, so that the association must find the objects by itself; masks do not use them.
     """
 
     logits: Tensor
     stride8: Tensor
+    coarse: Tensor
 
 
 class Decoder(nn.Module):
@@ -51,8 +53,10 @@ class Decoder(nn.Module):
         self.shared4 = nn.Conv2d(width4, thin, 3, padding=1)
         self.readout = nn.Conv2d(config.value_width, wide, 3, padding=1)
         self.refine16 = PlainResidual(wide)
+        self.coarse = nn.Conv2d(wide, 1, 1)
         self.label = nn.Conv2d(LABEL_MAPS, wide, 3, padding=1)
         self.mix8 = nn.Conv2d(wide, wide, 3, padding=1)
+        nn.init.zeros_(self.mix8.weight)  # at first the labels alone count
         self.refine8 = PlainResidual(wide)
         self.mix4 = nn.Conv2d(wide, thin, 3, padding=1)
         self.refine4 = PlainResidual(thin)
@@ -79,14 +83,15 @@ class Decoder(nn.Module):
         label = torch.cat([label, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
         label = label.contiguous(memory_format=torch.channels_last).to(readout.dtype)
         x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        x = self.refine16(functional.relu(_add_shared(x, context.stride16, objects)))
+        x = self.refine16(leaky(_add_shared(x, context.stride16, objects)))
+        coarse = self.coarse(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/16, W/16)
         x = self.mix8(upsample_twice(x)) + self.label(label)
-        stride8 = self.refine8(functional.relu(_add_shared(x, context.stride8, objects)))
+        stride8 = self.refine8(leaky(_add_shared(x, context.stride8, objects)))
         x = self.mix4(upsample_twice(stride8))
-        x = self.refine4(functional.relu(_add_shared(x, context.stride4, objects)))
+        x = self.refine4(leaky(_add_shared(x, context.stride4, objects)))
         logits: Tensor = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
         certain = masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
-        return Decoded(logits + upsample_twice(torch.logit(certain)), stride8)
+        return Decoded(logits + upsample_twice(torch.logit(certain)), stride8, coarse)
 
 
 def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:

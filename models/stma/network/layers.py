@@ -55,6 +55,14 @@ class ResidualBlock(nn.Module):
         return functional.relu(self.second(inner) + x, inplace=True)
 
 
+LEAK = 0.1  # slope below zero where no norm keeps activations centred: a unit that is off still learns
+
+
+def leaky(x: Tensor) -> Tensor:
+    """Leaky ReLU, in place, for per-object maps: without a norm, plain ReLUs can switch a whole path off for good."""
+    return functional.leaky_relu(x, LEAK, inplace=True)
+
+
 class PlainResidual(nn.Module):
     """Residual block without norm for per-object maps: no statistics tie one object to another."""
 
@@ -65,8 +73,12 @@ class PlainResidual(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = functional.relu(self.first(x), inplace=True)
-        return functional.relu(self.second(inner) + x, inplace=True)
+        return leaky(self.second(leaky(self.first(x))) + x)
+
+
+def pool_twice(x: Tensor) -> Tensor:
+    """Averages of 2x2 cells of a (B, C, h, w) map; of fewer at the border where a side is odd."""
+    return functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
 def upsample_twice(x: Tensor) -> Tensor:

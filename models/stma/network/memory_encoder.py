@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.embedding import Features
-from stma.network.layers import PlainResidual
+from stma.network.layers import PlainResidual, leaky
 
 
 class MemoryEncoder(nn.Module):
@@ -47,9 +46,9 @@ class MemoryEncoder(nn.Module):
         others = masks.sum(1, keepdim=True) - masks
         pair = torch.stack([masks, others.clamp(0, 1)], dim=2).flatten(0, 1)  # (B*K, 2, H/4, W/4)
         pair = pair.contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self.mask8(pair) + _per_object(self.frame8(features.stride4), objects))
-        x = functional.relu(self.mask16(x) + _per_object(self.frame16(features.stride8), objects))
-        x = functional.relu(self.value(x) + _per_object(self.frame_value(features.stride16), objects))
+        x = leaky(self.mask8(pair) + _per_object(self.frame8(features.stride4), objects))
+        x = leaky(self.mask16(x) + _per_object(self.frame16(features.stride8), objects))
+        x = leaky(self.value(x) + _per_object(self.frame_value(features.stride16), objects))
         x = self.refine(x)
         if readout is not None:
             old = readout.flatten(0, 1).to(x.dtype)

@@ -14,7 +14,7 @@ from stma.config import ModelConfig
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
 from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
-from stma.network.layers import ConvNorm, to_map, to_tokens
+from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
 from stma.network.stml import STML, ReferenceCache
@@ -25,7 +25,8 @@ class MemoryEntry:
     """One remembered frame of a batch of B clips with K objects.
 
     Attributes:
-        tokens: (B, N, C) reference tokens at stride 16, straight from the embedding (spatial memory).
+        tokens: (B, N', C) reference tokens straight from the embedding (spatial memory), averages of 2x2 cells at
+            stride 16: to find out what is where, a reference needs less detail than the test frame.
         key: (B, N, key_width) unit keys at stride 16.
         value: (B, N, K, value_width) per-object ID features at stride 16 (temporal memory), as they are read.
         mask: (B, K, h, w) soft masks at stride 16.
@@ -123,7 +124,7 @@ class STMA(nn.Module):
     def encode_test(self, features: Features, cache: ReferenceCache) -> TestFrame:
         """Run the test stream and prepare everything that does not depend on the object."""
         height, width = features.stride16.shape[2:]
-        tokens = self.stml.encode_test(to_tokens(features.stride16), cache)  # (B, N, C)
+        tokens = self.stml.encode_test(to_tokens(features.stride16), cache, (height, width))  # (B, N, C)
         final = to_map(tokens, height, width)
         return TestFrame(
             features, final, self.id_association.keys(tokens), self.decoder.context(features, final)
@@ -171,7 +172,7 @@ class STMA(nn.Module):
         mask8 = functional.avg_pool2d(masks.float(), 2)
         value = self.memory_encoder(features, masks, None if readout is None else readout.values)
         return MemoryEntry(
-            tokens=to_tokens(features.stride16),
+            tokens=to_tokens(pool_twice(features.stride16)),
             key=key,
             value=value.flatten(3).permute(0, 3, 1, 2).contiguous(),
             mask=functional.avg_pool2d(mask8, 2),

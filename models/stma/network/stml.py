@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
+from stma.network.layers import pool_twice
 
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
 
@@ -93,9 +94,24 @@ class STMLBlock(nn.Module):
         value = value.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)
         return self.finish(objects, attended_objects), new_references, key, value
 
-    def test_stream(self, test: Tensor, reference_key: Tensor, reference_value: Tensor) -> Tensor:
-        """Test-reference correlation: (B, N, C) test tokens attend to themselves and to the references."""
+    def test_stream(
+        self,
+        test: Tensor,
+        reference_key: Tensor,
+        reference_value: Tensor,
+        grid: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Test-reference correlation: test tokens attend to themselves and to the references.
+
+        Args:
+            test: (B, N, C) test tokens.
+            reference_key, reference_value: (B, heads, M, C/heads), see `memory_streams`.
+            grid: rows and columns of the N cells: then a token attends to averages of 2x2 of its own frame's cells,
+                at a quarter of the cost; None for the cells themselves.
+        """
         query, key, value = self.project(test)
+        if grid is not None:
+            key, value = _pool_cells(key, grid), _pool_cells(value, grid)
         attended = functional.scaled_dot_product_attention(
             query, torch.cat([key, reference_key], dim=2), torch.cat([value, reference_value], dim=2)
         )
@@ -123,10 +139,21 @@ class STML(nn.Module):
             values.append(value)
         return ReferenceCache(tuple(keys), tuple(values))
 
-    def encode_test(self, test: Tensor, cache: ReferenceCache) -> Tensor:
-        """Run the test stream, (B, N, C) tokens, through all blocks; the result is normalised."""
+    def encode_test(
+        self, test: Tensor, cache: ReferenceCache, grid: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Run the test stream, (B, N, C) tokens, through all blocks; the result is normalised.
+
+        `grid` as in `STMLBlock.test_stream`.
+        """
         for block, key, value in zip(self.blocks, cache.keys, cache.values, strict=True):
             assert isinstance(block, STMLBlock)
-            test = block.test_stream(test, key, value)
+            test = block.test_stream(test, key, value, grid)
         result: Tensor = self.norm(test)
         return result
+
+
+def _pool_cells(x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Averages of 2x2 cells: (B, heads, h*w, D) to (B, heads, ceil(h/2)*ceil(w/2), D)."""
+    maps = x.flatten(0, 1).transpose(1, 2).unflatten(2, grid)  # (B*heads, D, h, w)
+    return pool_twice(maps).flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])

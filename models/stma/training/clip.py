@@ -12,7 +12,14 @@ from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, Readout, join_entries, masks_from_logits
 from stma.training.config import LossConfig
 from stma.training.disturb import disturb_masks
-from stma.training.losses import bootstrapped_cross_entropy, dice, iou_loss, label_loss, region_loss
+from stma.training.losses import (
+    bootstrapped_cross_entropy,
+    coarse_loss,
+    dice,
+    iou_loss,
+    label_loss,
+    region_loss,
+)
 from stma.training.regions import REGIONS
 
 
@@ -50,6 +57,7 @@ class ClipLoss:
     dice: Tensor
     labels: Tensor
     regions: Tensor
+    coarse: Tensor
     quality: Tensor
     iou: Tensor
 
@@ -63,10 +71,13 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
 def _propagated(
     model: STMA, query: Tensor, entries: Sequence[MemoryEntry], truths: Sequence[Tensor], sharpness: float
 ) -> PropagatedLabels:
-    """Labels of all entries; true labels travel beside the predicted ones with the same affinity."""
+    """Labels of all entries; true labels, where given, travel beside the predicted ones with the same affinity."""
+    masks = [entry.label_mask for entry in entries]
+    if truths:
+        masks = [torch.cat(pair, dim=1) for pair in zip(masks, truths, strict=True)]
     labels = [
-        LabelEntry(entry.label_key, torch.cat([entry.label_mask, truth], dim=1), annotated=index == 0)
-        for index, (entry, truth) in enumerate(zip(entries, truths, strict=True))
+        LabelEntry(entry.label_key, mask, annotated=index == 0)
+        for index, (entry, mask) in enumerate(zip(entries, masks, strict=True))
     ]
     result: PropagatedLabels = model.label_propagation(query, labels, sharpness)
     return result
@@ -98,7 +109,7 @@ def run_clip(
     teacher = torch.cat([truth8, regions], dim=2).flatten(3)  # (B, T, K+R, h*w)
     first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
     entries: list[MemoryEntry] = [first]
-    cross_entropy = dice_loss = labels_loss = regions_loss = quality_loss = torch.zeros(
+    cross_entropy = dice_loss = labels_loss = regions_loss = coarse_total = quality_loss = torch.zeros(
         (), device=frames.device
     )
     overlap = union = torch.zeros(batch, objects, device=frames.device)
@@ -107,7 +118,11 @@ def run_clip(
         cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
         test = model.encode_test(at(time), cache)
         propagated = _propagated(
-            model, test.features.label_key, entries, teacher[:, :time].unbind(1), config.label_sharpness
+            model,
+            test.features.label_key,
+            entries,
+            teacher[:, :time].unbind(1) if config.teaches_keys else (),
+            config.label_sharpness,
         )
         readout = Readout(model.read_values(test, join_entries(entries)), propagated.columns(0, objects))
         decoded = model.decode(test, readout)
@@ -117,9 +132,12 @@ def run_clip(
         cross_entropy = cross_entropy + bootstrapped_cross_entropy(full, target, hard_share)
         full_masks = full.softmax(dim=1)[:, 1:]
         dice_loss = dice_loss + dice(full_masks, target, object_valid)
-        taught = propagated.masks[:, objects:]
-        labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
-        regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
+        if config.teaches_keys:
+            taught = propagated.masks[:, objects:]
+            labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
+            regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
+        truth16 = functional.avg_pool2d(truth8[:, time], 2)
+        coarse_total = coarse_total + coarse_loss(decoded.coarse, truth16, object_valid)
         with torch.no_grad():
             hard = one_hot(aggregated.argmax(dim=1), objects) * object_valid[:, :, None, None]
             coarse = truth[:, time, :, 2::4, 2::4]  # counting at stride 4 is a sixteenth of the work
@@ -131,8 +149,8 @@ def run_clip(
             masks = disturb_masks(masks, object_valid, config.disturbed_share, generator)
             entries.append(model.remember(test, masks, readout))
     scored = length - 1
-    cross_entropy, dice_loss, labels_loss, regions_loss, quality_loss = (
-        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss, quality_loss)
+    cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss = (
+        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss)
     )
     iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()
     return ClipLoss(
@@ -140,11 +158,13 @@ def run_clip(
         + dice_loss
         + config.label_weight * labels_loss
         + config.region_weight * regions_loss
+        + config.coarse_weight * coarse_total
         + config.quality_weight * quality_loss,
         cross_entropy.detach(),
         dice_loss.detach(),
         labels_loss.detach(),
         regions_loss.detach(),
+        coarse_total.detach(),
         quality_loss.detach(),
         iou,
     )

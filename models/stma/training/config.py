@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from stma.config import MemoryConfig
 from stma.errors import SettingsError
 
 
@@ -23,9 +24,15 @@ class LossConfig:
 
     label_weight: float = 0.5  # auxiliary loss on the label propagation, from true labels
     region_weight: float = 0.15  # dense correspondence on synthetic clips: what generalises to unseen objects
+    coarse_weight: float = 0.5  # the ID association must find objects by itself: the labels would do it for it
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
-    label_sharpness: float = 1.7  # as inference reads, see `MemoryConfig.label_sharpness`
+    label_sharpness: float = MemoryConfig.label_sharpness  # as inference reads
+
+    @property
+    def teaches_keys(self) -> bool:
+        """Whether any loss asks for the labels that true labels would give."""
+        return self.label_weight > 0 or self.region_weight > 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.disturbed_share <= 1:
@@ -38,10 +45,12 @@ class TrainConfig:
 
     model: str = "small"
     initial_weights: str | None = None  # a shipped model or weights file to go on from; None = random
+    renewed: tuple[str, ...] = ()  # modules that start at random all the same, by the beginning of their names
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds
     learning_rate: float = 8e-4  # AdamW peak
+    embedding_rate: float = 1.0  # factor on the rate of embedding and label propagation; 0 freezes both
     weight_decay: float = 0.02  # little data, but batch norm and synthesis regularise already
     warm_up: int = 100  # steps of linear warm-up
     clip_norm: float = 3.0  # gradients through the written masks spike early on

@@ -51,6 +51,21 @@ def label_loss(propagated: Tensor, target: Tensor, object_valid: Tensor) -> Tens
     return -(truth * distribution.log()).sum(1).mean()
 
 
+def coarse_loss(logits: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
+    """Binary cross entropy plus dice of what the readout alone says, averaged over the real objects.
+
+    Args:
+        logits: (B, K, h, w) per-object logits at stride 16.
+        target: (B, K, h, w) soft truth at the same stride.
+        object_valid: (B, K) bool.
+    """
+    wrong = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((2, 3))
+    masks = torch.sigmoid(logits)
+    overlap = (masks * target).sum((2, 3))
+    apart = 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + target.sum((2, 3)) + 1)  # (B, K)
+    return (wrong + apart)[object_valid].mean()
+
+
 def region_loss(propagated: Tensor, target: Tensor) -> Tensor:
     """Cross entropy of propagated regions where the region is known: dense correspondence, not only objects.
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,12 +23,14 @@ from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
 from stma.training.distributed import Group, join_group, local_device
 from stma.training.ema import AveragedModel
+from stma.training.parameters import freeze, gradient_norms, parameter_groups, renew
 from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
+GRADIENTS_EVERY = 50  # steps: a module that stops learning shows as a norm of zero
 STOPPED = 2.0  # told to all processes in place of the progress
 
 
@@ -43,6 +45,7 @@ class StepReport:
     dice: float
     labels: float
     regions: float
+    coarse: float
     quality: float
     iou: float
     learning_rate: float
@@ -81,13 +84,15 @@ class Trainer:
         self.precision = resolve_precision("auto", self.device)
         self.model = self._initial_model().to(self.device).train()
         self.average = AveragedModel(self.model, config.ema)
-        decay = [p for p in self.model.parameters() if p.ndim > 1]
-        keep = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": config.weight_decay}, {"params": keep, "weight_decay": 0.0}],
+            parameter_groups(self.model, config),
             lr=config.learning_rate,
             fused=self.device.type in ("cpu", "cuda"),
         )
+        self.loss = config.loss
+        if config.embedding_rate == 0:
+            freeze(self.model)
+            self.loss = replace(config.loss, label_weight=0.0, region_weight=0.0)  # nothing could learn from them
         self.step = 0
         self.clips_drawn = 0
         self.seconds = 0.0
@@ -105,6 +110,7 @@ class Trainer:
                 f"{self.config.initial_weights} is not a {self.config.model} model; give weights of that model, or "
                 "another --model"
             )
+        renew(model, STMA(model.config), self.config.renewed)
         return model
 
     @property
@@ -174,15 +180,17 @@ class Trainer:
         loaded = time.monotonic()
         rate = learning_rate(config, self.step, done)
         for settings in self.optimizer.param_groups:
-            settings["lr"] = rate
+            settings["lr"] = rate * (config.embedding_rate if settings["features"] else 1.0)
         generator = torch.Generator().manual_seed(
             ((config.seed << 32) + self.step * self.group.size + self.group.rank) % (1 << 63)
         )  # by the step, so that a resumed run goes on alike
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            loss = run_clip(self.model, clips, hard_share(config, done), config.loss, generator)
+            loss = run_clip(self.model, clips, hard_share(config, done), self.loss, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         self.group.average_gradients(self.model)
+        if self.group.leads and self.step % GRADIENTS_EVERY == 0:
+            self._log("gradients.jsonl", {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
         self.average.update(self.model, self.step)
@@ -200,6 +208,7 @@ class Trainer:
             dice=_number(loss.dice),
             labels=_number(loss.labels),
             regions=_number(loss.regions),
+            coarse=_number(loss.coarse),
             quality=_number(loss.quality),
             iou=_number(loss.iou),
             learning_rate=rate,

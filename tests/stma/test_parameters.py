@@ -1,0 +1,86 @@
+"""What learns, how fast, and what starts anew."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS
+from stma.errors import SettingsError
+from stma.network.model import STMA
+from stma.training.config import DataConfig, TrainConfig
+from stma.training.losses import coarse_loss
+from stma.training.parameters import parameter_groups, renew
+from stma.training.plot import read_log
+from stma.training.trainer import Trainer
+from stma.weights import save_weights
+
+TINY = MODEL_CONFIGS["tiny"]
+
+
+def frozen(steps: int = 2) -> TrainConfig:
+    data = DataConfig(crop=64, frames=3, max_objects=2)
+    return TrainConfig(
+        model="tiny",
+        steps=steps,
+        batch=2,
+        threads=1,
+        workers=0,
+        device="cpu",
+        warm_up=1,
+        data=data,
+        embedding_rate=0.0,
+        learning_rate=1e-2,
+    )
+
+
+def test_every_parameter_is_in_one_group() -> None:
+    model = STMA(TINY)
+    groups = parameter_groups(model, TrainConfig(steps=1))
+    listed = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(listed) == sorted(id(parameter) for parameter in model.parameters())
+    features = {id(p) for group in groups if group["features"] for p in group["params"]}
+    assert id(model.embedding.stem.conv.weight) in features
+    assert id(model.decoder.logit.weight) not in features
+
+
+def test_frozen_features_stay_as_they_are_and_the_rest_learns(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path / "run", frozen())
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    after = trainer.model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any(name.startswith(("embedding.", "label_propagation.")) for name in moved)
+    assert any(name.startswith("decoder.") for name in moved)
+    norms = read_log(tmp_path / "run" / "gradients.jsonl")[0]
+    assert norms["decoder.logit"] > 0
+    assert not any(name.startswith("embedding") for name in norms)
+
+
+def test_renewed_modules_start_at_random_and_the_others_are_kept(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    model = STMA(TINY)
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
+    save_weights(model, tmp_path / "old.safetensors")
+    config = TrainConfig(
+        model="tiny", steps=1, initial_weights=str(tmp_path / "old.safetensors"), renewed=("decoder.mix8",)
+    )
+    started = Trainer(training_folder, tmp_path / "run", config).model
+    assert not started.decoder.mix8.weight.any(), "it starts at zero"
+    assert (started.decoder.mix4.weight == 0.5).all()
+    with pytest.raises(SettingsError, match="its modules are embedding"):
+        renew(model, model, ("decoder.mix",))
+
+
+def test_coarse_loss_wants_the_object_and_ignores_padding() -> None:
+    truth = torch.zeros(1, 2, 8, 8)
+    truth[0, 0, 2:5, 2:5] = 1
+    valid = torch.tensor([[True, False]])
+    right = (truth * 2 - 1) * 20
+    assert coarse_loss(right, truth, valid).item() == pytest.approx(0.0, abs=1e-3)
+    assert coarse_loss(-right, truth, valid) > 10
+    padded = right.clone()
+    padded[0, 1] = 20
+    assert torch.equal(coarse_loss(padded, truth, valid), coarse_loss(right, truth, valid))
