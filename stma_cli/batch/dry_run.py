@@ -12,9 +12,9 @@ from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
 
 if TYPE_CHECKING:
+    from stma.config import ModelConfig
     from stma_cli.segment_settings import SegmentSettings
 
-FIXED_COST = 8  # a frame costs as much as so many objects more: 72, 92 and 161 GFLOP for 1, 3 and 10
 TIMED_CHUNKS = 2
 
 
@@ -72,7 +72,7 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     Raises:
         StmaError: what would keep the whole batch from beginning.
     """
-    from stma.weights_file import find_weights, model_info
+    from stma.weights_file import find_weights, model_info, read_config
 
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
@@ -85,12 +85,14 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
     if not todo:
         return Preview(tuple(clips), pairing.notes, workers, None, "")
-    largest = max(todo, key=lambda clip: _cost(clip, settings.template.size))
+    config = read_config(find_weights(settings.template.model))
+    cost = {id(clip): _cost(clip, config, settings.template.size) for clip in todo}
+    largest = max(todo, key=lambda clip: cost[id(clip)])
     template = replace(settings.template, device=device, threads=threads)
-    unit = _seconds_per_frame(template, largest) / _cost(largest, template.size)
+    unit = _seconds_per_frame(template, largest) / cost[id(largest)]
     clips = [
-        replace(clip, seconds=unit * _cost(clip, template.size) * clip.frames)
-        if clip in todo and clip.frames is not None
+        replace(clip, seconds=unit * cost[id(clip)] * clip.frames)
+        if id(clip) in cost and clip.frames is not None
         else clip
         for clip in clips
     ]
@@ -150,12 +152,18 @@ def _workers(settings: BatchSettings) -> tuple[int, str, int | None]:
     return len(specs), specs[0].device, specs[0].threads
 
 
-def _cost(clip: ClipPreview, size: int) -> float:
-    """Return a number proportional to the arithmetic of one frame."""
-    from stma.resize import working_size
+def _cost(clip: ClipPreview, config: "ModelConfig", size: int) -> float:
+    """Return the arithmetic of one frame; of a network that was not counted, as if it were `small`."""
+    from stma.config import MODEL_CONFIGS
+    from stma.resize import model_size
+    from stma.workload import gflop_per_frame
 
-    height, width = working_size(clip.height, clip.width, min(size or clip.height, clip.height, clip.width))
-    return height * width * (FIXED_COST + clip.objects)
+    height, width = model_size(clip.height, clip.width, size or None)
+    gflop = gflop_per_frame(config, height, width, clip.objects)
+    if gflop is None:
+        gflop = gflop_per_frame(MODEL_CONFIGS["small"], height, width, clip.objects)
+    assert gflop is not None
+    return gflop
 
 
 def _seconds_per_frame(template: "SegmentSettings", clip: ClipPreview) -> float:

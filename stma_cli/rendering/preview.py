@@ -1,8 +1,7 @@
 """Short previews for pages and messages: animated GIF or WebP, smaller, slower and without sound."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -15,8 +14,8 @@ from av.error import FFmpegError
 
 from stma.errors import OutputError
 from stma.resize import resize_frame
-from stma_cli.output import output_error
 from stma_cli.video import Frame, VideoInfo
+from stma_cli.video.encoding_errors import removed_on_error
 
 _LONGEST_SIDE = 480  # pixels; a GIF of more is tens of megabytes
 _INTERVAL = Fraction(2, 25)  # seconds between frames at least; browsers slow down GIFs that go much faster
@@ -64,7 +63,7 @@ class PreviewWriter:
         self._waiting: av.VideoFrame | None = None
         self._shown = 0
         self._is_open = False
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()
             self._container = av.open(
@@ -92,7 +91,7 @@ class PreviewWriter:
         if time < self._due:
             return
         self._due = (floor(time / _INTERVAL) + 1) * _INTERVAL
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort):
             self._show(self._sized(picture), round(time / self._unit))
 
     def close(self) -> None:
@@ -103,7 +102,7 @@ class PreviewWriter:
         """
         if not self._is_open:
             return
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort):
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             self._finish_waiting(round(self._end / self._unit))
@@ -173,20 +172,6 @@ class PreviewWriter:
                 coloured = self._palettes.pull()
                 assert isinstance(coloured, av.VideoFrame)
                 self._container.mux(self._track.encode(coloured))
-
-    @contextmanager
-    def _or_output_error(self) -> Iterator[None]:
-        """Remove the file on any exception; turn those of the file system and FFmpeg into OutputError."""
-        try:
-            yield
-        except (OSError, FFmpegError) as error:
-            self.abort()
-            if isinstance(error, OSError):
-                raise output_error(self.path, error) from error
-            raise OutputError(f"{self.path} cannot be encoded ({error}); try another place for it") from error
-        except BaseException:
-            self.abort()
-            raise
 
 
 def _palette_graph(size: tuple[int, int], unit: Fraction) -> av.filter.Graph:

@@ -1,8 +1,7 @@
 """Video files: the source's times, sound, colours and pixel shape, and complete files only."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +14,10 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 
 from stma.errors import OutputError
-from stma_cli.output import output_error
 from stma_cli.video.audio import SoundTrack
 from stma_cli.video.colour import FromRgb, output_tags
 from stma_cli.video.container import thread_count
+from stma_cli.video.encoding_errors import removed_on_error
 from stma_cli.video.encodings import H264, Encoding
 from stma_cli.video.source import Frame, VideoInfo
 
@@ -84,7 +83,7 @@ class VideoWriter:
         self._last_step = max(1, round(1 / (info.frame_rate * self._unit)))
         self._sound: SoundTrack | None = None
         self._is_open = False
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()  # the container opens its file only with the first packet
             self._container = av.open(
@@ -140,7 +139,7 @@ class VideoWriter:
             self._first_time = time
             if self._sound:
                 self._sound.begin(self._info.start_time + time - self._lead)
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
             if self._previous_time is not None and time <= self._previous_time:
                 raise ValueError(f"frame {self.frame_count} does not come after the one before it")
             self._previous_time = time
@@ -171,7 +170,7 @@ class VideoWriter:
         """
         if not self._is_open:
             return
-        with self._or_output_error():
+        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             if self._is_rounded:
@@ -253,22 +252,6 @@ class VideoWriter:
         self._container.mux(packets)
         if self._sound and packets and packets[-1].dts is not None:
             self._sound.write_until(packets[-1].dts * (packets[-1].time_base or self._unit))
-
-    @contextmanager
-    def _or_output_error(self) -> Iterator[None]:
-        """Remove the file on any exception; turn those of the file system and FFmpeg into OutputError."""
-        try:
-            yield
-        except (OSError, FFmpegError) as error:
-            self.abort()
-            if isinstance(error, OSError):
-                raise output_error(self.path, error) from error
-            raise OutputError(
-                f"{self.path} cannot be encoded ({error}); try another place for it, or --no-audio"
-            ) from error
-        except BaseException:
-            self.abort()
-            raise
 
 
 def _unit(time_base: Fraction) -> Fraction:

@@ -10,6 +10,7 @@ import torch
 from fakes import save_mask
 from media import decoded, make_clip
 from PIL import Image
+from running import ctrl_c_in_chunk
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
@@ -198,21 +199,10 @@ def test_other_settings_are_refused_and_leave_all_as_it_is(workplace: Path) -> N
     assert {path: path.stat().st_mtime_ns for path in Path("a").rglob("*")} == before
 
 
-def test_an_interrupted_correction_goes_on(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stma.segmenter import Segmenter
-
+def test_an_interrupted_correction_goes_on(workplace: Path) -> None:
     run("--out", "a")
     correct(17)
-    steps, chunks = Segmenter.steps, []
-
-    def interrupted(*given: object) -> object:
-        chunks.append(None)
-        if len(chunks) == 3:
-            raise KeyboardInterrupt
-        return steps(*given)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, "steps", interrupted)
+    with ctrl_c_in_chunk(3):
         assert CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a"]).exit_code == 130
     assert not Path("a/report.json").exists()
     run("--out", "a", "--resume")

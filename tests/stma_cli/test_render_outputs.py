@@ -9,23 +9,13 @@ import pytest
 from av.video.reformatter import ColorRange, Interpolation
 from media import NTSC, audio_packets, decoded, make_clip, make_folder, make_masks, picture
 from PIL import Image
-from typer.testing import CliRunner
+from running import run_overlay
 
 from stma.errors import OutputError, SettingsError, StmaError
-from stma_cli.main import app
 from stma_cli.masks import read_labels
 from stma_cli.video import open_video
 
 COUNT = 12
-
-
-def run(*arguments: object) -> str:
-    """Run `stma overlay` and return what it prints; errors of stma are raised as they are."""
-    result = CliRunner().invoke(app, ["overlay", *map(str, arguments)])
-    if isinstance(result.exception, StmaError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.fixture
@@ -76,7 +66,7 @@ def core(mask: np.ndarray, margin: int = 3) -> np.ndarray:
 
 def test_png_cutout_is_exact(tmp_path: Path, clip: Path, masks: Path) -> None:
     out = tmp_path / "cut"
-    assert f"{COUNT} frames" in run(clip, masks, "-o", out, "--style", "cutout")
+    assert f"{COUNT} frames" in run_overlay(clip, masks, "-o", out, "--style", "cutout")
     sources = list(open_video(clip).frames())
     files = sorted(out.iterdir())
     assert [file.name for file in files] == [f"{frame.name}.png" for frame in sources]
@@ -90,11 +80,11 @@ def test_png_cutout_is_exact(tmp_path: Path, clip: Path, masks: Path) -> None:
 
 
 def test_matte_is_grey_and_reads_as_a_mask(tmp_path: Path, clip: Path, masks: Path) -> None:
-    run(clip, masks, "-o", tmp_path / "matte", "--style", "matte", "--objects", "1")
+    run_overlay(clip, masks, "-o", tmp_path / "matte", "--style", "matte", "--objects", "1")
     with Image.open(tmp_path / "matte" / "00003.png") as image:
         assert image.mode == "L"
     assert ((read_labels(tmp_path / "matte" / "00003.png") > 0) == square(3)).all()
-    run(clip, masks, "-o", tmp_path / "matte.mp4", "--style", "matte")
+    run_overlay(clip, masks, "-o", tmp_path / "matte.mp4", "--style", "matte")
     pixels = decoded(tmp_path / "matte.mp4")[5][1]
     assert pixels[core(square(5))].min() > 250
     assert pixels[core(~square(5))].max() < 5
@@ -105,7 +95,7 @@ def test_alpha_of_videos_survives_decoding(
     tmp_path: Path, clip: Path, masks: Path, name: str, alpha_error: int, colour_error: int
 ) -> None:
     out = tmp_path / name
-    run(clip, masks, "-o", out, "--style", "cutout")
+    run_overlay(clip, masks, "-o", out, "--style", "cutout")
     frames = decoded_rgba(out)
     assert len(frames) == COUNT
     for index, (_, rgba) in enumerate(frames):
@@ -118,8 +108,8 @@ def test_alpha_of_videos_survives_decoding(
 
 
 def test_prores_keeps_half_transparent_edges(tmp_path: Path, clip: Path, masks: Path) -> None:
-    run(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout", "--feather", 8)
-    run(clip, masks, "-o", tmp_path / "cut", "--style", "cutout", "--feather", 8)
+    run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout", "--feather", 8)
+    run_overlay(clip, masks, "-o", tmp_path / "cut", "--style", "cutout", "--feather", 8)
     with av.open(str(tmp_path / "cut.mov")) as container:
         assert container.streams.video[0].codec_context.codec.name == "prores"
         assert container.streams.video[0].codec_context.codec_tag == "ap4h"
@@ -132,7 +122,7 @@ def test_prores_keeps_half_transparent_edges(tmp_path: Path, clip: Path, masks: 
 
 def test_times_sound_and_tags_of_prores(tmp_path: Path, clip: Path, masks: Path) -> None:
     out = tmp_path / "cut.mov"
-    run(clip, masks, "-o", out, "--style", "cutout")
+    run_overlay(clip, masks, "-o", out, "--style", "cutout")
     assert [time for time, _ in decoded_rgba(out)] == [index / NTSC for index in range(COUNT)]
     assert audio_packets(out) == audio_packets(clip)
     assert open_video(out).info.colour == open_video(clip).info.colour
@@ -140,7 +130,7 @@ def test_times_sound_and_tags_of_prores(tmp_path: Path, clip: Path, masks: Path)
 
 def test_times_sound_and_tags_of_webm(tmp_path: Path, clip: Path, masks: Path) -> None:
     out = tmp_path / "cut.webm"
-    printed = run(clip, masks, "-o", out, "--style", "cutout")
+    printed = run_overlay(clip, masks, "-o", out, "--style", "cutout")
     assert "times in milliseconds" in printed
     assert "does not fit into WebM and is converted to Opus" in printed
     for index, (time, _) in enumerate(decoded_rgba(out)):
@@ -157,11 +147,11 @@ def test_times_sound_and_tags_of_webm(tmp_path: Path, clip: Path, masks: Path) -
 
 def test_opus_is_copied_into_webm(tmp_path: Path, masks: Path) -> None:
     clip = make_clip(tmp_path / "in.mkv", COUNT, rate=Fraction(25))
-    run(clip, masks, "-o", tmp_path / "first.webm", "--style", "spotlight")
+    run_overlay(clip, masks, "-o", tmp_path / "first.webm", "--style", "spotlight")
     assert len(decoded(tmp_path / "first.webm")) == COUNT
     with_sound = make_clip(tmp_path / "sound.mp4", COUNT, rate=Fraction(25), audio="aac")
-    run(with_sound, masks, "-o", tmp_path / "opus.webm")
-    printed = run(tmp_path / "opus.webm", masks, "-o", tmp_path / "again.webm")
+    run_overlay(with_sound, masks, "-o", tmp_path / "opus.webm")
+    printed = run_overlay(tmp_path / "opus.webm", masks, "-o", tmp_path / "again.webm")
     assert "converted" not in printed
     contents = [
         [packet for *_, packet in audio_packets(tmp_path / f"{name}.webm")] for name in ("opus", "again")
@@ -171,13 +161,13 @@ def test_opus_is_copied_into_webm(tmp_path: Path, masks: Path) -> None:
 
 def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path) -> None:
     clip = make_clip(tmp_path / "in.mov", COUNT, audio="pcm_s16le")
-    assert "converted" not in run(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout")
+    assert "converted" not in run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout")
     contents = [
         b"".join(packet for *_, packet in audio_packets(path)) for path in (clip, tmp_path / "cut.mov")
     ]
     assert contents[0] == contents[1]
     for name in ("silent.mov", "silent.webm"):
-        run(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--no-audio")
+        run_overlay(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--no-audio")
         with av.open(str(tmp_path / name)) as container:
             assert not container.streams.audio
 
@@ -187,7 +177,7 @@ def test_variable_rate_rotation_and_range(tmp_path: Path, name: str) -> None:
     times = [0, 33, 66, 120, 400, 401, 433, 900]
     clip = make_clip(tmp_path / "in.mp4", 8, times=times, time_base=Fraction(1, 1000), rotation=-90)
     masks = make_masks(tmp_path / "masks", 6, width=96, height=160, first=2)
-    run(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--start", 2, "--end", 8)
+    run_overlay(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--start", 2, "--end", 8)
     frames = decoded_rgba(tmp_path / name)
     assert [time for time, _ in frames] == [Fraction(time - 66, 1000) for time in times[2:]]
     assert {rgba.shape for _, rgba in frames} == {(160, 96, 4)}
@@ -199,14 +189,14 @@ def test_variable_rate_rotation_and_range(tmp_path: Path, name: str) -> None:
 def test_odd_sizes_stay_odd_where_the_format_allows(tmp_path: Path, name: str) -> None:
     frames = make_folder(tmp_path / "frames", ["0.png", "1.png"], 161, 97)
     masks = make_masks(tmp_path / "masks", 2, 161, 97)
-    run(frames, masks, "-o", tmp_path / name, "--style", "cutout")
+    run_overlay(frames, masks, "-o", tmp_path / name, "--style", "cutout")
     assert decoded_rgba(tmp_path / name)[1][1].shape == (97, 161, 4)
 
 
 def test_times_closer_than_a_millisecond_stay_apart_in_webm(tmp_path: Path) -> None:
     times = [0, 3, 6, 400, 800]
     clip = make_clip(tmp_path / "in.mp4", 5, times=times, time_base=Fraction(1, 10_000))
-    run(clip, make_masks(tmp_path / "masks", 5), "-o", tmp_path / "out.webm")
+    run_overlay(clip, make_masks(tmp_path / "masks", 5), "-o", tmp_path / "out.webm")
     assert [time * 1000 for time, _ in decoded(tmp_path / "out.webm")] == [0, 1, 2, 40, 80]
 
 
@@ -214,7 +204,7 @@ def test_times_closer_than_a_millisecond_stay_apart_in_webm(tmp_path: Path) -> N
 def test_previews_are_smaller_and_transparent(tmp_path: Path, name: str) -> None:
     clip = make_clip(tmp_path / "in.mp4", 24, width=960, height=540, rate=Fraction(24))
     masks = make_masks(tmp_path / "masks", 24, 960, 540)
-    printed = run(clip, masks, "-o", tmp_path / name, "--style", "cutout")
+    printed = run_overlay(clip, masks, "-o", tmp_path / name, "--style", "cutout")
     assert f"{name} is a preview: 12 of 24 frames at 480x270, without sound" in printed
     with Image.open(tmp_path / name) as image:
         assert image.size == (480, 270)
@@ -236,7 +226,7 @@ def test_previews_are_smaller_and_transparent(tmp_path: Path, name: str) -> None
 def test_previews_keep_variable_times(tmp_path: Path, name: str) -> None:
     times = [0, 200, 300, 900, 910, 1500]
     clip = make_clip(tmp_path / "in.mp4", 6, times=times, time_base=Fraction(1, 1000))
-    printed = run(clip, make_masks(tmp_path / "masks", 6), "-o", tmp_path / name)
+    printed = run_overlay(clip, make_masks(tmp_path / "masks", 6), "-o", tmp_path / name)
     assert "5 of 6 frames at 160x96" in printed
     shown = []
     with Image.open(tmp_path / name) as image:
@@ -248,7 +238,7 @@ def test_previews_keep_variable_times(tmp_path: Path, name: str) -> None:
 
 
 def test_opaque_preview_shows_the_overlay(tmp_path: Path, clip: Path, masks: Path) -> None:
-    run(clip, masks, "-o", tmp_path / "small.gif", "--alpha", 1, "--no-names", "--no-outline")
+    run_overlay(clip, masks, "-o", tmp_path / "small.gif", "--alpha", 1, "--no-names", "--no-outline")
     with Image.open(tmp_path / "small.gif") as image:
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert np.abs(pixels[45, 35] - (128, 0, 0)).max() < 20
@@ -256,22 +246,22 @@ def test_opaque_preview_shows_the_overlay(tmp_path: Path, clip: Path, masks: Pat
 
 
 def test_transparent_still(tmp_path: Path, clip: Path, masks: Path) -> None:
-    run(clip, masks, "-o", tmp_path / "one.png", "--still", 4, "--style", "cutout")
+    run_overlay(clip, masks, "-o", tmp_path / "one.png", "--still", 4, "--style", "cutout")
     with Image.open(tmp_path / "one.png") as image:
         np.testing.assert_array_equal(np.asarray(image)[..., 3], np.where(square(4), 255, 0))
 
 
 def test_refusals(tmp_path: Path, clip: Path, masks: Path) -> None:
     with pytest.raises(SettingsError, match=r"no transparency; let it end in \.mov .*--style green"):
-        run(clip, masks, "-o", tmp_path / "cut.mp4", "--style", "cutout")
+        run_overlay(clip, masks, "-o", tmp_path / "cut.mp4", "--style", "cutout")
     with pytest.raises(SettingsError, match="has no edge for --feather"):
-        run(clip, masks, "-o", tmp_path / "cut.mp4", "--feather", 3)
+        run_overlay(clip, masks, "-o", tmp_path / "cut.mp4", "--feather", 3)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()
     with pytest.raises(OutputError, match="is not empty; choose another name, or add --force"):
-        run(clip, masks, "-o", tmp_path / "full")
+        run_overlay(clip, masks, "-o", tmp_path / "full")
     with pytest.raises(SettingsError, match=f"is {masks} itself"):
-        run(clip, masks, "-o", masks, "--force")
+        run_overlay(clip, masks, "-o", masks, "--force")
     assert len(list(masks.iterdir())) == COUNT
 
 
@@ -280,5 +270,5 @@ def test_wrong_masks_leave_nothing(tmp_path: Path, clip: Path, name: str) -> Non
     wrong = make_masks(tmp_path / "wrong", COUNT, width=200)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(StmaError, match="200x96 but the frames are 160x96"):
-        run(clip, wrong, "-o", tmp_path / name, "--style", "cutout")
+        run_overlay(clip, wrong, "-o", tmp_path / name, "--style", "cutout")
     assert sorted(path.name for path in tmp_path.iterdir()) == before

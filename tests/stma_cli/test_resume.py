@@ -10,12 +10,12 @@ import pytest
 import torch
 from fakes import save_mask
 from media import decoded, make_clip
+from running import ctrl_c_in_chunk
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
 from stma.errors import OutputError, SettingsError
 from stma.network.model import STMA
-from stma.segmenter import Segmenter
 from stma.weights import save_weights
 from stma_cli.checkpoint import CHECKPOINT_FILE, load_checkpoint
 from stma_cli.main import app
@@ -42,19 +42,10 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture
-def stopped(workplace: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+def stopped(workplace: Path, request: pytest.FixtureRequest) -> Path:
     """The output folder of a run that Ctrl-C ended in its fifth chunk of four frames; parameters: options."""
-    steps, chunks = Segmenter.steps, []
     more = getattr(request, "param", ())
-
-    def interrupted(*given: object) -> object:
-        chunks.append(None)
-        if len(chunks) == 5:
-            raise KeyboardInterrupt
-        return steps(*given)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Segmenter, "steps", interrupted)
+    with ctrl_c_in_chunk(5):
         assert run("--out", "stopped", *more).exit_code == 130
     return workplace / "stopped"
 

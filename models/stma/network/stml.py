@@ -139,9 +139,7 @@ class STML(nn.Module):
             values.append(value)
         return ReferenceCache(tuple(keys), tuple(values))
 
-    def encode_test(
-        self, test: Tensor, cache: ReferenceCache, grid: tuple[int, int] | None = None
-    ) -> Tensor:
+    def encode_test(self, test: Tensor, cache: ReferenceCache, grid: tuple[int, int] | None = None) -> Tensor:
         """Run the test stream, (B, N, C) tokens, through all blocks; the result is normalised.
 
         `grid` as in `STMLBlock.test_stream`.
@@ -156,4 +154,5 @@ class STML(nn.Module):
 def _pool_cells(x: Tensor, grid: tuple[int, int]) -> Tensor:
     """Averages of 2x2 cells: (B, heads, h*w, D) to (B, heads, ceil(h/2)*ceil(w/2), D)."""
     maps = x.flatten(0, 1).transpose(1, 2).unflatten(2, grid)  # (B*heads, D, h, w)
-    return pool_twice(maps).flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
+    cells: Tensor = pool_twice(maps).flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
+    return cells

@@ -24,7 +24,9 @@ class LossConfig:
 
     label_weight: float = 0.5  # auxiliary loss on the label propagation, from true labels
     region_weight: float = 0.15  # dense correspondence on synthetic clips: what generalises to unseen objects
-    coarse_weight: float = 0.5  # the ID association must find objects by itself: the labels would do it for it
+    coarse_weight: float = (
+        0.5  # the ID association must find objects by itself: the labels would do it for it
+    )
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
     label_sharpness: float = MemoryConfig.label_sharpness  # as inference reads
@@ -45,7 +47,9 @@ class TrainConfig:
 
     model: str = "small"
     initial_weights: str | None = None  # a shipped model or weights file to go on from; None = random
-    renewed: tuple[str, ...] = ()  # modules that start at random all the same, by the beginning of their names
+    renewed: tuple[
+        str, ...
+    ] = ()  # modules that start at random all the same, by the beginning of their names
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds

@@ -92,7 +92,9 @@ class Trainer:
         self.loss = config.loss
         if config.embedding_rate == 0:
             freeze(self.model)
-            self.loss = replace(config.loss, label_weight=0.0, region_weight=0.0)  # nothing could learn from them
+            self.loss = replace(
+                config.loss, label_weight=0.0, region_weight=0.0
+            )  # nothing could learn from them
         self.step = 0
         self.clips_drawn = 0
         self.seconds = 0.0

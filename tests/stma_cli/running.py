@@ -1,0 +1,37 @@
+"""Commands as the tests run them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from typer.testing import CliRunner
+
+from stma.errors import StmaError
+from stma_cli.main import app
+
+
+def run_overlay(*arguments: object) -> str:
+    """Run `stma overlay` and return what it prints; errors of stma are raised as they are."""
+    result = CliRunner().invoke(app, ["overlay", *map(str, arguments)])
+    if isinstance(result.exception, StmaError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@contextmanager
+def ctrl_c_in_chunk(number: int) -> Iterator[None]:
+    """Whatever follows is interrupted when the segmenter is given its chunk of this number, counted from 1."""
+    from stma.segmenter import Segmenter
+
+    steps, chunks = Segmenter.steps, []
+
+    def interrupted(*given: object) -> object:
+        chunks.append(None)
+        if len(chunks) == number:
+            raise KeyboardInterrupt
+        return steps(*given)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Segmenter, "steps", interrupted)
+        yield
