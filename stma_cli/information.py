@@ -88,7 +88,7 @@ def _devices() -> list[Fact]:
     cores = (
         f"{usable_cores()} cores for this process, {default_threads()} threads by default, {units} bf16 units"
     )
-    facts = [Fact("devices", "cpu", f"{_processor()}; {cores}")]
+    facts = [Fact("devices", "cpu", f"{processor_name()}; {cores}")]
     built = torch.version.cuda or getattr(torch.version, "hip", None)
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
@@ -109,7 +109,8 @@ def _devices() -> list[Fact]:
     return facts
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """Return the name of the CPU, as far as the system tells."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,7 +1,6 @@
 """What `stma bench` does: one setting after the other, the results as they come."""
 
 import os
-import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from stma.network.model import STMA
 from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
+from stma_cli.information import processor_name
 from stma_cli.report import versions
 from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads, usable_cores
 
@@ -83,17 +83,9 @@ def describe_machine(name: str) -> dict[str, Any]:
     on_gpu = device.type == "cuda"
     return {
         **versions(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": usable_cores(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if on_gpu else str(device),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -31,6 +31,9 @@ def train(
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
     ] = 1.0,
+    region_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of the loss on dense correspondence.")
+    ] = 0.15,
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
@@ -55,7 +58,7 @@ def train(
 
     from stma.config import SegmenterConfig
     from stma.errors import SettingsError
-    from stma.training.config import DataConfig, TrainConfig
+    from stma.training.config import DataConfig, LossConfig, TrainConfig
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
@@ -76,6 +79,7 @@ def train(
         workers=workers,
         validate_minutes=validate_minutes,
         device=device,
+        loss=LossConfig(region_weight=region_weight),
         data=DataConfig(crop=crop, frames=frames, real_share=real_share, max_gap=max_gap),
     )
     trainer = Trainer(data, run, config)

@@ -106,7 +106,9 @@ def run_clip(
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
     truth8 = functional.avg_pool2d(truth.flatten(0, 1), 8).unflatten(0, (batch, length))  # (B, T, K, h, w)
     regions = one_hot(clips.regions, REGIONS)  # (B, T, R, h, w), nothing where unknown
-    teacher = torch.cat([truth8, regions], dim=2).flatten(3)  # (B, T, K+R, h*w)
+    teacher = torch.cat([truth8, regions] if config.region_weight else [truth8], dim=2).flatten(
+        3
+    )  # (B, T, K+R, h*w)
     first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
     entries: list[MemoryEntry] = [first]
     cross_entropy = dice_loss = labels_loss = regions_loss = coarse_total = quality_loss = torch.zeros(
@@ -135,7 +137,8 @@ def run_clip(
         if config.teaches_keys:
             taught = propagated.masks[:, objects:]
             labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
-            regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
+            if config.region_weight:
+                regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
         truth16 = functional.avg_pool2d(truth8[:, time], 2)
         coarse_total = coarse_total + coarse_loss(decoded.coarse, truth16, object_valid)
         with torch.no_grad():
