@@ -1,12 +1,12 @@
 """Memory that a run needs, from the shapes of its tensors: the same number for one minute of video or ten hours.
 
 With H x W the working size, P = H W, N = P / 256 cells at stride 16, K objects, B frames in a chunk, i bytes per
-number and C, v, k the width at stride 16, of the values and of the keys:
+number, C, v, k the width at stride 16, of the values and of the keys, and R = N / 4 reference tokens of a frame:
 
-    entry        N (C + 5 k + K v) i + 20 N K                     `MemoryEntry`; its soft masks are float32
+    entry        (R C + N (5 k + K v)) i + 20 N K                 `MemoryEntry`; its soft masks are float32
     bank         entries (annotated + capacity + previous) x entry
-                 + (B - 1) N (C + 4 k) i: the previous frame's tokens and keys at stride 8 are views of its chunk
-                 + 2 m N C i per STML block for the keys and values of m references
+                 + (B - 1) 4 N k i: the previous frame's keys at stride 8 are a view of its chunk
+                 + 2 m R C i per STML block for the keys and values of m references
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once
     process      interpreter, libraries, and the loaded float32 weights
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
@@ -111,12 +111,12 @@ def estimate_memory(
         frame_size: (height, width) of the video in pixels, by default the working size.
         frames_held: decoded frames that wait around the model, by default those of one chunk.
     """
-    cells, item = height * width // 256, dtype.itemsize
+    cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
     count = annotated_frames + memory.capacity + memory.previous_frame
-    entry = entry_bytes(config, cells, objects, item)
-    shared = cells * (config.widths[2] + 4 * config.key_width) * item * (chunk - 1)
+    entry = entry_bytes(config, height, width, objects, item)
+    shared = cells * 4 * config.key_width * item * (chunk - 1)
     references = min(memory.references, annotated_frames + memory.capacity)
-    cache = 2 * config.stml_blocks * references * cells * config.widths[2] * item
+    cache = 2 * config.stml_blocks * references * tokens * config.widths[2] * item
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
     numbers = weights or count_weights(config)
     return MemoryEstimate(
@@ -129,10 +129,17 @@ def estimate_memory(
     )
 
 
-def entry_bytes(config: ModelConfig, cells: int, objects: int, item: int) -> int:
-    """Bytes of one `MemoryEntry` of one clip with `cells` cells at stride 16 and `item` bytes per number."""
-    numbers = config.widths[2] + 5 * config.key_width + objects * config.value_width
-    return cells * (numbers * item + objects * 5 * FLOAT32)
+def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item: int) -> int:
+    """Bytes of one `MemoryEntry` of one clip of `height` x `width` pixels and `item` bytes per number."""
+    cells = height * width // 256
+    keys_and_values = cells * (5 * config.key_width + objects * config.value_width)
+    numbers = _reference_tokens(height, width) * config.widths[2] + keys_and_values
+    return numbers * item + cells * objects * 5 * FLOAT32
+
+
+def _reference_tokens(height: int, width: int) -> int:
+    """Averages of 2x2 cells at stride 16, of fewer at the border."""
+    return -(-height // 32) * -(-width // 32)
 
 
 def count_weights(config: ModelConfig) -> WeightCount:
@@ -164,7 +171,7 @@ def _activations(
     first = 3 + config.stem_width / 4 + 4 * width4 / 16  # input, stem, and a residual block at stride 4
     embedding = int(chunk * item * pixels * first)
     values = objects * config.value_width
-    reference = references * cells * item * (12 * width16 + 3 * values)
+    reference = references * item * (3 * cells * width16 + 3 * cells * values)  # reference tokens are few
     sums = 5 * cells * values * FLOAT32  # of two entries, their total, and the readout in two layouts
     readout = item * AFFINITY_LIMIT + sums
     thin = config.decoder_width // 2

@@ -64,7 +64,7 @@ class MemoryBank:
     def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
         """Remember a frame; the oldest entry that is not permanent leaves when the capacity is exceeded."""
         # Of a chunk's features this entry keeps its own frame alone.
-        entry = replace(entry, tokens=entry.tokens.clone(), label_key=entry.label_key.clone())
+        entry = replace(entry, label_key=entry.label_key.clone())
         self.entries.append(StoredEntry(frame_index, permanent, entry))
         temporary = [stored for stored in self.entries if not stored.permanent]
         if len(temporary) > self.config.capacity:

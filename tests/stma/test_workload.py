@@ -23,7 +23,7 @@ def test_formula_is_near_the_count(objects: int) -> None:
 def test_more_of_anything_is_more_work() -> None:
     small = MODEL_CONFIGS["small"]
     base = gflop_per_frame(small, 480, 864, 1) or 0.0
-    assert base == pytest.approx(72, rel=0.15)  # what stma bench counts
+    assert base == pytest.approx(54, rel=0.1)  # what stma bench counts
     assert (gflop_per_frame(small, 480, 864, 2) or 0.0) > base
     assert (gflop_per_frame(small, 960, 1728, 1) or 0.0) > 4 * base
 
