@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from stma.errors import SettingsError
 from stma_cli.output import replacing
 
 if TYPE_CHECKING:
-    from stma.config import SegmenterConfig
+    from stma.config import MemoryConfig, SegmenterConfig
     from stma.network.model import STMA
     from stma.training.pool import TrainingPool
     from stma.training.validate import ClipResult
@@ -31,6 +31,38 @@ class ValidationSettings:
     clips: int = 8  # per composed set: enough for a mean to a point or two
     frames: int | None = None
     seed: int = 0
+
+
+def memory_settings(text: str) -> "MemoryConfig":
+    """Read "capacity=2,label_window=none": the default policy with some fields changed.
+
+    Raises:
+        SettingsError: a field that does not exist, or a value that is none for it.
+    """
+    from stma.config import MemoryConfig
+
+    known = {field.name: field.default for field in fields(MemoryConfig)}
+    changes: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name not in known:
+            raise SettingsError(f"the memory has no setting {name!r}; use {', '.join(known)}")
+        changes[name] = _setting(name, value.lower(), type(known[name]))
+    return MemoryConfig(**changes)
+
+
+def _setting(name: str, value: str, kind: type) -> Any:
+    if value == "none" and name.endswith("window"):
+        return None
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    try:
+        if kind is not bool:
+            return kind(value)
+    except ValueError:
+        pass
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+    raise SettingsError(f"{name}={value} is no setting of the memory; give {wanted}")
 
 
 def run_sets(

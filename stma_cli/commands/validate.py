@@ -1,5 +1,6 @@
 """`stma validate`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,19 @@ def validate(
     size: Annotated[
         int, typer.Option(min=0, help="Working size: shorter side in pixels at most; 0 for the clips' own.")
     ] = 480,
+    memory: Annotated[
+        str,
+        typer.Option(
+            help="Settings of the memory to try, with commas between, e.g. capacity=2,label_window=none "
+            "(the fields of MemoryConfig)."
+        ),
+    ] = "",
+    without: Annotated[
+        str,
+        typer.Option(
+            help="Parts of the network to switch off: readout, stml, object-tokens, fusion, decoder; commas between."
+        ),
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     threads: Annotated[
@@ -41,14 +55,24 @@ def validate(
     from rich.console import Console
 
     from stma.config import SegmenterConfig
+    from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
-    from stma_cli.validation import ValidationSettings, print_rows, run_sets, summary, write_json
+    from stma_cli.validation import (
+        ValidationSettings,
+        memory_settings,
+        print_rows,
+        run_sets,
+        summary,
+        write_json,
+    )
 
     if threads is not None:
         torch.set_num_threads(threads)
     loaded = load_model(model)
-    config = SegmenterConfig(size=size or None, device=device, precision=precision)
+    switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
+    policy = memory_settings(memory)
+    config = SegmenterConfig(size=size or None, device=device, precision=precision, memory=policy)
     settings = ValidationSettings(tuple(name.strip() for name in sets.split(",")), clips, frames)
     results = run_sets(
         loaded.model,
@@ -64,4 +88,5 @@ def validate(
     rows = [summary(name, every) for name, every in results.items()]
     print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
     if json_file is not None:
-        write_json(json_file, rows, {"model": loaded.info.name, "sha256": loaded.info.sha256})
+        head = {"model": loaded.info.name, "sha256": loaded.info.sha256, "without": without}
+        write_json(json_file, rows, {**head, "size": size, "memory": asdict(policy)})

@@ -7,11 +7,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stma.config import MODEL_CONFIGS
+from stma.config import MODEL_CONFIGS, MemoryConfig
 from stma.errors import SettingsError
-from stma.network.model import STMA
+from stma.network.model import STMA, join_entries
+from stma.training.ablation import PARTS, switch_off
 from stma.weights import save_weights
 from stma_cli.main import app
+from stma_cli.validation import memory_settings
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +44,60 @@ def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:
     )
     assert isinstance(result.exception, SettingsError)
     assert "crossing" in str(result.exception)
+
+
+def test_memory_settings_are_read_by_their_names() -> None:
+    policy = memory_settings("capacity=2, label_window=none,previous_frame=false, label_sharpness=2.5")
+    assert policy == MemoryConfig(capacity=2, label_window=None, previous_frame=False, label_sharpness=2.5)
+    assert memory_settings("") == MemoryConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size=3", "no setting 'size'; use interval, capacity"),
+        ("capacity=many", "whole number"),
+        ("capacity=0", "use 1 or more"),
+        ("capacity=none", "whole number"),
+        ("previous_frame=1", "true or false"),
+        ("label_sharpness", "a number"),
+    ],
+)
+def test_wrong_memory_settings_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        memory_settings(text)
+
+
+def test_parts_can_be_switched_off(training_folder: Path, weights: Path) -> None:
+    words = ["validate", str(training_folder), "--model", str(weights), "--frames", "4", "--without"]
+    assert CliRunner().invoke(app, [*words, "readout,stml"]).exit_code == 0
+    refused = CliRunner().invoke(app, [*words, "eyes"]).exception
+    assert isinstance(refused, SettingsError)
+    assert "object-tokens" in str(refused)
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_a_part_that_is_off_changes_the_logits_of_a_trained_network(part: str) -> None:
+    torch.manual_seed(2)
+    model = STMA(MODEL_CONFIGS["tiny"]).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape))
+    clip, masks = torch.rand(3, 3, 64, 64), torch.zeros(1, 1, 16, 16)
+    masks[..., 4:12, 4:12] = 1
+
+    def logits() -> torch.Tensor:
+        valid = torch.ones(1, 1, dtype=torch.bool)
+        features = model.embed(clip)
+        entries = [model.remember_first(features.frames(0, 1), masks, valid)]
+        for time in (1, 2):
+            test = model.encode_test(
+                features.frames(time, time + 1), model.encode_references(entries[-1:], valid[:, None])
+            )
+            readout = model.read(test, join_entries(entries))
+            decoded = model.decode(test, readout).logits
+            entries.append(model.remember(test, decoded.sigmoid(), readout))
+        return decoded
+
+    whole = logits()
+    switch_off(model, [part])
+    assert not torch.equal(logits(), whole)

@@ -12,7 +12,7 @@ from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
 from stma.network.windows import by_strips, headroom, restored, unfolded
 
-HOTTEST = 60.0  # beyond it a cell that differs by a cosine of 0.1 already counts for nothing: 1 to 400
+HOTTEST = 120.0  # a cosine of 0.1 less then counts for nothing: 1 to 160,000
 FAINTEST = 1e-6  # weight below which a match is no better than none
 MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from stma.config import MemoryConfig
 from stma.errors import SettingsError
 
 
@@ -29,7 +28,9 @@ class LossConfig:
     )
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
-    label_sharpness: float = MemoryConfig.label_sharpness  # as inference reads
+    label_sharpness: float = (
+        1.7  # less than `MemoryConfig.label_sharpness`: a crop has fewer cells than a frame
+    )
 
     @property
     def teaches_keys(self) -> bool:
