@@ -93,7 +93,10 @@ class MemoryBank:
             for s in every
             if s.frame_index >= group.start
         ]
-        return join_entries([s.entry for s in stored], self._labels(stored), self.config.label_sharpness)
+        config = self.config
+        return join_entries(
+            [s.entry for s in stored], self._labels(stored), config.label_sharpness, config.readout_sharpness
+        )
 
     def _labels(self, stored: list[StoredEntry]) -> list[LabelEntry]:
         """Entries for the label propagation, each with the window that its labels travel in: the first and the

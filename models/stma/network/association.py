@@ -43,18 +43,21 @@ class IDAssociation(nn.Module):
         """(B, N, C) final tokens of a frame to (B, N, key_width) unit keys."""
         return functional.normalize(self.key(tokens), dim=2)
 
-    def forward(self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], sharpness: float = 1.0
+    ) -> Tensor:
         """Read the memory: one softmax over the cells of all entries, summed up entry by entry.
 
         Args:
             query: (B, N, key_width) unit keys of the test frame.
             keys: (B, M, key_width) unit keys of the cells of each entry.
             values: (B, M, K, value_width) values of K objects in these cells, of each entry.
+            sharpness: factor on the learned temperature, see `MemoryConfig.readout_sharpness`.
 
         Returns:
             (B, N, K, value_width) readout.
         """
-        temperature = self.temperature().to(query.dtype)
+        temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         numerator = denominator = query.new_zeros((), dtype=torch.float32)
         for key, value in zip(keys, values, strict=True):
             sums, weights = weighted_sums(query, key, value.flatten(2), temperature)  # all objects at once

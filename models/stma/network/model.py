@@ -50,6 +50,7 @@ class MemoryView:
     values: tuple[Tensor, ...]  # (B, N, K, value_width) of each entry
     labels: tuple[LabelEntry, ...]
     label_sharpness: float = 1.0
+    readout_sharpness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def join_entries(
     entries: Sequence[MemoryEntry],
     labels: Sequence[LabelEntry] | None = None,
     label_sharpness: float = 1.0,
+    readout_sharpness: float = 1.0,
 ) -> MemoryView:
     """View of entries; the labels propagate from all of them, the first of which is annotated, unless given apart."""
     if labels is None:
@@ -86,6 +88,7 @@ def join_entries(
         values=tuple(entry.value for entry in entries),
         labels=tuple(labels),
         label_sharpness=label_sharpness,
+        readout_sharpness=readout_sharpness,
     )
 
 
@@ -138,7 +141,9 @@ class STMA(nn.Module):
     def read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16."""
         height, width = test.final.shape[2:]
-        values = self.id_association(test.key, view.keys, view.values)  # (B, N, K, value_width)
+        values = self.id_association(
+            test.key, view.keys, view.values, view.readout_sharpness
+        )  # (B, N, K, value_width)
         result: Tensor = values.unflatten(1, (height, width)).permute(0, 3, 4, 1, 2)
         return result
 
