@@ -31,6 +31,9 @@ def train(
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
     ] = 1.0,
+    hard_pixels: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on.")
+    ] = 0.25,
     region_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the loss on dense correspondence.")
     ] = 0.15,
@@ -79,6 +82,7 @@ def train(
         workers=workers,
         validate_minutes=validate_minutes,
         device=device,
+        hard_pixels=(1.0, hard_pixels),
         loss=LossConfig(region_weight=region_weight),
         data=DataConfig(crop=crop, frames=frames, real_share=real_share, max_gap=max_gap),
     )
