@@ -64,8 +64,8 @@ class MemoryConfig:
     label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
     label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
     annotated_window: int | None = 32  # the same from an annotated frame: farther off, look-alikes win
-    label_sharpness: float = 3.0  # a frame has many times the cells of a training crop, and they add up
-    readout_sharpness: float = 1.0  # of the ID association, for the same reason
+    label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
+    readout_sharpness: float = 1.5  # of the ID association, for the same reason
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
     def __post_init__(self) -> None:

@@ -32,7 +32,8 @@ def train(
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
     ] = 1.0,
     hard_pixels: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on.")
+        float,
+        typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on."),
     ] = 0.25,
     region_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the loss on dense correspondence.")

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS
-from stma.network.association import LabelEntry, weighted_sums
+from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits
 from stma.network.stml import STML, STMLBlock
@@ -285,6 +285,20 @@ def test_sums_stay_finite_in_fp16() -> None:
     assert near.dtype == torch.float32
     assert near.isfinite().all()
     assert near.max() == pytest.approx(11 * 11, rel=0.02)  # cut off at the border
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_hottest_temperature_stays_in_range_on_a_flat_frame(dtype: torch.dtype) -> None:
+    key = torch.zeros(1, 70 * 70, 4, dtype=dtype)
+    key[..., 0] = 1  # every cell looks the same: as many weights of 1 as a window has cells
+    query = key.transpose(1, 2).unflatten(2, (70, 70))
+    sums = by_strips(query, [key] * 6, [torch.ones(1, 2, 70 * 70)] * 6, torch.tensor(HOTTEST).to(dtype), 32)
+    assert sums.isfinite().all()
+    assert sums.max() == pytest.approx(6 * 70 * 70, rel=0.05)
+    faint = torch.zeros_like(key)
+    faint[..., 0], faint[..., 1] = 0.8, 0.6
+    sums = by_strips(query, [faint], [torch.ones(1, 1, 70 * 70)], torch.tensor(HOTTEST).to(dtype), 32)
+    assert (sums > 0).all(), "the best match counts, however faint"
 
 
 class NoWaiting(TorchDispatchMode):

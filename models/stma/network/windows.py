@@ -15,6 +15,8 @@ from torch.nn import functional
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
 
+SAFE = 60.0  # exp(60) times the cells of all windows is far from the end of float32, and of bf16
+
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
 
@@ -33,8 +35,8 @@ def by_strips(
 ) -> Tensor:
     """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
 
-    The exponential is taken without the shift by -temperature, whose factor is applied to the sums: it stays
-    within range as long as exp(temperature) times the number of cells does.
+    The exponent is shifted to `SAFE` at most and not to zero, so that faint matches do not vanish; the missing factor is
+    applied to the sums.
 
     Args:
         query: (B, C, h, w) unit keys of the test frame.
@@ -48,19 +50,21 @@ def by_strips(
     """
     height, width = query.shape[2:]
     queries = query.permute(0, 2, 3, 1) * temperature  # (B, h, w, C)
+    shift = (temperature - SAFE).clamp(min=0)
     clips = []
     for clip in range(query.shape[0]):
         key_maps = [key[clip].view(height, width, -1) for key in keys]
         value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
         columns = [
-            _column(queries[clip], key_maps, value_maps, left, window) for left in range(0, width, TILE)
+            _column(queries[clip], key_maps, value_maps, shift, left, window)
+            for left in range(0, width, TILE)
         ]
         clips.append(torch.cat(columns, dim=2))
-    return torch.stack(clips) * torch.exp(-temperature.float())
+    return torch.stack(clips) * torch.exp((shift - temperature).float())
 
 
 def _column(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], left: int, window: int
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], shift: Tensor, left: int, window: int
 ) -> Tensor:
     """Sums for one column of tiles: (D, h, TILE or less), from (h, w, C) queries and keys and (D, h, w) values."""
     height, width, channels = queries.shape
@@ -75,7 +79,7 @@ def _column(
         rows = range(max(0, top - window), min(height, top + TILE + window))
         cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
         tile = tiles[top : top + TILE].reshape(-1, channels)  # (TILE^2, C)
-        weights = torch.mm(near_keys[cells], tile.t()).exp_()  # (M, TILE^2)
+        weights = torch.mm(near_keys[cells], tile.t()).sub_(shift).exp_()  # (M, TILE^2)
         part = torch.mm(near_values[:, cells], weights).float()  # (D, TILE^2)
         sums.append(part.view(len(part), -1, tiles.shape[1]))
     return torch.cat(sums, dim=1)
