@@ -35,8 +35,8 @@ def by_strips(
 ) -> Tensor:
     """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
 
-    The exponent is shifted to `SAFE` at most and not to zero, so that faint matches do not vanish; the missing factor is
-    applied to the sums.
+    The exponent is shifted to `SAFE` at most and not to zero, so that faint matches do not vanish; the missing
+    factor is applied to the sums.
 
     Args:
         query: (B, C, h, w) unit keys of the test frame.
