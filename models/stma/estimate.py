@@ -171,7 +171,7 @@ def _activations(
     first = 3 + config.stem_width / 4 + 4 * width4 / 16  # input, stem, and a residual block at stride 4
     embedding = int(chunk * item * pixels * first)
     values = objects * config.value_width
-    reference = references * item * (3 * cells * width16 + 3 * cells * values)  # reference tokens are few
+    reference = 3 * references * item * cells * (width16 + values)  # reference tokens are few
     sums = 5 * cells * values * FLOAT32  # of two entries, their total, and the readout in two layouts
     readout = item * AFFINITY_LIMIT + sums
     thin = config.decoder_width // 2

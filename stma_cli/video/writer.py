@@ -21,6 +21,7 @@ from stma_cli.video.encoding_errors import removed_on_error
 from stma_cli.video.encodings import H264, Encoding
 from stma_cli.video.source import Frame, VideoInfo
 
+_ADVICE = "try another place for it, or --no-audio"  # when FFmpeg refuses to encode
 _FINEST_UNIT = 1_000_000  # ticks per second; a finer clock is rounded to it
 _COARSEST_UNIT = 10_000  # so that the start of sound and pictures can be told apart
 
@@ -83,7 +84,7 @@ class VideoWriter:
         self._last_step = max(1, round(1 / (info.frame_rate * self._unit)))
         self._sound: SoundTrack | None = None
         self._is_open = False
-        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
+        with removed_on_error(self.path, self.abort, _ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()  # the container opens its file only with the first packet
             self._container = av.open(
@@ -139,7 +140,7 @@ class VideoWriter:
             self._first_time = time
             if self._sound:
                 self._sound.begin(self._info.start_time + time - self._lead)
-        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
+        with removed_on_error(self.path, self.abort, _ADVICE):
             if self._previous_time is not None and time <= self._previous_time:
                 raise ValueError(f"frame {self.frame_count} does not come after the one before it")
             self._previous_time = time
@@ -170,7 +171,7 @@ class VideoWriter:
         """
         if not self._is_open:
             return
-        with removed_on_error(self.path, self.abort, "try another place for it, or --no-audio"):
+        with removed_on_error(self.path, self.abort, _ADVICE):
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             if self._is_rounded:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -10,13 +11,16 @@ from stma.errors import StmaError
 from stma_cli.main import app
 
 
-def run_overlay(*arguments: object) -> str:
-    """Run `stma overlay` and return what it prints; errors of stma are raised as they are."""
-    result = CliRunner().invoke(app, ["overlay", *map(str, arguments)])
+def run_command(command: str, *arguments: object) -> str:
+    """Run `stma COMMAND` and return what it prints; errors of stma are raised as they are."""
+    result = CliRunner().invoke(app, [command, *map(str, arguments)])
     if isinstance(result.exception, StmaError):
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+run_overlay = partial(run_command, "overlay")
 
 
 @contextmanager

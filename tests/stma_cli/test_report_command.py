@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -12,24 +13,17 @@ import pytest
 from media import make_clip
 from PIL import Image
 from report_folder import steady, write_folder
-from typer.testing import CliRunner
+from running import run_command
 
-from stma.errors import MaskError, OutputError, SettingsError, StmaError, VideoError
+from stma.errors import MaskError, OutputError, SettingsError, VideoError
 from stma_cli.identity import hash_path
-from stma_cli.main import app
 from stma_cli.rendering.overlay import object_colour
 
 COUNT = 40
 NASTY = '<script>alert("$x$")</script>'
 
 
-def run(*arguments: object) -> str:
-    """Run the command and return what it prints; errors of stma are raised as they are."""
-    result = CliRunner().invoke(app, ["report", *map(str, arguments)])
-    if isinstance(result.exception, StmaError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
+run = partial(run_command, "report")
 
 
 @pytest.fixture

@@ -112,7 +112,8 @@ class Trainer:
                 f"{self.config.initial_weights} is not a {self.config.model} model; give weights of that model, or "
                 "another --model"
             )
-        renew(model, STMA(model.config), self.config.renewed)
+        if self.config.renewed:
+            renew(model, STMA(model.config), self.config.renewed)
         return model
 
     @property
