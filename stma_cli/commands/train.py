@@ -27,6 +27,12 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = 4,
     crop: Annotated[int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")] = 256,
     frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 4,
+    scored_frames: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Of them, frames at the end that are learned from; those before only fill the memory."
+        ),
+    ] = 3,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
@@ -38,6 +44,11 @@ def train(
     region_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the loss on dense correspondence.")
     ] = 0.15,
+    label_sharpness: Annotated[
+        str,
+        typer.Option(help="Range that the sharpness of the labels is drawn from, as the decoder reads them."),
+    ] = "2.5,5",
+    readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = "1,2.2",
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
@@ -84,7 +95,12 @@ def train(
         validate_minutes=validate_minutes,
         device=device,
         hard_pixels=(1.0, hard_pixels),
-        loss=LossConfig(region_weight=region_weight),
+        loss=LossConfig(
+            region_weight=region_weight,
+            scored_frames=scored_frames,
+            label_sharpness=_range(label_sharpness, "--label-sharpness"),
+            readout_sharpness=_range(readout_sharpness, "--readout-sharpness"),
+        ),
         data=DataConfig(crop=crop, frames=frames, real_share=real_share, max_gap=max_gap),
     )
     trainer = Trainer(data, run, config)
@@ -114,3 +130,17 @@ def train(
         typer.echo(
             f"weights in {run / 'last.safetensors'}; checkpoint in {trainer.checkpoint}; plot in {plot}"
         )
+
+
+def _range(text: str, option: str) -> tuple[float, float]:
+    from stma.errors import SettingsError
+
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise SettingsError(
+            f"{option} {text} is no range; give one number, or two with a comma between, e.g. 2.5,5"
+        )
+    return numbers[0], numbers[-1]

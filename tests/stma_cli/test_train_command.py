@@ -68,3 +68,9 @@ def test_models_are_listed_with_their_cards() -> None:
         assert row["name"] in card.output
     with pytest.raises(WeightsError, match="choose from"):
         CliRunner().invoke(app, ["models", "giant"], catch_exceptions=False)
+
+
+def test_a_range_that_is_none_is_refused(training_folder: Path) -> None:
+    words = ["train", str(training_folder), "--steps", "1", "--label-sharpness", "much"]
+    with pytest.raises(SettingsError, match="--label-sharpness much is no range"):
+        CliRunner().invoke(app, words, catch_exceptions=False)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.network.association import LabelEntry, PropagatedLabels
+from stma.network.association import LabelEntry
 from stma.network.embedding import Features
-from stma.network.model import STMA, MemoryEntry, Readout, join_entries, masks_from_logits
+from stma.network.model import STMA, MemoryEntry, join_entries, masks_from_logits
 from stma.training.config import LossConfig
 from stma.training.disturb import disturb_masks
 from stma.training.losses import (
@@ -21,6 +21,8 @@ from stma.training.losses import (
     region_loss,
 )
 from stma.training.regions import REGIONS
+
+CAPACITY = 6  # entries in memory: the first, four like `MemoryConfig.capacity`, and the newest
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,52 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
     return (labels[..., None, :, :] == index).float()
 
 
-def _propagated(
+def _taught(
     model: STMA, query: Tensor, entries: Sequence[MemoryEntry], truths: Sequence[Tensor], sharpness: float
-) -> PropagatedLabels:
-    """Labels of all entries; true labels, where given, travel beside the predicted ones with the same affinity."""
-    masks = [entry.label_mask for entry in entries]
-    if truths:
-        masks = [torch.cat(pair, dim=1) for pair in zip(masks, truths, strict=True)]
+) -> Tensor:
+    """(B, K+R, h, w): what true labels of the entries say about a test frame."""
     labels = [
-        LabelEntry(entry.label_key, mask, annotated=index == 0)
-        for index, (entry, mask) in enumerate(zip(entries, masks, strict=True))
+        LabelEntry(entry.label_key, truth, annotated=index == 0)
+        for index, (entry, truth) in enumerate(zip(entries, truths, strict=True))
     ]
-    result: PropagatedLabels = model.label_propagation(query, labels, sharpness)
-    return result
+    masks: Tensor = model.label_propagation(query, labels, sharpness).masks
+    return masks
+
+
+def _embed(model: STMA, frames: Tensor, watched: int) -> list[Features]:
+    """Features of each frame of (B, T, 3, H, W) uint8 clips; of the frames that are only watched, without gradient."""
+    batch = frames.shape[0]
+
+    def embed(part: Tensor) -> list[Features]:
+        every = model.embed(part.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
+        return [every.frames(first, first + batch) for first in range(0, batch * part.shape[1], batch)]
+
+    if not watched:
+        return embed(frames)
+    learned = embed(torch.cat([frames[:, :1], frames[:, 1 + watched :]], dim=1))
+    with torch.no_grad():
+        return [learned[0], *embed(frames[:, 1 : 1 + watched]), *learned[1:]]
+
+
+def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) -> None:
+    """Above the capacity, drop any entry but the first and the newest: what stays is of all ages."""
+    if len(entries) > CAPACITY:
+        del entries[1 + int(torch.randint(len(entries) - 2, (), generator=generator))]
+
+
+def _drawn(between: tuple[float, float], generator: torch.Generator) -> float:
+    """Log-uniform between two numbers."""
+    low, high = between
+    return float(low * (high / low) ** float(torch.rand((), generator=generator)))
 
 
 def run_clip(
     model: STMA, clips: ClipBatch, hard_share: float, config: LossConfig, generator: torch.Generator
 ) -> ClipLoss:
-    """Follow the objects of the first frame through the clip and score every later frame.
+    """Follow the objects of the first frame through the clip and score the frames at its end.
+
+    The frames between the first and the scored ones, a number drawn from none to all there are, are only watched:
+    they fill the memory, without gradient, with all the errors that the network makes by itself.
 
     Args:
         model: the network in training mode.
@@ -95,47 +124,56 @@ def run_clip(
         config: weights of the auxiliary losses, and what is done to the memory.
         generator: draws what is done to the memory; of the CPU.
     """
-    frames, labels, object_valid = clips.frames, clips.labels, clips.object_valid
-    batch, length = frames.shape[:2]
-    objects = object_valid.shape[1]
-    every = model.embed(frames.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
-
-    def at(time: int) -> Features:
-        return every.frames(time * batch, (time + 1) * batch)
+    spare = clips.frames.shape[1] - 1 - config.scored_frames
+    watched = int(torch.randint(spare + 1, (), generator=generator)) if spare > 0 else 0
+    length = min(clips.frames.shape[1], 1 + watched + config.scored_frames)
+    frames, labels, object_valid = clips.frames[:, :length], clips.labels[:, :length], clips.object_valid
+    batch, objects = object_valid.shape
+    features = _embed(model, frames, watched)
+    learning = torch.is_grad_enabled()
 
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
     truth8 = functional.avg_pool2d(truth.flatten(0, 1), 8).unflatten(0, (batch, length))  # (B, T, K, h, w)
-    regions = one_hot(clips.regions, REGIONS)  # (B, T, R, h, w), nothing where unknown
+    regions = one_hot(clips.regions[:, :length], REGIONS)  # (B, T, R, h, w), nothing where unknown
     teacher = torch.cat([truth8, regions] if config.region_weight else [truth8], dim=2).flatten(
         3
     )  # (B, T, K+R, h*w)
-    first = model.remember_first(at(0), functional.avg_pool2d(truth[:, 0], 4), object_valid)
-    entries: list[MemoryEntry] = [first]
+    first = model.remember_first(features[0], functional.avg_pool2d(truth[:, 0], 4), object_valid)
+    entries: list[tuple[int, MemoryEntry]] = [(0, first)]
     cross_entropy = dice_loss = labels_loss = regions_loss = coarse_total = quality_loss = torch.zeros(
         (), device=frames.device
     )
     overlap = union = torch.zeros(batch, objects, device=frames.device)
+    sharpness = _drawn(config.label_sharpness, generator), _drawn(config.readout_sharpness, generator)
     for time in range(1, length):
-        references = entries[:1] if time == 1 else [entries[0], entries[-1]]
-        cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
-        test = model.encode_test(at(time), cache)
-        propagated = _propagated(
-            model,
-            test.features.label_key,
-            entries,
-            teacher[:, :time].unbind(1) if config.teaches_keys else (),
-            config.label_sharpness,
-        )
-        readout = Readout(model.read_values(test, join_entries(entries)), propagated.columns(0, objects))
-        decoded = model.decode(test, readout)
-        aggregated, masks = masks_from_logits(decoded.logits, object_valid)
+        scored = time > watched
+        with torch.set_grad_enabled(learning and scored):
+            remembered = [entry for _, entry in entries]
+            references = remembered[:1] if time == 1 else [remembered[0], remembered[-1]]
+            cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
+            test = model.encode_test(features[time], cache)
+            readout = model.read(test, join_entries(remembered, None, *sharpness))
+            decoded = model.decode(test, readout)
+            aggregated, masks = masks_from_logits(decoded.logits, object_valid)
+            if time + 1 < length:
+                damaged = disturb_masks(masks, object_valid, config.disturbed_share, generator)
+                entries.append((time, model.remember(test, damaged, readout)))
+        if not scored:
+            _forget(entries, generator)
+            continue
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
         target = labels[:, time].long()
         cross_entropy = cross_entropy + bootstrapped_cross_entropy(full, target, hard_share)
         full_masks = full.softmax(dim=1)[:, 1:]
         dice_loss = dice_loss + dice(full_masks, target, object_valid)
         if config.teaches_keys:
-            taught = propagated.masks[:, objects:]
+            taught = _taught(
+                model,
+                test.features.label_key,
+                remembered,
+                [teacher[:, when] for when, _ in entries[: len(remembered)]],
+                config.key_sharpness,
+            )
             labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
             if config.region_weight:
                 regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
@@ -148,12 +186,10 @@ def run_clip(
             overlap, union = overlap + shared, union + joined
         expected = model.judge(decoded, masks, readout)
         quality_loss = quality_loss + iou_loss(expected, shared / joined.clamp(min=1), object_valid)
-        if time + 1 < length:
-            masks = disturb_masks(masks, object_valid, config.disturbed_share, generator)
-            entries.append(model.remember(test, masks, readout))
-    scored = length - 1
+        _forget(entries, generator)
     cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss = (
-        x / scored for x in (cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss)
+        x / (length - 1 - watched)
+        for x in (cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss)
     )
     iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()
     return ClipLoss(

@@ -10,7 +10,9 @@ class DataConfig:
     """What a training clip looks like."""
 
     crop: int = 256  # pixels; matching is learned at stride 8, so small crops already teach it
-    frames: int = 4  # first + three predicted: the memory is written and read at least twice
+    frames: int = (
+        4  # first + three scored; what is beyond `LossConfig.scored_frames` may be watched before those
+    )
     max_objects: int = 3  # more cost time and teach little beyond competition between objects
     real_share: float = 0.5  # real motion against the variety of the stills
     max_gap: int = 6  # frames between two of a clip; grows the motion that is seen
@@ -27,10 +29,14 @@ class LossConfig:
         0.5  # the ID association must find objects by itself: the labels would do it for it
     )
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
+    scored_frames: int = 3  # at the end of a clip: the memory is written and read twice with a gradient
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
-    label_sharpness: float = (
-        1.7  # less than `MemoryConfig.label_sharpness`: a crop has fewer cells than a frame
+    key_sharpness: float = (
+        1.7  # of the labels that teach the keys: soft enough that many cells get a gradient
     )
+    label_sharpness: tuple[float, float] = (2.5, 5.0)  # of the labels that the decoder reads, drawn per step:
+    # around `MemoryConfig.label_sharpness`, or the decoder trusts less in a video what it learned on crops
+    readout_sharpness: tuple[float, float] = (1.0, 2.2)  # the same of the ID association
 
     @property
     def teaches_keys(self) -> bool:
@@ -40,6 +46,14 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.disturbed_share <= 1:
             raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
+        if self.scored_frames < 1:
+            raise SettingsError(f"scored_frames is {self.scored_frames}; use 1 or more")
+        for name in ("label_sharpness", "readout_sharpness"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise SettingsError(
+                    f"{name} is drawn from {low} to {high}; use two positive numbers, lowest first"
+                )
 
 
 @dataclass(frozen=True)

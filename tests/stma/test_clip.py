@@ -1,0 +1,80 @@
+"""The differentiable run over a clip: what is learned from, and what only fills the memory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS
+from stma.errors import SettingsError
+from stma.network import model as network
+from stma.network.decoder import Decoded
+from stma.training.clip import CAPACITY, ClipBatch, run_clip
+from stma.training.clips import ClipDataset
+from stma.training.config import DataConfig, LossConfig
+from stma.training.pool import scan
+
+LONG = DataConfig(crop=64, frames=10, max_objects=2)
+
+
+@pytest.fixture
+def clips(training_folder: Path) -> ClipBatch:
+    dataset = ClipDataset(scan(training_folder), LONG, seed=0, length=2)
+    return ClipBatch(*(torch.stack(parts) for parts in zip(*(dataset[i] for i in range(2)), strict=True)))
+
+
+def followed(
+    clips: ClipBatch, config: LossConfig, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[bool], list[int], network.STMA]:
+    """Whether each frame was decoded with a gradient, how many entries it read, and the model afterwards."""
+    torch.manual_seed(0)
+    model = network.STMA(MODEL_CONFIGS["tiny"]).train()
+    graded: list[bool] = []
+    entries: list[int] = []
+    decode, read = model.decode, model.read
+
+    def noted_decode(test: network.TestFrame, readout: network.Readout) -> Decoded:
+        graded.append(torch.is_grad_enabled())
+        return decode(test, readout)
+
+    def noted_read(test: network.TestFrame, view: network.MemoryView) -> network.Readout:
+        entries.append(len(view.keys))
+        return read(test, view)
+
+    monkeypatch.setattr(model, "decode", noted_decode)
+    monkeypatch.setattr(model, "read", noted_read)
+    run_clip(model, clips, 1.0, config, torch.Generator().manual_seed(seed)).total.backward()
+    return graded, entries, model
+
+
+def test_only_the_last_frames_are_learned_from(clips: ClipBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = set()
+    for seed in range(8):
+        graded, entries, model = followed(clips, LossConfig(scored_frames=3), seed, monkeypatch)
+        assert graded == [False] * (len(graded) - 3) + [True] * 3
+        assert entries == [min(1 + frame, CAPACITY) for frame in range(len(entries))]
+        watched.add(len(graded) - 3)
+    assert len(watched) > 2, "clips of all lengths are drawn"
+    assert max(watched) <= 6
+    for module in (model.embedding, model.label_propagation, model.memory_encoder, model.decoder):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
+    clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graded, _, _ = followed(clips, LossConfig(scored_frames=20), 0, monkeypatch)
+    assert graded == [True] * 9
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"scored_frames": 0}, "scored_frames is 0; use 1 or more"),
+        ({"label_sharpness": (3.0, 2.0)}, "label_sharpness is drawn from 3.0 to 2.0"),
+        ({"readout_sharpness": (0.0, 2.0)}, "two positive numbers, lowest first"),
+    ],
+)
+def test_impossible_losses_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        LossConfig(**wrong)  # type: ignore[arg-type]
