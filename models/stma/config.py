@@ -79,7 +79,7 @@ class SegmenterConfig:
     """How a video is processed."""
 
     size: int | None = (
-        480  # shorter side in pixels that the model works at, at most; None keeps the video's own
+        480  # shorter side in pixels that the model works at, small videos enlarged; None keeps the video's own
     )
     chunk: int = 4  # frames that go through the embedding at once: larger fills a GPU, costs memory
     device: str = "auto"  # cuda, then mps, then cpu

@@ -7,6 +7,7 @@ from stma.errors import SettingsError
 
 STRIDE = 16  # pixels of a cell, the coarsest that the network has
 MINIMUM_SIDE = 16
+LARGEST_ENLARGEMENT = 2  # beyond this a video gains no detail that cells could tell apart, only work
 
 
 def _nearest_source(source: int, target: int) -> np.ndarray:
@@ -104,19 +105,23 @@ def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int
 
 
 def model_size(height: int, width: int, size: int | None) -> tuple[int, int]:
-    """Return the size that the model works at: the frame scaled down to `size` at most, in multiples of 16.
+    """Return the size that the model works at: the frame scaled to `size`, in multiples of 16.
 
-    Rounding changes the aspect ratio by a few pixels, which spares padding and its artefacts at the border.
+    Rounding changes the aspect ratio by a few pixels, which spares padding and its artefacts at the border. A small
+    video is enlarged, since the finest cells are 8 pixels wide and thin parts fall between them, but no more than
+    `LARGEST_ENLARGEMENT` times.
 
     Args:
         height: rows of the frame.
         width: columns of the frame.
-        size: longest that the shorter side may be in pixels, or None to keep the frame's own.
+        size: length of the shorter side in pixels, or None to keep the frame's own.
 
     Returns:
         (height, width) in pixels.
     """
-    sides = working_size(height, width, None if size is None else min(size, height, width))
+    sides = working_size(
+        height, width, None if size is None else min(size, LARGEST_ENLARGEMENT * min(height, width))
+    )
     rounded = [max(STRIDE, (side + STRIDE // 2) // STRIDE * STRIDE) for side in sides]
     return rounded[0], rounded[1]
 

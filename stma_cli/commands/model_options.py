@@ -38,7 +38,7 @@ SizeOption = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Shorter side in pixels that the model works at, at most: smaller videos are not enlarged. "
+        help="Shorter side in pixels that the model works at; smaller videos are enlarged, up to twice. "
         "0 for the video's own.",
     ),
 ]

@@ -23,7 +23,7 @@ def validate(
         int | None, typer.Option(min=3, help="Frames of each real clip.", show_default="all")
     ] = None,
     size: Annotated[
-        int, typer.Option(min=0, help="Working size: shorter side in pixels at most; 0 for the clips' own.")
+        int, typer.Option(min=0, help="Working size: shorter side in pixels; 0 for the clips' own.")
     ] = 480,
     memory: Annotated[
         str,

@@ -227,8 +227,10 @@ def test_impossible_settings_are_refused(model: STMA) -> None:
             Segmenter(model, SegmenterConfig(device="cuda"))
 
 
-@pytest.mark.parametrize(("size", "expected"), [(48, (48, 64)), (480, (64, 80)), (None, (64, 80))])
-def test_working_size_never_enlarges(
+@pytest.mark.parametrize(
+    ("size", "expected"), [(48, (48, 64)), (80, (80, 112)), (480, (128, 160)), (None, (64, 80))]
+)
+def test_working_size_enlarges_up_to_twice(
     model: STMA, frames: list[np.ndarray], size: int | None, expected: tuple[int, int]
 ) -> None:
     segmenter = Segmenter(model, SegmenterConfig(size=size, device="cpu"))
