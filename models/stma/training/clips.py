@@ -94,7 +94,7 @@ class ClipMaker:
         images = [read_image(frame.image) for frame in chosen]
         labels = [read_label(frame.label) for frame in chosen]
         base = _crop_matrix(rng, labels[0], self.config.crop)
-        jitter = affine_walk(rng, len(chosen), self.config.crop, JITTER)
+        jitter = affine_walk(rng, len(chosen), self.config.crop, JITTER.over(len(chosen)))
         colour = draw_colour(rng, 0.8)
         side = self.config.crop
         frames = [
@@ -116,7 +116,7 @@ class ClipMaker:
         image, label = read_image(still.image), _still_label(rng, still)
         side, count = self.config.crop, self.config.frames
         base = _crop_matrix(rng, label, side)
-        moves = affine_walk(rng, count, side, STILL)
+        moves = affine_walk(rng, count, side, STILL.over(count))
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
         frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
@@ -141,7 +141,7 @@ class ClipMaker:
         height, width = background.shape[:2]
         scale = side / min(height, width) * rng.uniform(1.0, 1.8)
         base = placement(width / 2, height / 2, side / 2, side / 2, rng.uniform(-10, 10), scale)
-        moves = affine_walk(rng, count, side, CAMERA)
+        moves = affine_walk(rng, count, side, CAMERA.over(count))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
         frames = [
             warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
@@ -193,7 +193,7 @@ class ClipMaker:
             placement(side / 2, side / 2, x, y, 0, 1),
             placement(x, y, side / 2, side / 2, 0, 1),
         )
-        moves = affine_walk(rng, count, side, OBJECT)
+        moves = affine_walk(rng, count, side, OBJECT.over(count))
         fields = elastic_walk(rng, count, side, OBJECT.elastic * min(1.0, size / side * 2))
         softness = rng.uniform(0.4, 1.2)
         used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))

@@ -5,15 +5,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+USUAL_FRAMES = 4  # of a clip that the ranges below are meant for
+LARGEST_SCALING = 1.4  # a logarithm: no layer grows or shrinks more than fourfold
+
 
 @dataclass(frozen=True)
 class MotionRange:
-    """How far a layer may move over a whole clip; lengths are shares of the crop's side."""
+    """How far a layer may move over a whole clip of `USUAL_FRAMES`; lengths are shares of the crop's side."""
 
     shift: float
     rotation: float  # degrees
     log_scale: float
     elastic: float
+
+    def over(self, frames: int) -> "MotionRange":
+        """The range for a longer clip: in scale it grows as the clip does, since an object may come all the way up
+        to the camera, in place and angle by the square root, or most objects would leave the crop."""
+        longer = max(1.0, (frames - 1) / (USUAL_FRAMES - 1))
+        return MotionRange(
+            self.shift * longer**0.5, self.rotation * longer**0.5, self.log_scale * longer, self.elastic
+        )
 
 
 CAMERA = MotionRange(shift=0.15, rotation=8.0, log_scale=0.15, elastic=0.01)
@@ -35,7 +46,8 @@ def walk(rng: np.random.Generator, frames: int, reach: float) -> np.ndarray:
 def affine_walk(rng: np.random.Generator, frames: int, side: int, motion: MotionRange) -> list[np.ndarray]:
     """One 3x3 matrix per frame that moves points about the centre of a side x side crop; the first is identity."""
     x, y = walk(rng, frames, motion.shift * side), walk(rng, frames, motion.shift * side)
-    angle, scale = walk(rng, frames, motion.rotation), np.exp(walk(rng, frames, motion.log_scale))
+    angle = walk(rng, frames, motion.rotation)
+    scale = np.exp(walk(rng, frames, motion.log_scale).clip(-LARGEST_SCALING, LARGEST_SCALING))
     return [
         placement(side / 2, side / 2, side / 2 + x[i], side / 2 + y[i], angle[i], scale[i])
         for i in range(frames)
