@@ -121,6 +121,7 @@ def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:
         "F": mean.boundary,
         "J&F": mean.mean,
         "worst": {"name": worst.score.name, "J&F": worst.score.score.mean},
+        "seconds per frame": _mean([result.seconds_per_frame for result in results]),
         "switches": sum(result.switches for result in results),
         "confidence": asdict(calibration([m.confidence for m in masks], [m.region for m in masks])),
         "sequences": {result.score.name: result.score.score.mean for result in results},
@@ -138,7 +139,18 @@ def _mean(values: list[float]) -> float:
 def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:
     """Print one line per set."""
     table = Table(title=title)
-    for column in ("set", "clips", "J", "F", "J&F", "worst clip", "switches", "Spearman", "warnings right"):
+    for column in (
+        "set",
+        "clips",
+        "J",
+        "F",
+        "J&F",
+        "worst clip",
+        "s/frame",
+        "switches",
+        "Spearman",
+        "warnings right",
+    ):
         table.add_column(column, justify="left" if column in ("set", "worst clip") else "right")
     for row in rows:
         confidence = row["confidence"]
@@ -148,6 +160,7 @@ def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None
             str(row["clips"]),
             *(f"{100 * row[measure]:.1f}" for measure in ("J", "F", "J&F")),
             f"{row['worst']['name']} {100 * row['worst']['J&F']:.1f}",
+            f"{row['seconds per frame']:.2f}",
             str(row["switches"]),
             f"{confidence['spearman']:.2f}",
             "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
