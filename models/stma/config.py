@@ -66,12 +66,19 @@ class MemoryConfig:
     annotated_window: int | None = 32  # the same from an annotated frame: farther off, look-alikes win
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
     readout_sharpness: float = 1.5  # of the ID association, for the same reason
+    mask_sharpness: float = (
+        2.0  # of predicted masks: an object remembered as half there fades over many frames
+    )
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
     def __post_init__(self) -> None:
         for name in ("interval", "capacity", "references", "label_recent"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
+        if self.mask_sharpness < 1:
+            raise SettingsError(
+                f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"
+            )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
-from stma.network.model import STMA, Readout, TestFrame, masks_from_logits
+from stma.network.model import STMA, Readout, TestFrame, masks_from_logits, sharpen_foreground
 from stma.network.stml import ReferenceCache
 from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_host
 from stma.resize import model_size, resize_frame, resize_labels
@@ -177,7 +177,8 @@ class Segmenter:
             self._write_annotated(features, test, masks)
             return self._outcome(logits, masks, expected, Annotation(labels, ids))
         if test is not None and self.bank.due(self.frame_index):
-            self.bank.write_predicted(self.model.remember(test, masks, readout), self.frame_index)
+            decided = sharpen_foreground(masks, self.config.memory.mask_sharpness)
+            self.bank.write_predicted(self.model.remember(test, decided, readout), self.frame_index)
         return self._outcome(logits, masks, expected, None)
 
     def _reference_cache(self) -> ReferenceCache:

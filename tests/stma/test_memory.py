@@ -1,8 +1,10 @@
 """Policy of the memory bank."""
 
+import pytest
 import torch
 
 from stma.config import MemoryConfig
+from stma.errors import SettingsError
 from stma.memory import MemoryBank
 from stma.network.model import MemoryEntry
 
@@ -104,3 +106,8 @@ def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
         (7, 6),
         (8, 6),
     ]
+
+
+def test_predicted_masks_are_not_remembered_softer_than_predicted() -> None:
+    with pytest.raises(SettingsError, match=r"mask_sharpness is 0\.5; use 1"):
+        MemoryConfig(mask_sharpness=0.5)

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stma.config import MODEL_CONFIGS
 from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
-from stma.network.model import STMA, join_entries, masks_from_logits
+from stma.network.model import STMA, join_entries, masks_from_logits, sharpen_foreground
 from stma.network.stml import STML, STMLBlock
 from stma.network.windows import TILE, by_strips, unfolded
 
@@ -175,6 +175,27 @@ def test_soft_aggregation_is_a_distribution() -> None:
     distribution = soft_aggregation(probabilities).softmax(dim=1)
     torch.testing.assert_close(distribution.sum(1), torch.ones(2, 5, 6))
     assert soft_aggregation(torch.zeros(1, 3, 2, 2)).argmax(1).eq(0).all()
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 1.5, 4.0])
+def test_sharpening_decides_the_foreground_and_keeps_the_shares_of_it(sharpness: float) -> None:
+    masks = torch.tensor([[0.0, 0.1, 0.25, 0.4, 0.6, 1.0], [0.0, 0.2, 0.25, 0.4, 0.0, 0.0]]).view(1, 2, 1, 6)
+    sharp = sharpen_foreground(masks, sharpness)
+    before, after = masks.sum(1).flatten(), sharp.sum(1).flatten()
+    odds = before / (1 - before)
+    torch.testing.assert_close(after[:5], (odds**sharpness / (1 + odds**sharpness))[:5])
+    assert after[0] == 0
+    assert after[5] == 1
+    visible = before > 0
+    torch.testing.assert_close(
+        (sharp[0, 0] / sharp.sum(1)[0]).flatten()[visible], (masks[0, 0] / masks.sum(1)[0]).flatten()[visible]
+    )
+
+
+def test_sharpening_stays_finite_without_objects_and_above_one() -> None:
+    assert sharpen_foreground(torch.zeros(1, 0, 2, 2), 2.0).shape == (1, 0, 2, 2)
+    over = sharpen_foreground(torch.full((1, 1, 2, 2), 1 + 1e-6), 2.0)  # sums of a softmax round so
+    torch.testing.assert_close(over, torch.ones(1, 1, 2, 2))
 
 
 def test_folding_batch_norms_keeps_the_embedding() -> None:

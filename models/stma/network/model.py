@@ -208,3 +208,24 @@ def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tup
         probabilities = probabilities * object_valid[:, :, None, None]
     aggregated = soft_aggregation(probabilities)
     return aggregated, aggregated.softmax(dim=1)[:, 1:]
+
+
+def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
+    """Move what all objects cover together towards 0 or 1 and keep their shares of it.
+
+    Which of two look-alikes a pixel belongs to may stay open; whether it belongs to any may not, or a soft edge
+    grows softer with every frame that is remembered.
+
+    Args:
+        masks: (B, K, h, w) soft masks in 0..1 with a sum of at most 1 over K.
+        sharpness: power of the odds of foreground and background; 1 changes nothing.
+
+    Returns:
+        (B, K, h, w) soft masks in 0..1.
+    """
+    if sharpness == 1:
+        return masks
+    foreground = masks.sum(1, keepdim=True).clamp(0, 1)  # (B, 1, h, w)
+    background = 1 - foreground
+    odds = foreground**sharpness + background**sharpness
+    return masks * (foreground ** (sharpness - 1) / odds)
