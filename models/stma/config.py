@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
+WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 
 
 @dataclass(frozen=True)

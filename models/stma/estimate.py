@@ -8,6 +8,7 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
                  + (B - 1) 4 N k i: the previous frame's keys at stride 8 are a view of its chunk
                  + 2 m R C i per STML block for the keys and values of m references
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once
+    weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
     process      interpreter, libraries, and the loaded float32 weights
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
 """
@@ -15,7 +16,7 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
 from dataclasses import dataclass
 from typing import Protocol
 
-from stma.config import AFFINITY_LIMIT, MemoryConfig, ModelConfig
+from stma.config import AFFINITY_LIMIT, WINOGRAD_PRODUCTS, MemoryConfig, ModelConfig
 
 FLOAT32 = 4
 LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they are mixed, ids
@@ -120,7 +121,7 @@ def estimate_memory(
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
     numbers = weights or count_weights(config)
     return MemoryEstimate(
-        weights=numbers.running * item,
+        weights=numbers.running * item + (transformed_numbers(config) * item if item == FLOAT32 else 0),
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
         activations=_activations(config, height * width, frame_pixels, objects, chunk, item, references),
@@ -151,8 +152,27 @@ def count_weights(config: ModelConfig) -> WeightCount:
     with torch.device("meta"):
         model = STMA(config)
         loaded = sum(parameter.numel() for parameter in model.parameters())
-        model.fold_batch_norms()
+        model.prepare(torch.device("meta"), torch.float32)
     return WeightCount(loaded, sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers())))
+
+
+def transformed_numbers(config: ModelConfig) -> int:
+    """Numbers that the weights of a network grow by in fp32 on a CPU, where 36 stand for the 9 of a 3x3 kernel."""
+    width4, width8, _ = config.widths
+    value, wide, thin = config.value_width, config.decoder_width, config.decoder_width // 2
+    kernels = [
+        *((width, width, 2 * blocks) for width, blocks in zip(config.widths, config.blocks, strict=True)),
+        *((width8, width8, 1), (width8, config.key_width, 1)),  # the embedding's maps at stride 8
+        *((value // 2, value, 1), (value, value, 2), (2 * value, value, 1)),  # memory encoder
+        *((width8, wide, 1), (width4, thin, 1), (value, wide, 1)),  # into the decoder
+        *((wide, wide, 5), (wide, thin, 1), (thin, thin, 2)),  # within it
+    ]
+    products = (
+        inputs * outputs * count
+        for inputs, outputs, count in kernels
+        if inputs * outputs >= WINOGRAD_PRODUCTS
+    )
+    return (36 - 9) * sum(products)
 
 
 def _activations(

@@ -41,8 +41,7 @@ class Segmenter:
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.fold_batch_norms()
-        self.model.to(self.device, self.precision)
+        self.model.prepare(self.device, self.precision)
         self.bank = MemoryBank(self.config.memory)
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0

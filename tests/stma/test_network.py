@@ -198,7 +198,7 @@ def test_sharpening_stays_finite_without_objects_and_above_one() -> None:
     torch.testing.assert_close(over, torch.ones(1, 1, 2, 2))
 
 
-def test_folding_batch_norms_keeps_the_embedding() -> None:
+def test_preparing_for_inference_keeps_the_embedding() -> None:
     torch.manual_seed(2)
     model = STMA(TINY)
     model.train()
@@ -207,7 +207,7 @@ def test_folding_batch_norms_keeps_the_embedding() -> None:
     model.eval()
     frames = torch.rand(1, 3, 32, 48)
     before = model.embed(frames)
-    model.fold_batch_norms()
+    model.prepare(torch.device("cpu"), torch.float32)
     after = model.embed(frames)
     torch.testing.assert_close(after.stride16, before.stride16, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(after.label_key, before.label_key, rtol=1e-3, atol=1e-4)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
+from stma.network import winograd
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
 from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
@@ -185,12 +186,17 @@ class STMA(nn.Module):
             label_mask=mask8.flatten(2),
         )
 
-    def fold_batch_norms(self) -> None:
-        """Merge all batch norms into their convolutions: for inference only, the output stays the same."""
+    def prepare(self, device: torch.device, precision: torch.dtype) -> None:
+        """Make ready for inference alone, in place: what comes out stays the same up to rounding.
+
+        Batch norms are merged into their convolutions, and in fp32 on a CPU large convolutions go Winograd's way.
+        """
         for module in list(self.modules()):
             if isinstance(module, ConvNorm):
                 module.fold()
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if device.type == "cpu" and precision == torch.float32:
+            winograd.convert(self)
+        self.to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
