@@ -81,10 +81,10 @@ def _devices() -> list[Fact]:
     try:
         import torch
 
-        from stma.device import has_matrix_units
+        from stma.device import has_fast_bf16
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
-    units = "with" if has_matrix_units() else "without"
+    units = "with" if has_fast_bf16() else "without"
     cores = (
         f"{usable_cores()} cores for this process, {default_threads()} threads by default, {units} bf16 units"
     )

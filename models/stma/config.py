@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
+NEWEST_WINDOW = (
+    8  # cells of 8 pixels that labels travel from the newest frame: what look-alikes farther off lack
+)
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 
 
@@ -64,6 +67,7 @@ class MemoryConfig:
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
     label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
     label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
+    newest_window: int | None = NEWEST_WINDOW  # the same from the newest entry, as in training
     annotated_window: int | None = 32  # the same from an annotated frame: farther off, look-alikes win
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
     readout_sharpness: float = 1.5  # of the ID association, for the same reason

@@ -101,13 +101,16 @@ class MemoryBank:
     def _labels(self, stored: list[StoredEntry]) -> list[LabelEntry]:
         """Entries for the label propagation, each with the window that its labels travel in: the first and the
         last annotated frame, and the newest predicted ones. At stride 8 an object's colours recur all over a frame,
-        and many half-similar cells outvote the few that match; near to where the object was, they do not."""
+        and many half-similar cells outvote the few that match; near to where the object was, they do not. The
+        newest entry, which may be an annotated one, counts once more through a narrow window."""
+        config = self.config
         permanent = [s for s in stored if s.permanent]
-        recent = [s for s in stored if not s.permanent][-self.config.label_recent :]
-        chosen = [(s, self.config.annotated_window) for s in permanent[:1] + permanent[1:][-1:]]
-        chosen += [(s, self.config.label_window) for s in recent]
+        *older, newest = [s for s in stored if not s.permanent or s is stored[-1]][-config.label_recent :]
+        chosen = [(s, config.annotated_window, True) for s in permanent[:1] + permanent[1:][-1:]]
+        chosen += [(s, config.label_window, False) for s in older]
         return [
-            LabelEntry(s.entry.label_key, s.entry.label_mask, window, s.permanent) for s, window in chosen
+            *(LabelEntry(s.entry.label_key, s.entry.label_mask, *kind) for s, *kind in chosen),
+            LabelEntry(newest.entry.label_key, newest.entry.label_mask, config.newest_window, False, True),
         ]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:

@@ -93,7 +93,9 @@ def test_state_survives() -> None:
 
 def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
     bank = bank_with_first(
-        MemoryConfig(interval=1, capacity=4, label_recent=2, label_window=6, annotated_window=9)
+        MemoryConfig(
+            interval=1, capacity=4, label_recent=2, label_window=6, annotated_window=9, newest_window=4
+        )
     )
     bank.write(entry(1, 1), 1, permanent=True)
     bank.write(entry(1, 2), 2, permanent=True)
@@ -104,7 +106,25 @@ def test_labels_travel_from_annotated_and_newest_frames_only() -> None:
         (0, 9),
         (2, 9),
         (7, 6),
-        (8, 6),
+        (8, 4),
+    ]
+
+
+def test_an_annotated_frame_that_is_the_newest_is_read_near_by_as_well() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1, annotated_window=9, newest_window=4))
+    labels = bank.view(bank.groups[0]).labels
+    assert [(label.window, label.annotated, label.newest) for label in labels] == [
+        (9, True, False),
+        (4, False, True),
+    ]
+    bank.write_predicted(entry(1, 1), 1)
+    bank.write(entry(1, 2), 2, permanent=True)
+    labels = bank.view(bank.groups[0]).labels
+    assert [(float(label.key[0, 0, 0]), label.newest) for label in labels] == [
+        (0, False),
+        (2, False),
+        (1, False),
+        (2, True),
     ]
 
 

@@ -247,6 +247,18 @@ def test_annotated_frames_are_told_apart(model: STMA) -> None:
     )
 
 
+def test_the_newest_frame_is_told_apart_and_counts_with_the_rest(model: STMA) -> None:
+    query, first, second = label_query(), label_entry(), label_entry()
+    newest = LabelEntry(second.key.flip(1), second.mask, window=2, annotated=False, newest=True)
+    alone = model.label_propagation(query, [LabelEntry(newest.key, newest.mask, window=2)])
+    both = model.label_propagation(query, [first, newest])
+    torch.testing.assert_close(both.newest, alone.masks)
+    torch.testing.assert_close(both.match[:, :, 2], alone.match[:, :, 0])
+    torch.testing.assert_close(both.match[:, :, 1], both.match[:, :, 2])
+    torch.testing.assert_close(both.annotated, model.label_propagation(query, [first]).masks)
+    assert not torch.allclose(both.masks, both.annotated)
+
+
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.label_propagation(label_query(), [label_entry()]).masks
     monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 17 * 20)

@@ -84,12 +84,13 @@ def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tens
     transposed = keys.transpose(1, 2)
     rows = max(1, AFFINITY_LIMIT // keys.shape[1])
     room = headroom(query.dtype)
-    sums, totals = [], []
+    counted = functional.pad(values, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
+    sums = []
     for part in (query * temperature).split(rows, dim=1):
         weights = torch.matmul(part, transposed).sub_(temperature + math.log(room)).exp_()  # (B, rows, M)
-        sums.append(torch.matmul(weights, values).float())
-        totals.append(weights.sum(2, keepdim=True, dtype=torch.float32))
-    return restored(torch.cat(sums, dim=1), room), restored(torch.cat(totals, dim=1), room)
+        sums.append(torch.matmul(weights, counted).float())
+    joined = restored(torch.cat(sums, dim=1), room)
+    return joined[..., :-1], joined[..., -1:]
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,15 @@ class LabelEntry:
         mask: (B, K, h*w) soft masks in 0..1 at stride 8.
         window: largest displacement in cells that a label may travel from here, or None for any.
         annotated: whether a person marked the frame; at least one entry of a memory is.
+        newest: whether this is the frame before the test frame, seen through its own narrow window. An annotated
+            frame that is the newest is an entry twice: as annotated, and as newest.
     """
 
     key: Tensor
     mask: Tensor
     window: int | None = None
     annotated: bool = True
+    newest: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,18 +120,21 @@ class PropagatedLabels:
     Attributes:
         masks: (B, K, h, w) soft masks in 0..1 from all entries.
         annotated: the same from the annotated frames alone: they cannot have drifted.
-        match: (B, K, 2, h, w) how well a cell is matched by annotated and by predicted frames: logarithm of the
-            summed weights, 0 where one cell looks exactly the same, scaled to a few units.
+        newest: the same from the newest frame alone, near by: look-alikes elsewhere have no say in it.
+        match: (B, K, 3, h, w) how well a cell is matched by annotated frames, by the others, and by the newest:
+            logarithm of the summed weights, 0 where one cell looks exactly the same, scaled to a few units.
     """
 
     masks: Tensor
     annotated: Tensor
+    newest: Tensor
     match: Tensor
 
     def columns(self, first: int, last: int) -> "PropagatedLabels":
         """The objects `first` up to `last` (exclusive)."""
+        some = slice(first, last)
         return PropagatedLabels(
-            self.masks[:, first:last], self.annotated[:, first:last], self.match[:, first:last]
+            self.masks[:, some], self.annotated[:, some], self.newest[:, some], self.match[:, some]
         )
 
     @staticmethod
@@ -136,6 +143,7 @@ class PropagatedLabels:
         return PropagatedLabels(
             torch.cat([part.masks for part in parts], dim=1),
             torch.cat([part.annotated for part in parts], dim=1),
+            torch.cat([part.newest for part in parts], dim=1),
             torch.cat([part.match for part in parts], dim=1),
         )
 
@@ -162,23 +170,30 @@ class LabelPropagation(nn.Module):
         """
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         objects = entries[0].mask.shape[1]
-        annotated = recent = query.new_zeros((), dtype=torch.float32)
-        for kind in dict.fromkeys((entry.window, entry.annotated) for entry in entries):
-            alike = [entry for entry in entries if (entry.window, entry.annotated) == kind]
+        annotated = others = newest = query.new_zeros((), dtype=torch.float32)
+        for kind in dict.fromkeys((entry.window, entry.annotated, entry.newest) for entry in entries):
+            alike = [entry for entry in entries if (entry.window, entry.annotated, entry.newest) == kind]
             part = _sums(query, alike, temperature, kind[0])  # (B, K+1, h, w)
             if kind[1]:
                 annotated = annotated + part
             else:
-                recent = recent + part
-        every = annotated + recent
-        weights = torch.stack(
-            [sums[:, -1:].expand(-1, objects, -1, -1) for sums in (annotated, recent.expand_as(every))], dim=2
-        )  # (B, K, 2, h, w)
+                others = others + part
+            if kind[2]:
+                newest = part
+        every = annotated + others
+        kinds = [annotated, others.expand_as(every), newest.expand_as(every)]
+        weights = torch.stack([sums[:, -1:].expand(-1, objects, -1, -1) for sums in kinds], dim=2)
         return PropagatedLabels(
-            every[:, :-1] / every[:, -1:].clamp(min=1e-30),
-            annotated[:, :-1] / annotated[:, -1:].clamp(min=1e-30),
-            (weights.detach() + FAINTEST).log() / MATCH_SCALE,
+            _shares(every),
+            _shares(annotated),
+            _shares(kinds[2]),
+            (weights.detach() + FAINTEST).log() / MATCH_SCALE,  # (B, K, 3, h, w)
         )
+
+
+def _shares(sums: Tensor) -> Tensor:
+    """Sums of labels, (B, K+1, h, w), over the weights' own sum, which is the last: (B, K, h, w)."""
+    return sums[:, :-1] / sums[:, -1:].clamp(min=1e-30)
 
 
 def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, window: int | None) -> Tensor:
@@ -195,6 +210,6 @@ def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, win
         return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
     keys = [entry.key for entry in entries]
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
-    if query.device.type == "cpu":
+    if query.device.type == "cpu" and not torch.is_grad_enabled():  # a gradient wants few operations as well
         return by_strips(query, keys, values, temperature, window)
     return unfolded(query, keys, values, temperature, window)

@@ -12,7 +12,7 @@ from stma.network.layers import PlainResidual, leaky, upsample_twice
 
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
 LABEL_MAPS = (
-    5  # of an object: its mask, the other objects', its mask from annotated frames, two match strengths
+    7  # of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
 )
 
 
@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         batch, objects = readout.shape[:2]
         masks = propagated.masks
         others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
-        label = torch.stack([masks, others, propagated.annotated], dim=2)  # (B, K, 3, H/8, W/8)
+        label = torch.stack([masks, others, propagated.annotated, propagated.newest], dim=2)
         label = torch.cat([label, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
         label = label.contiguous(memory_format=torch.channels_last).to(readout.dtype)
         x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))

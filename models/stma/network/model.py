@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import ModelConfig
+from stma.config import NEWEST_WINDOW, ModelConfig
 from stma.network import winograd
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
 from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
@@ -80,10 +80,7 @@ def join_entries(
 ) -> MemoryView:
     """View of entries; the labels propagate from all of them, the first of which is annotated, unless given apart."""
     if labels is None:
-        labels = [
-            LabelEntry(entry.label_key, entry.label_mask, annotated=index == 0)
-            for index, entry in enumerate(entries)
-        ]
+        labels = label_entries([(entry.label_key, entry.label_mask) for entry in entries])
     return MemoryView(
         keys=tuple(entry.key for entry in entries),
         values=tuple(entry.value for entry in entries),
@@ -91,6 +88,20 @@ def join_entries(
         label_sharpness=label_sharpness,
         readout_sharpness=readout_sharpness,
     )
+
+
+def label_entries(
+    keys_and_masks: Sequence[tuple[Tensor, Tensor]], newest_window: int | None = NEWEST_WINDOW
+) -> list[LabelEntry]:
+    """Entries of a short memory, oldest first, of which the first is annotated: labels travel from all of them
+    anywhere, but from the newest only near by."""
+    last = len(keys_and_masks) - 1
+    labels = [
+        LabelEntry(key, mask, annotated=index == 0)
+        for index, (key, mask) in enumerate(keys_and_masks)
+        if index < last or last == 0
+    ]
+    return [*labels, LabelEntry(*keys_and_masks[last], newest_window, annotated=False, newest=True)]
 
 
 class STMA(nn.Module):

@@ -13,7 +13,7 @@ from stma.network.association import PropagatedLabels
 
 HIDDEN = 64
 RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows
-STATISTICS = 6
+STATISTICS = 8
 
 
 class MaskQuality(nn.Module):
@@ -47,12 +47,12 @@ class MaskQuality(nn.Module):
         size = area.clamp(min=1e-6)
         agreement = [
             1 - (inside - labels.detach().float()).abs().sum((2, 3)) / (size + labels.detach().sum((2, 3)))
-            for labels in (propagated.masks, propagated.annotated)
+            for labels in (propagated.masks, propagated.annotated, propagated.newest)
         ]
-        match = (propagated.match.detach().float().flatten(3) * share[:, :, :1]).sum(3)  # (B, K, 2)
+        match = (propagated.match.detach().float().flatten(3) * share[:, :, :1]).sum(3)  # (B, K, 3)
         certainty = inside.square().sum((2, 3)) / size
         extent = torch.log(area / inside[0, 0].numel() + 1e-4)
-        statistics = torch.stack([certainty, extent, *agreement], dim=2)  # (B, K, 4)
+        statistics = torch.stack([certainty, extent, *agreement], dim=2)  # (B, K, 5)
         known = torch.cat([pooled, statistics, match], dim=2).to(self.hidden.weight.dtype)
         logits: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0].float()
         return logits

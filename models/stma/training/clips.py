@@ -156,7 +156,7 @@ class ClipMaker:
         cut_out = self._cut_out(rng)
         for number in range(1, objects + 1):
             self._paste(rng, scene, cut_out, number)
-            if rng.random() > 0.25:  # otherwise the next object looks like this one
+            if rng.random() > 0.35:  # otherwise the next object looks like this one
                 cut_out = self._cut_out(rng)
         if rng.random() < 0.3:
             self._paste(rng, scene, cut_out, DISTRACTOR)
