@@ -106,11 +106,11 @@ class MemoryBank:
         config = self.config
         permanent = [s for s in stored if s.permanent]
         *older, newest = [s for s in stored if not s.permanent or s is stored[-1]][-config.label_recent :]
-        chosen = [(s, config.annotated_window, True) for s in permanent[:1] + permanent[1:][-1:]]
-        chosen += [(s, config.label_window, False) for s in older]
+        annotated = permanent[:1] + permanent[1:][-1:]
         return [
-            *(LabelEntry(s.entry.label_key, s.entry.label_mask, *kind) for s, *kind in chosen),
-            LabelEntry(newest.entry.label_key, newest.entry.label_mask, config.newest_window, False, True),
+            *(_label_entry(s, config.annotated_window, annotated=True) for s in annotated),
+            *(_label_entry(s, config.label_window) for s in older),
+            _label_entry(newest, config.newest_window, newest=True),
         ]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:
@@ -152,6 +152,12 @@ class MemoryBank:
         self.entries = stored
         self.groups = [ObjectGroup(*group) for group in state["groups"]]
         self.version += 1
+
+
+def _label_entry(
+    stored: StoredEntry, window: int | None, annotated: bool = False, newest: bool = False
+) -> LabelEntry:
+    return LabelEntry(stored.entry.label_key, stored.entry.label_mask, window, annotated, newest)
 
 
 def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
