@@ -21,7 +21,7 @@ class Prediction:
         labels: (H, W) uint8, or uint16 when an id exceeds 255: the caller's object ids, 0 = background.
         object_ids: all objects so far, in the order of their first annotation.
         confidence: per object, the IoU in 0..1 that its mask is expected to have with the truth; 1 where it was
-            annotated, 0 where it has no pixels.
+            annotated. No pixels of an object that cannot be seen are right, IoU 1, as in the DAVIS protocol.
         area: per object, pixels in `labels`.
         soft: (K, h, w) float32 soft masks in 0..1 at a quarter of the working size, in the order of `object_ids`.
     """
@@ -96,7 +96,7 @@ class Outcome:
             frame_index=self.frame_index,
             labels=labels,
             object_ids=self.object_ids,
-            confidence={i: confidence[i] if area[i] else 0.0 for i in self.object_ids},
+            confidence={i: confidence[i] for i in self.object_ids},
             area=area,
             soft=self.soft.numpy(),
         )

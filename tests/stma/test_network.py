@@ -12,8 +12,8 @@ from stma.config import MODEL_CONFIGS
 from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits, sharpen_foreground
-from stma.network.stml import STML, STMLBlock
-from stma.network.windows import TILE, by_strips, unfolded
+from stma.network.stml import STML, STMLBlock, attend
+from stma.network.windows import by_strips, tile_side, unfolded
 
 TINY = MODEL_CONFIGS["tiny"]
 
@@ -214,6 +214,17 @@ def test_preparing_for_inference_keeps_the_embedding() -> None:
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
 
 
+@pytest.mark.parametrize("limit", [1 << 20, 700])
+def test_attention_by_parts_is_fused_attention(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stma.network.stml.AFFINITY_LIMIT", limit)
+    generator = torch.Generator().manual_seed(5)
+    query, key, value = (torch.randn(2, 2, n, 8, generator=generator).bfloat16() for n in (37, 29, 29))
+    with torch.inference_mode():
+        found = attend(query, key, value)
+    expected = functional.scaled_dot_product_attention(query.float(), key.float(), value.float())
+    torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+
+
 def label_entry(window: int | None = None) -> LabelEntry:
     keys = functional.normalize(
         torch.randn(1, 17 * 20, 16, generator=torch.Generator().manual_seed(1)), dim=2
@@ -278,10 +289,10 @@ def test_window_bounds_how_far_labels_travel(model: STMA) -> None:
     assert not near[:, 8 + 2 :].any()
 
 
-@pytest.mark.parametrize("window", [2, 9])
+@pytest.mark.parametrize("window", [2, 9, 20])
 def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: int) -> None:
     generator = torch.Generator().manual_seed(4)
-    height, width = 21, 27
+    height, width = 53, 47
     query = functional.normalize(torch.randn(2, 8, height, width, generator=generator), dim=1)
     keys = [
         functional.normalize(torch.randn(2, height * width, 8, generator=generator), dim=2) for _ in range(2)
@@ -291,8 +302,8 @@ def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: 
 
     def near(side: int) -> torch.Tensor:
         cell = torch.arange(side)
-        first = cell // TILE * TILE  # of the query's tile
-        return (cell >= first[:, None] - window) & (cell < first[:, None] + TILE + window)
+        first = cell // tile_side(window) * tile_side(window)  # of the query's tile
+        return (cell >= first[:, None] - window) & (cell < first[:, None] + tile_side(window) + window)
 
     rows, columns = near(height), near(width)
     allowed = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(2).flatten(0, 1)

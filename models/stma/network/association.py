@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
-from stma.network.windows import by_strips, headroom, restored, unfolded
+from stma.network.windows import TILE, by_strips, headroom, restored, unfolded
 
 HOTTEST = 120.0  # a cosine of 0.1 less then counts for nothing: 1 to 160,000
 FAINTEST = 1e-6  # weight below which a match is no better than none
@@ -210,6 +210,6 @@ def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, win
         return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
     keys = [entry.key for entry in entries]
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
-    if query.device.type == "cpu" and not torch.is_grad_enabled():  # a gradient wants few operations as well
+    if query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
         return by_strips(query, keys, values, temperature, window)
     return unfolded(query, keys, values, temperature, window)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import ModelConfig
+from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import pool_twice
 
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
@@ -23,6 +23,25 @@ class ReferenceCache:
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Scaled dot-product attention of (B, heads, N, D) queries to (B, heads, M, D) keys and values.
+
+    For inference in bf16 on a CPU by parts whose weights stay in the cache: plain products run nearer to the machine's
+    peak there than torch's fused attention does (8.5 against 13.5 ms for 1590 queries, 1215 keys and 4 heads of 64
+    channels on two Zen 4 cores; in fp32 the fused one is faster, 13.4 against 16.1).
+    """
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
+        return functional.scaled_dot_product_attention(query, key, value)
+    rows = max(1, AFFINITY_LIMIT // (query.shape[0] * query.shape[1] * key.shape[2]))
+    transposed = key.transpose(2, 3)
+    scale = query.shape[3] ** -0.5
+    parts = [
+        torch.matmul(torch.matmul(part * scale, transposed).softmax(dim=3), value)
+        for part in query.split(rows, dim=2)
+    ]
+    return torch.cat(parts, dim=2)
 
 
 class STMLBlock(nn.Module):
@@ -112,7 +131,7 @@ class STMLBlock(nn.Module):
         query, key, value = self.project(test)
         if grid is not None:
             key, value = _pool_cells(key, grid), _pool_cells(value, grid)
-        attended = functional.scaled_dot_product_attention(
+        attended = attend(
             query, torch.cat([key, reference_key], dim=2), torch.cat([value, reference_value], dim=2)
         )
         return self.finish(test, attended)

@@ -1,8 +1,8 @@
 """Label propagation within windows: each tile of the query reads the memory cells around it, and no others.
 
-Two ways to the same sums. A CPU takes strips: the keys around a column of tiles are copied once, and the window of
-each tile is a run of rows of that copy, cut off at the border of the frame. A GPU takes all tiles at once: few
-operations, at the price of a copy of every window.
+Two ways to the same sums. A CPU takes strips where windows are wide: the keys around a column of tiles are copied once,
+and the window of each tile is a run of rows of that copy, cut off at the border of the frame. A GPU takes all tiles at
+once, and so does a CPU where windows are narrow: few operations, at the price of a copy of every window.
 """
 
 import math
@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.config import AFFINITY_LIMIT
+
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
+WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
 
 SAFE = 60.0  # exp(60) times the cells of all windows is far from the end of float32, and of bf16
@@ -28,6 +31,11 @@ def headroom(dtype: torch.dtype) -> float:
 def restored(sums: Tensor, room: float) -> Tensor:
     """Float32 sums of weights that `headroom` made smaller, at their own size."""
     return sums if room == 1 else sums * room
+
+
+def tile_side(window: int) -> int:
+    """Cells of a query tile in rows and in columns, for windows of this size."""
+    return WIDE_TILE if window > TILE else TILE
 
 
 def by_strips(
@@ -49,6 +57,7 @@ def by_strips(
         (B, D, h, w) sums over all frames, float32.
     """
     height, width = query.shape[2:]
+    tile = tile_side(window)
     queries = query.permute(0, 2, 3, 1) * temperature  # (B, h, w, C)
     shift = (temperature - SAFE).clamp(min=0)
     clips = []
@@ -56,8 +65,8 @@ def by_strips(
         key_maps = [key[clip].view(height, width, -1) for key in keys]
         value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
         columns = [
-            _column(queries[clip], key_maps, value_maps, shift, left, window)
-            for left in range(0, width, TILE)
+            _column(queries[clip, :, left : left + tile], key_maps, value_maps, shift, left, window)
+            for left in range(0, width, tile)
         ]
         clips.append(torch.cat(columns, dim=2))
     return torch.stack(clips) * torch.exp((shift - temperature).float())
@@ -66,22 +75,23 @@ def by_strips(
 def _column(
     queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], shift: Tensor, left: int, window: int
 ) -> Tensor:
-    """Sums for one column of tiles: (D, h, TILE or less), from (h, w, C) queries and keys and (D, h, w) values."""
-    height, width, channels = queries.shape
-    strip = slice(max(0, left - window), min(width, left + TILE + window))
+    """Sums for one column of tiles that begins at `left`: (D, h, tile or less), from (h, tile or less, C) queries and
+    (h, w, C) keys and (D, h, w) values of each frame."""
+    height, columns, channels = queries.shape
+    width, tile = keys[0].shape[1], tile_side(window)
+    strip = slice(max(0, left - window), min(width, left + tile + window))
     near_keys = torch.stack([key[:, strip] for key in keys], dim=1)  # (h, frames, columns, C)
     near_values = torch.stack([value[:, :, strip] for value in values], dim=2)  # (D, h, frames, columns)
     cells_per_row = near_keys.shape[1] * near_keys.shape[2]
     near_keys, near_values = near_keys.view(-1, channels), near_values.flatten(1)
-    tiles = queries[:, left : left + TILE]
     sums = []
-    for top in range(0, height, TILE):
-        rows = range(max(0, top - window), min(height, top + TILE + window))
+    for top in range(0, height, tile):
+        rows = range(max(0, top - window), min(height, top + tile + window))
         cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
-        tile = tiles[top : top + TILE].reshape(-1, channels)  # (TILE^2, C)
-        weights = torch.mm(near_keys[cells], tile.t()).sub_(shift).exp_()  # (M, TILE^2)
-        part = torch.mm(near_values[:, cells], weights).float()  # (D, TILE^2)
-        sums.append(part.view(len(part), -1, tiles.shape[1]))
+        some = queries[top : top + tile].reshape(-1, channels)  # (tile^2, C)
+        weights = torch.mm(near_keys[cells], some.t()).sub_(shift).exp_()  # (M, tile^2)
+        part = torch.mm(near_values[:, cells], weights).float()  # (D, tile^2)
+        sums.append(part.view(len(part), -1, columns))
     return torch.cat(sums, dim=1)
 
 
@@ -93,14 +103,15 @@ def unfolded(
     Cells beyond the border carry no weight, neither for a value nor for the sum, so they need no masking.
     """
     batch, channels, height, width = query.shape
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    below, right = rows * TILE - height, columns * TILE - width
-    side = TILE + 2 * window
+    tile = tile_side(window)
+    rows, columns = -(-height // tile), -(-width // tile)
+    below, right = rows * tile - height, columns * tile - width
+    side = tile + 2 * window
     tiles = functional.pad(query * temperature, (0, right, 0, below))
-    tiles = tiles.unflatten(3, (columns, TILE)).unflatten(
-        2, (rows, TILE)
-    )  # (B, C, rows, TILE, columns, TILE)
-    tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, TILE * TILE, channels)
+    tiles = tiles.unflatten(3, (columns, tile)).unflatten(
+        2, (rows, tile)
+    )  # (B, C, rows, tile, columns, tile)
+    tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, tile * tile, channels)
     joined = torch.stack(
         [
             torch.cat([key.transpose(1, 2), value.to(key.dtype)], dim=1)
@@ -109,9 +120,10 @@ def unfolded(
         dim=2,
     ).unflatten(3, (height, width))  # (B, C+D, frames, h, w)
     joined = functional.pad(joined, (window, right + window, window, below + window))
-    joined = joined.unfold(3, side, TILE).unfold(4, side, TILE)  # (B, C+D, frames, rows, columns, side, side)
+    joined = joined.unfold(3, side, tile).unfold(4, side, tile)  # (B, C+D, frames, rows, columns, side, side)
     joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+D, frames, side, side)
-    at_once = max(1, GPU_AFFINITIES // (batch * columns * TILE * TILE * len(keys) * side * side))
+    limit = AFFINITY_LIMIT if query.device.type == "cpu" else GPU_AFFINITIES
+    at_once = max(1, limit // (batch * columns * tile * tile * len(keys) * side * side))
     room = headroom(query.dtype)
     sums = []
     for top in range(0, rows, at_once):
@@ -121,7 +133,7 @@ def unfolded(
         weights = weights.sub_(temperature + math.log(room)).exp_()
         sums.append(torch.matmul(weights, near[:, :, :, channels:].transpose(3, 4)).float())
     found: Tensor = restored(torch.cat(sums, dim=1), room).unflatten(
-        3, (TILE, TILE)
-    )  # (B, rows, columns, TILE, TILE, D)
-    found = found.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * TILE, columns * TILE)
+        3, (tile, tile)
+    )  # (B, rows, columns, tile, tile, D)
+    found = found.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * tile, columns * tile)
     return found[:, :, :height, :width]
