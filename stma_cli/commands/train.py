@@ -57,7 +57,7 @@ def train(
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 20.0,
     validation_size: Annotated[
         int, typer.Option(min=0, help="Working size of the validation; 0 for the clips' own.")
-    ] = 0,
+    ] = 480,
     validation_frames: Annotated[
         int | None, typer.Option(min=3, help="Frames per validation clip.", show_default="all")
     ] = None,

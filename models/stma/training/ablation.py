@@ -9,6 +9,7 @@ from stma.errors import SettingsError
 from stma.network.model import STMA
 from stma.network.stml import STMLBlock
 
+NEWEST_MAPS = (3, 6)  # of what the decoder sees of the labels: mask and match of the newest frame
 CLOSED = -30.0  # before the sigmoid: nothing of the old memory passes the gate
 
 
@@ -36,6 +37,10 @@ def _fusion(model: STMA) -> None:
     nn.init.constant_(gate.bias, CLOSED)
 
 
+def _newest(model: STMA) -> None:
+    model.decoder.label.weight[:, NEWEST_MAPS] = 0
+
+
 def _decoder(model: STMA) -> None:
     assert model.decoder.logit.bias is not None
     nn.init.zeros_(model.decoder.logit.weight)
@@ -47,6 +52,7 @@ PARTS: dict[str, Callable[[STMA], None]] = {
     "stml": _stml,  # keys straight from the embedding
     "object-tokens": _object_tokens,  # the same token for every object
     "fusion": _fusion,  # values of a frame without what was read for it
+    "newest": _newest,  # the decoder without what the newest frame says by itself
     "decoder": _decoder,  # propagated labels as they are
 }
 
