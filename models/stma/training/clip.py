@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from stma.network.association import LabelEntry
 from stma.network.embedding import Features
-from stma.network.model import STMA, MemoryEntry, join_entries, masks_from_logits
+from stma.network.model import STMA, MemoryEntry, join_entries, masks_from_logits, sharpen_foreground
 from stma.training.config import LossConfig
 from stma.training.disturb import disturb_masks
 from stma.training.losses import (
@@ -157,7 +157,8 @@ def run_clip(
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)
             if time + 1 < length:
                 damaged = disturb_masks(masks, object_valid, config.disturbed_share, generator)
-                entries.append((time, model.remember(test, damaged, readout)))
+                decided = sharpen_foreground(damaged, config.mask_sharpness)
+                entries.append((time, model.remember(test, decided, readout)))
         if not scored:
             _forget(entries, generator)
             continue

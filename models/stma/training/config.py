@@ -37,6 +37,7 @@ class LossConfig:
     label_sharpness: tuple[float, float] = (2.5, 5.0)  # of the labels that the decoder reads, drawn per step:
     # around `MemoryConfig.label_sharpness`, or the decoder trusts less in a video what it learned on crops
     readout_sharpness: tuple[float, float] = (1.0, 2.2)  # the same of the ID association
+    mask_sharpness: float = 2.0  # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
 
     @property
     def teaches_keys(self) -> bool:
