@@ -21,7 +21,7 @@ from stma.config import AFFINITY_LIMIT, WINOGRAD_PRODUCTS, MemoryConfig, ModelCo
 FLOAT32 = 4
 LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they are mixed, ids
 MEBIBYTE = 1 << 20
-PROCESS = 400 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux
+PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
 KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
 
 

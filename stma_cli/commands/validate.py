@@ -35,7 +35,8 @@ def validate(
     without: Annotated[
         str,
         typer.Option(
-            help="Parts of the network to switch off: readout, stml, object-tokens, fusion, newest, decoder; commas between."
+            help="Parts of the network to switch off: readout, stml, object-tokens, fusion, newest, decoder; commas "
+            "between."
         ),
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",

@@ -67,9 +67,40 @@ def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
     assert graded == [True] * 9
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 3.0])
+def test_masks_are_remembered_as_sharp_as_asked_for(
+    clips: ClipBatch, sharpness: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = network.STMA(MODEL_CONFIGS["tiny"]).train()
+    remembered: list[torch.Tensor] = []
+    remember = model.remember
+
+    def noted(test: network.TestFrame, masks: torch.Tensor, readout: network.Readout) -> network.MemoryEntry:
+        remembered.append(masks.detach())
+        return remember(test, masks, readout)
+
+    monkeypatch.setattr(model, "remember", noted)
+    config = LossConfig(mask_sharpness=sharpness, disturbed_share=0.0)
+    decided: list[torch.Tensor] = []
+    aggregate = network.masks_from_logits
+
+    def noted_masks(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = aggregate(*given)
+        decided.append(found[1].detach())
+        return found
+
+    monkeypatch.setattr("stma.training.clip.masks_from_logits", noted_masks)
+    run_clip(model, clips, 1.0, config, torch.Generator().manual_seed(0))
+    assert len(remembered) == len(decided) - 1, "the last frame is not remembered"
+    for masks, predicted in zip(remembered, decided, strict=False):
+        torch.testing.assert_close(masks, network.sharpen_foreground(predicted, sharpness))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"mask_sharpness": 0.9}, r"mask_sharpness is 0\.9; use 1 \(as predicted\) or more"),
         ({"scored_frames": 0}, "scored_frames is 0; use 1 or more"),
         ({"label_sharpness": (3.0, 2.0)}, "label_sharpness is drawn from 3.0 to 2.0"),
         ({"readout_sharpness": (0.0, 2.0)}, "two positive numbers, lowest first"),

@@ -37,7 +37,9 @@ class LossConfig:
     label_sharpness: tuple[float, float] = (2.5, 5.0)  # of the labels that the decoder reads, drawn per step:
     # around `MemoryConfig.label_sharpness`, or the decoder trusts less in a video what it learned on crops
     readout_sharpness: tuple[float, float] = (1.0, 2.2)  # the same of the ID association
-    mask_sharpness: float = 2.0  # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
+    mask_sharpness: float = (
+        2.0  # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
+    )
 
     @property
     def teaches_keys(self) -> bool:
@@ -47,6 +49,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.disturbed_share <= 1:
             raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
+        if self.mask_sharpness < 1:
+            raise SettingsError(f"mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more")
         if self.scored_frames < 1:
             raise SettingsError(f"scored_frames is {self.scored_frames}; use 1 or more")
         for name in ("label_sharpness", "readout_sharpness"):
