@@ -67,7 +67,9 @@ class MemoryConfig:
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
     label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
     label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
-    newest_window: int | None = 16  # the same from the newest entry: twice what training has, since with every fifth
+    newest_window: int | None = (
+        16  # the same from the newest entry: twice what training has, since with every fifth
+    )
     # frame of a video alone 8 cells lose 6 points of J&F
     annotated_window: int | None = 24  # the same from an annotated frame: farther off, look-alikes win
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
