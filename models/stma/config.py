@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
-NEWEST_WINDOW = (
-    8  # cells of 8 pixels that labels travel from the newest frame: what look-alikes farther off lack
-)
+NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 
 
@@ -67,10 +65,7 @@ class MemoryConfig:
     previous_frame: bool = True  # the newest frame follows fast change; it costs one entry
     label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
     label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
-    newest_window: int | None = (
-        16  # the same from the newest entry: twice what training has, since with every fifth
-    )
-    # frame of a video alone 8 cells lose 6 points of J&F
+    newest_window: int | None = 16  # the same from the newest: 8 lose 6 points at a fifth of the frame rate
     annotated_window: int | None = 24  # the same from an annotated frame: farther off, look-alikes win
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
     readout_sharpness: float = 1.5  # of the ID association, for the same reason

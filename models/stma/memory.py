@@ -102,7 +102,7 @@ class MemoryBank:
         """Entries for the label propagation, each with the window that its labels travel in: the first and the
         last annotated frame, and the newest predicted ones. At stride 8 an object's colours recur all over a frame,
         and many half-similar cells outvote the few that match; near to where the object was, they do not. The
-        newest entry is seen through a narrow window; if it is an annotated one, it counts both ways."""
+        newest entry has a window of its own; if it is an annotated one, it counts both ways."""
         config = self.config
         permanent = [s for s in stored if s.permanent]
         *older, newest = [s for s in stored if not s.permanent or s is stored[-1]][-config.label_recent :]

@@ -102,8 +102,8 @@ class LabelEntry:
         mask: (B, K, h*w) soft masks in 0..1 at stride 8.
         window: largest displacement in cells that a label may travel from here, or None for any.
         annotated: whether a person marked the frame; at least one entry of a memory is.
-        newest: whether this is the frame before the test frame, seen through its own narrow window. An annotated
-            frame that is the newest is an entry twice: as annotated, and as newest.
+        newest: whether this is the frame before the test frame. An annotated frame that is the newest is an entry
+            twice: as annotated, and as newest.
     """
 
     key: Tensor
@@ -120,7 +120,7 @@ class PropagatedLabels:
     Attributes:
         masks: (B, K, h, w) soft masks in 0..1 from all entries.
         annotated: the same from the annotated frames alone: they cannot have drifted.
-        newest: the same from the newest frame alone, near by: look-alikes elsewhere have no say in it.
+        newest: the same from the newest frame alone, within the window of its entry.
         match: (B, K, 3, h, w) how well a cell is matched by annotated frames, by the others, and by the newest:
             logarithm of the summed weights, 0 where one cell looks exactly the same, scaled to a few units.
     """

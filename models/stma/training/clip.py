@@ -186,9 +186,7 @@ def run_clip(
             shared, joined = (hard * coarse).sum((2, 3)), ((hard + coarse) > 0).sum((2, 3))
             overlap, union = overlap + shared, union + joined
         expected = model.judge(decoded, masks, readout)
-        reached = torch.where(
-            joined > 0, shared / joined.clamp(min=1), 1.0
-        )  # nothing where nothing is to be seen
+        reached = torch.where(joined > 0, shared / joined.clamp(min=1), 1.0)  # rightly empty masks count 1
         quality_loss = quality_loss + iou_loss(expected, reached, object_valid)
         _forget(entries, generator)
     cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss = (
