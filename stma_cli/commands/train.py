@@ -20,6 +20,10 @@ def train(
         str | None,
         typer.Option(help="With --init: modules that start at random all the same, e.g. stml,decoder.mix8."),
     ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="The modules that learn, all others frozen, e.g. quality.", show_default="all"),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
@@ -84,6 +88,7 @@ def train(
         model=model,
         initial_weights=initial_weights,
         renewed=tuple(renew.split(",")) if renew else (),
+        only=tuple(only.split(",")) if only else (),
         steps=steps,
         minutes=minutes,
         batch=batch,

@@ -1,5 +1,6 @@
 """What learns, how fast, and what starts anew."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,19 @@ def test_coarse_loss_wants_the_object_and_ignores_padding() -> None:
     padded = right.clone()
     padded[0, 1] = 20
     assert torch.equal(coarse_loss(padded, truth, valid), coarse_loss(right, truth, valid))
+
+
+def test_only_the_named_modules_learn(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(
+        training_folder,
+        tmp_path / "run",
+        replace(frozen(), embedding_rate=1.0, only=("quality", "decoder.logit")),
+    )
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    after = trainer.model.state_dict()
+    moved = {".".join(name.split(".")[:2]) for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"quality.hidden", "quality.output", "decoder.logit"}
+    assert trainer.loss.label_weight == 0, "the labels' keys cannot learn"
+    with pytest.raises(SettingsError, match="its modules are embedding"):
+        Trainer(training_folder, tmp_path / "other", replace(frozen(), only=("qualities",)))

@@ -166,7 +166,7 @@ class STMA(nn.Module):
 
     def judge(self, decoded: Decoded, masks: Tensor, readout: Readout) -> Tensor:
         """(B, K) float32 logits of the IoU to expect of (B, K, H/4, W/4) soft masks, see `MaskQuality`."""
-        logits: Tensor = self.quality(decoded.stride8, masks, readout.labels)
+        logits: Tensor = self.quality(decoded, masks, readout.labels)
         return logits
 
     def remember(self, test: TestFrame, masks: Tensor, readout: Readout | None) -> MemoryEntry:

@@ -10,10 +10,12 @@ from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.association import PropagatedLabels
+from stma.network.decoder import Decoded
 
 HIDDEN = 64
 RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows
-STATISTICS = 8
+STATISTICS = 11
+SMALLEST = 1e-4  # share of the frame: a logarithm of no area at all
 
 
 class MaskQuality(nn.Module):
@@ -24,11 +26,14 @@ class MaskQuality(nn.Module):
         self.hidden = nn.Linear(2 * config.decoder_width + STATISTICS, HIDDEN)
         self.output = nn.Linear(HIDDEN, 1)
 
-    def forward(self, stride8: Tensor, masks: Tensor, propagated: PropagatedLabels) -> Tensor:
+    def forward(self, decoded: Decoded, masks: Tensor, propagated: PropagatedLabels) -> Tensor:
         """Judge all objects; no gradient reaches the inputs.
 
+        An empty mask leaves nothing to pool: whether the object is away or was missed then shows in what the labels
+        and the readout find by themselves.
+
         Args:
-            stride8: (B*K, C, H/8, W/8) the decoder's per-object maps.
+            decoded: what the decoder said.
             masks: (B, K, H/4, W/4) soft masks in 0..1.
             propagated: labels and match strengths of the K objects at stride 8.
 
@@ -40,7 +45,7 @@ class MaskQuality(nn.Module):
         around = functional.max_pool2d(inside, 2 * RING + 1, stride=1, padding=RING) - inside
         weights = torch.stack([inside, around], dim=2).flatten(3)  # (B, K, 2, h*w)
         share = weights / weights.sum(3, keepdim=True).clamp(min=1e-6)
-        cells = stride8.detach().permute(0, 2, 3, 1).flatten(1, 2)  # (B*K, h*w, C)
+        cells = decoded.stride8.detach().permute(0, 2, 3, 1).flatten(1, 2)  # (B*K, h*w, C)
         pooled = torch.matmul(share.flatten(0, 1).to(cells.dtype), cells).float()  # (B*K, 2, C)
         pooled = pooled.flatten(1).unflatten(0, (batch, objects))  # (B, K, 2*C)
         area = inside.sum((2, 3))
@@ -51,8 +56,10 @@ class MaskQuality(nn.Module):
         ]
         match = (propagated.match.detach().float().flatten(3) * share[:, :, :1]).sum(3)  # (B, K, 3)
         certainty = inside.square().sum((2, 3)) / size
-        extent = torch.log(area / inside[0, 0].numel() + 1e-4)
-        statistics = torch.stack([certainty, extent, *agreement], dim=2)  # (B, K, 5)
-        known = torch.cat([pooled, statistics, match], dim=2).to(self.hidden.weight.dtype)
+        found = propagated.masks.detach().float()
+        extents = [torch.log(cover / inside[0, 0].numel() + SMALLEST) for cover in (area, found.sum((2, 3)))]
+        peaks = [found.amax((2, 3)), torch.sigmoid(decoded.coarse.detach()).amax((2, 3))]
+        statistics = [certainty, extents[0], *agreement, *match.unbind(2), extents[1], *peaks]
+        known = torch.cat([pooled, torch.stack(statistics, dim=2)], dim=2).to(self.hidden.weight.dtype)
         logits: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0].float()
         return logits

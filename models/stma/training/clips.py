@@ -10,6 +10,17 @@ from torch.utils.data import Dataset
 
 from stma.training.colour import degrade, draw_colour
 from stma.training.config import DataConfig
+from stma.training.layers import (
+    BARS_SIZES,
+    DISTRACTOR,
+    CutOut,
+    Scene,
+    bars,
+    blur_whole,
+    draw_shutter,
+    paste,
+    warp_regions,
+)
 from stma.training.motion import CAMERA, JITTER, OBJECT, STILL, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import (
     REGION_DATASETS,
@@ -21,11 +32,10 @@ from stma.training.pool import (
     read_image,
     read_label,
 )
-from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, partition
+from stma.training.regions import BACKGROUND_REGIONS, partition
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
 REFLECT = cv2.BORDER_REFLECT_101
-DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
 
 
 @dataclass(frozen=True)
@@ -43,23 +53,6 @@ class Clip:
     labels: np.ndarray
     regions: np.ndarray
     objects: int
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps."""
-
-    frames: list[np.ndarray]
-    maps: list[np.ndarray]
-    regions: list[np.ndarray]
-
-
-@dataclass(frozen=True)
-class CutOut:
-    """An object cut from a still: (h, w, 3) uint8 RGB and its (h, w) uint8 alpha, 0 or 255."""
-
-    image: np.ndarray
-    alpha: np.ndarray
 
 
 class ClipMaker:
@@ -84,9 +77,19 @@ class ClipMaker:
                 scene = self._moving_still(rng)
             else:
                 scene = self._composite(rng)
+            if (
+                self.pool.plain
+                and self.config.bars_probability
+                and rng.random() < self.config.bars_probability
+            ):
+                self._bars(rng, scene)
             clip = _finish(rng, scene, self.config.max_objects)
             if clip is not None:
                 return clip
+
+    def _bars(self, rng: np.random.Generator, scene: Scene) -> None:
+        texture = draw_colour(rng, 1.0).apply(read_image(self.pool.plain[rng.integers(len(self.pool.plain))]))
+        paste(rng, scene, bars(rng, texture), DISTRACTOR, CAMERA, BARS_SIZES)
 
     def _real(self, rng: np.random.Generator) -> Scene:
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self.sequence_weights)]
@@ -108,7 +111,7 @@ class ClipMaker:
         scene = Scene(frames, maps, [np.zeros((side, side), dtype=np.uint8) for _ in frames])
         if self.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
-            self._paste(rng, scene, self._cut_out(rng), number)
+            paste(rng, scene, self._cut_out(rng), number, OBJECT)
         return scene
 
     def _moving_still(self, rng: np.random.Generator) -> Scene:
@@ -122,13 +125,15 @@ class ClipMaker:
         frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
         maps = [warp(label, m @ base, side, f, True, REFLECT) for m, f in zip(moves, fields, strict=True)]
         parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
+        shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
-            frames,
+            blur_whole(frames, moves, shutter),
             maps,
-            [_warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            shutter,
         )
         if self.cuttable and rng.random() < 0.3:
-            self._paste(rng, scene, self._cut_out(rng), int(label.max()) + 1)
+            paste(rng, scene, self._cut_out(rng), int(label.max()) + 1, OBJECT)
         return scene
 
     def _composite(self, rng: np.random.Generator) -> Scene:
@@ -147,19 +152,21 @@ class ClipMaker:
             warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
         ]
         parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
+        shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
-            frames,
+            blur_whole(frames, moves, shutter),
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
-            [_warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            shutter,
         )
         objects = int(rng.integers(1, self.config.max_objects + 1))
         cut_out = self._cut_out(rng)
         for number in range(1, objects + 1):
-            self._paste(rng, scene, cut_out, number)
+            paste(rng, scene, cut_out, number, OBJECT)
             if rng.random() > 0.35:  # otherwise the next object looks like this one
                 cut_out = self._cut_out(rng)
         if rng.random() < 0.3:
-            self._paste(rng, scene, cut_out, DISTRACTOR)
+            paste(rng, scene, cut_out, DISTRACTOR, OBJECT)
         return scene
 
     def _cut_out(self, rng: np.random.Generator) -> CutOut:
@@ -180,33 +187,6 @@ class ClipMaker:
             if rng.random() < 0.5:
                 image, alpha = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
             return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
-
-    def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
-        """Move a cut-out over the frames, in place; it occludes what is there."""
-        side, count = self.config.crop, self.config.frames
-        height, width = cut_out.alpha.shape
-        size = side * np.exp(rng.uniform(np.log(0.12), np.log(0.7)))
-        scale = size / max(height, width)
-        x, y = rng.uniform(0.15, 0.85, 2) * side
-        base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), scale)
-        to_place, from_place = (
-            placement(side / 2, side / 2, x, y, 0, 1),
-            placement(x, y, side / 2, side / 2, 0, 1),
-        )
-        moves = affine_walk(rng, count, side, OBJECT.over(count))
-        fields = elastic_walk(rng, count, side, OBJECT.elastic * min(1.0, size / side * 2))
-        softness = rng.uniform(0.4, 1.2)
-        used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
-        parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
-        for time in range(count):
-            matrix = to_place @ moves[time] @ from_place @ base
-            image = warp(cut_out.image, matrix, side, fields[time], False, cv2.BORDER_REPLICATE)
-            alpha = warp(cut_out.alpha, matrix, side, fields[time], False, cv2.BORDER_CONSTANT)
-            soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
-            scene.frames[time] = (image * soft + scene.frames[time] * (1 - soft)).astype(np.uint8)
-            covered = alpha > 127
-            scene.maps[time][covered] = number
-            scene.regions[time][covered] = _warp_regions(parts, matrix, side, fields[time])[covered]
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
@@ -278,11 +258,6 @@ def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.n
     if rng.random() < 0.5:
         matrix = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
     return matrix
-
-
-def _warp_regions(parts: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None) -> np.ndarray:
-    """Regions seen in a crop; unknown beyond the layer's border, where the picture is only mirrored."""
-    return warp(parts, matrix, side, field, True, cv2.BORDER_CONSTANT)
 
 
 def _finish(rng: np.random.Generator, scene: Scene, max_objects: int) -> Clip | None:

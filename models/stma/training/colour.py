@@ -46,6 +46,26 @@ def motion_blur(image: np.ndarray, length: int, degrees: float) -> np.ndarray:
     return cv2.filter2D(image, -1, turned / turned.sum())
 
 
+def shutter_blur(
+    layer: np.ndarray, shift: tuple[float, float], open_share: float, longest: int
+) -> np.ndarray:
+    """Blur a layer along its own motion, as a shutter does that is open for a share of the time between two frames.
+
+    Args:
+        layer: (H, W) or (H, W, C), any type that OpenCV filters.
+        shift: how far the layer moves between two frames, x and y in pixels.
+        open_share: of that time, 0 to 1.
+        longest: pixels that a blur has at most.
+
+    Returns:
+        The blurred layer, or the given one where the blur would be shorter than 3 pixels.
+    """
+    length = min(int(open_share * np.hypot(*shift)), longest - 1) // 2 * 2 + 1
+    if length < 3:
+        return layer
+    return motion_blur(layer, length, -float(np.degrees(np.arctan2(shift[1], shift[0]))))
+
+
 def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Sometimes blur, add noise or recompress one frame, as cameras and codecs do."""
     choice = rng.random()

@@ -17,6 +17,10 @@ class DataConfig:
     real_share: float = 0.5  # real motion against the variety of the stills
     max_gap: int = 6  # frames between two of a clip; grows the motion that is seen
     paste_probability: float = 0.4  # a cut-out moves over a real clip: occlusion and distractors
+    blur_probability: float = (
+        0.4  # layers of a synthetic clip blur as they move: most fast objects do in a video
+    )
+    bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class TrainConfig:
     renewed: tuple[
         str, ...
     ] = ()  # modules that start at random all the same, by the beginning of their names
+    only: tuple[str, ...] = ()  # the modules that learn, named alike; none named = all of them
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds

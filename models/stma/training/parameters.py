@@ -1,5 +1,6 @@
 """Which parameters of the network learn, how fast, and whether gradients reach them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -9,6 +10,11 @@ from stma.network.model import STMA
 from stma.training.config import TrainConfig
 
 FEATURES = ("embedding", "label_propagation")  # what the labels travel by: keys and their temperature
+
+
+def feature_parameters(model: STMA) -> list[nn.Parameter]:
+    """The parameters of `FEATURES`."""
+    return [parameter for name in FEATURES for parameter in model.get_submodule(name).parameters()]
 
 
 def parameter_groups(model: STMA, config: TrainConfig) -> list[dict[str, Any]]:
@@ -27,12 +33,24 @@ def parameter_groups(model: STMA, config: TrainConfig) -> list[dict[str, Any]]:
     return groups
 
 
-def freeze(model: STMA) -> None:
-    """Keep the features as they are, batch statistics included; gradients then stop before them."""
-    for name in FEATURES:
+def freeze(model: STMA, names: Iterable[str] = FEATURES) -> None:
+    """Keep modules as they are, batch statistics included; gradients then stop before them."""
+    for name in names:
         module = model.get_submodule(name)
         module.requires_grad_(False)
         module.eval()
+
+
+def freeze_all_but(model: STMA, prefixes: tuple[str, ...]) -> None:
+    """Let only the parameters learn whose names begin with one of the prefixes; all batch statistics stay.
+
+    Raises:
+        SettingsError: a prefix that no parameter begins with.
+    """
+    chosen = {name for prefix in prefixes for name in _names(model, prefix)}
+    model.eval()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
 
 
 def renew(model: STMA, fresh: STMA, prefixes: tuple[str, ...]) -> None:
@@ -44,12 +62,17 @@ def renew(model: STMA, fresh: STMA, prefixes: tuple[str, ...]) -> None:
     source = fresh.state_dict()
     target = model.state_dict()
     for prefix in prefixes:
-        names = [name for name in target if name == prefix or name.startswith(prefix + ".")]
-        if not names:
-            modules = ", ".join(name for name, _ in model.named_children())
-            raise SettingsError(f"no part of the network is called {prefix!r}; its modules are {modules}")
-        for name in names:
+        for name in _names(model, prefix):
             target[name].copy_(source[name])
+
+
+def _names(model: STMA, prefix: str) -> list[str]:
+    """Entries of the state that belong to a module, or the one of that name."""
+    names = [name for name in model.state_dict() if name == prefix or name.startswith(prefix + ".")]
+    if not names:
+        modules = ", ".join(name for name, _ in model.named_children())
+        raise SettingsError(f"no part of the network is called {prefix!r}; its modules are {modules}")
+    return names
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from stma.errors import DataError
-from stma.training.clips import CutOut
-from stma.training.colour import draw_colour, motion_blur
+from stma.training.colour import draw_colour, shutter_blur
+from stma.training.layers import CutOut
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_label
 
@@ -179,9 +179,6 @@ def _paste(
         soft = cv2.GaussianBlur(alpha, (0, 0), 0.7)
         after = min(time + 1, FRAMES - 1)
         shift = (path.x[after] - path.x[after - 1]) * SIDE, (path.y[after] - path.y[after - 1]) * SIDE
-        length = int(path.blur * np.hypot(*shift)) // 2 * 2 + 1
-        if length >= 3:
-            degrees = -float(np.degrees(np.arctan2(shift[1], shift[0])))
-            image, soft = motion_blur(image, length, degrees), motion_blur(soft, length, degrees)
+        image, soft = (shutter_blur(layer, shift, path.blur, SIDE) for layer in (image, soft))
         weight = soft.astype(np.float32)[..., None] / 255
         frames[time] = (image * weight + frame * (1 - weight)).astype(np.uint8)

@@ -23,7 +23,14 @@ from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
 from stma.training.distributed import Group, join_group, local_device
 from stma.training.ema import AveragedModel
-from stma.training.parameters import freeze, gradient_norms, parameter_groups, renew
+from stma.training.parameters import (
+    feature_parameters,
+    freeze,
+    freeze_all_but,
+    gradient_norms,
+    parameter_groups,
+    renew,
+)
 from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.schedule import hard_share, learning_rate, progress
@@ -90,11 +97,12 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),
         )
         self.loss = config.loss
-        if config.embedding_rate == 0:
+        if config.only:
+            freeze_all_but(self.model, config.only)
+        elif config.embedding_rate == 0:
             freeze(self.model)
-            self.loss = replace(
-                config.loss, label_weight=0.0, region_weight=0.0
-            )  # nothing could learn from them
+        if not any(parameter.requires_grad for parameter in feature_parameters(self.model)):
+            self.loss = replace(config.loss, label_weight=0.0, region_weight=0.0)  # nothing learns from them
         self.step = 0
         self.clips_drawn = 0
         self.seconds = 0.0

@@ -1,0 +1,123 @@
+"""Layers of a synthetic clip: cut-outs and bars that move over its frames and occlude what is there."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stma.training.colour import shutter_blur
+from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warp
+from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, partition
+
+DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
+CUT_OUT_SIZES = (0.12, 0.7)  # longer side, shares of the crop's
+BARS_SIZES = (1.2, 2.5)  # they reach beyond the crop
+LONGEST_OPEN = 0.6  # share of the time between two frames: a 360-degree shutter is open for all of it
+LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart that a camera exposes shortly
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps.
+
+    `shutter` is the share of the time between two frames that the camera's shutter is open; 0 blurs nothing.
+    """
+
+    frames: list[np.ndarray]
+    maps: list[np.ndarray]
+    regions: list[np.ndarray]
+    shutter: float = 0.0
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """An object cut from a still: (h, w, 3) uint8 RGB and its (h, w) uint8 alpha, 0 or 255."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+
+
+def draw_shutter(rng: np.random.Generator, probability: float) -> float:
+    """Share of the time that the shutter of a clip is open: 0, or with `probability` up to `LONGEST_OPEN`."""
+    return float(rng.uniform(0.1, LONGEST_OPEN)) if probability and rng.random() < probability else 0.0
+
+
+def steps(matrices: list[np.ndarray], x: float, y: float) -> list[tuple[float, float]]:
+    """How far the source point (x, y) moves about each frame, in pixels: half the way from the frame before it to the
+    one after it."""
+    path = np.stack([(matrix @ (x, y, 1.0))[:2] for matrix in matrices])  # (T, 2)
+    if len(path) == 1:
+        return [(0.0, 0.0)]
+    return [(float(dx), float(dy)) for dx, dy in np.asarray(np.gradient(path, axis=0)).reshape(-1, 2)]
+
+
+def blur_whole(frames: list[np.ndarray], moves: list[np.ndarray], shutter: float) -> list[np.ndarray]:
+    """Blur whole frames, (side, side, 3) uint8, as the camera's motion does; `moves` displace points of the crop."""
+    if not shutter:
+        return frames
+    side = frames[0].shape[0]
+    longest = int(LONGEST_BLUR * side)
+    shifts = steps(moves, side / 2, side / 2)
+    return [shutter_blur(frame, shift, shutter, longest) for frame, shift in zip(frames, shifts, strict=True)]
+
+
+def bars(rng: np.random.Generator, texture: np.ndarray) -> CutOut:
+    """Draw one to six parallel bars, sometimes with others across, in a picture's texture or in one of its colours."""
+    side = 256
+    start_x, start_y = (int(rng.integers(0, max(1, extent - side))) for extent in texture.shape[1::-1])
+    image = cv2.resize(texture[start_y : start_y + side, start_x : start_x + side], (side, side))
+    if rng.random() < 0.5:
+        image = np.broadcast_to(image[side // 2, side // 2], image.shape).copy()
+    alpha = np.zeros((side, side), dtype=np.uint8)
+    turn = rng.uniform(0, np.pi)
+    for angle in (turn, turn + np.pi / 2)[: 2 if rng.random() < 0.25 else 1]:
+        along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        for offset in rng.uniform(-0.35, 0.35, int(rng.integers(1, 7))) * side:
+            centre = side / 2 + across * offset
+            ends = [(int(p[0]), int(p[1])) for p in (centre - along * side, centre + along * side)]
+            cv2.line(alpha, ends[0], ends[1], 255, int(rng.integers(2, 9)))
+    return CutOut(image, alpha)
+
+
+def paste(
+    rng: np.random.Generator,
+    scene: Scene,
+    cut_out: CutOut,
+    number: int,
+    motion: MotionRange,
+    sizes: tuple[float, float] = CUT_OUT_SIZES,
+) -> None:
+    """Move a cut-out over the frames of a scene, in place; it occludes what is there and is labelled `number`."""
+    side, count = scene.frames[0].shape[0], len(scene.frames)
+    height, width = cut_out.alpha.shape
+    size = side * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
+    x, y = rng.uniform(0.15, 0.85, 2) * side
+    base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), size / max(height, width))
+    to_place, from_place = (
+        placement(side / 2, side / 2, x, y, 0, 1),
+        placement(x, y, side / 2, side / 2, 0, 1),
+    )
+    moves = affine_walk(rng, count, side, motion.over(count))
+    matrices = [to_place @ move @ from_place @ base for move in moves]
+    fields = elastic_walk(rng, count, side, motion.elastic * min(1.0, size / side * 2))
+    softness = rng.uniform(0.4, 1.2)
+    used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
+    parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
+    shifts = steps(matrices, width / 2, height / 2)
+    for time, (matrix, field) in enumerate(zip(matrices, fields, strict=True)):
+        image = warp(cut_out.image, matrix, side, field, False, cv2.BORDER_REPLICATE)
+        alpha = warp(cut_out.alpha, matrix, side, field, False, cv2.BORDER_CONSTANT)
+        soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
+        layer = np.concatenate(
+            [image * soft, soft], axis=2
+        )  # (side, side, 4): light adds up, so alpha goes first
+        layer = shutter_blur(layer, shifts[time], scene.shutter, int(LONGEST_BLUR * side))
+        scene.frames[time] = (layer[..., :3] + scene.frames[time] * (1 - layer[..., 3:])).astype(np.uint8)
+        covered = alpha > 127
+        scene.maps[time][covered] = number
+        scene.regions[time][covered] = warp_regions(parts, matrix, side, field)[covered]
+
+
+def warp_regions(parts: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None) -> np.ndarray:
+    """Regions seen in a crop; unknown beyond the layer's border, where the picture is only mirrored."""
+    return warp(parts, matrix, side, field, True, cv2.BORDER_CONSTANT)

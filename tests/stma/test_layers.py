@@ -1,0 +1,101 @@
+"""Layers of synthetic clips: occlusion, bars, and blur along a layer's own motion."""
+
+import numpy as np
+import pytest
+
+from stma.training.colour import shutter_blur
+from stma.training.layers import (
+    BARS_SIZES,
+    DISTRACTOR,
+    CutOut,
+    Scene,
+    bars,
+    blur_whole,
+    draw_shutter,
+    paste,
+    steps,
+)
+from stma.training.motion import CAMERA, MotionRange, placement
+
+SIDE = 192
+FRAMES = 4
+FAST = MotionRange(shift=3.0, rotation=0.0, log_scale=0.0, elastic=0.0)
+WHITE = CutOut(np.full((20, 20, 3), 255, dtype=np.uint8), np.full((20, 20), 255, dtype=np.uint8))
+
+
+def empty_scene(shutter: float = 0.0) -> Scene:
+    def blank() -> np.ndarray:
+        return np.zeros((SIDE, SIDE), dtype=np.uint8)
+
+    frames = [np.zeros((SIDE, SIDE, 3), dtype=np.uint8) for _ in range(FRAMES)]
+    return Scene(frames, [blank() for _ in frames], [blank() for _ in frames], shutter)
+
+
+def test_a_pasted_cut_out_is_seen_where_it_is_labelled() -> None:
+    scene = empty_scene()
+    paste(np.random.default_rng(0), scene, WHITE, 3, CAMERA)
+    for frame, labels in zip(scene.frames, scene.maps, strict=True):
+        assert set(np.unique(labels)) == {0, 3}
+        assert ((frame[..., 0] > 127) == (labels == 3)).mean() > 0.97
+
+
+def test_an_open_shutter_smears_what_moves_and_leaves_its_label() -> None:
+    sharp, blurred = empty_scene(), empty_scene(shutter=0.6)
+    for scene in (sharp, blurred):
+        paste(np.random.default_rng(1), scene, WHITE, 1, FAST, sizes=(0.3, 0.31))
+    for one, other in zip(sharp.maps, blurred.maps, strict=True):
+        assert np.array_equal(one, other)
+    half = [
+        [((frame[..., 0] > 40) & (frame[..., 0] < 215)).sum() for frame in scene.frames]
+        for scene in (sharp, blurred)
+    ]
+    assert sum(half[1]) > 1.3 * sum(half[0]), "more pixels are half covered"
+
+
+def test_shifts_are_those_of_the_layer() -> None:
+    moves = [placement(0, 0, 3 * time, -time, 0, 1) for time in range(4)]
+    assert np.allclose(steps(moves, 5, 5), [(3, -1)] * 4)
+    assert steps(moves[:1], 5, 5) == [(0.0, 0.0)]
+
+
+def test_blur_runs_along_the_motion_and_is_bounded() -> None:
+    dot = np.zeros((41, 41), dtype=np.float32)
+    dot[20, 20] = 1
+    level = shutter_blur(dot, (30, 0), 0.5, longest=11)
+    rows, columns = np.nonzero(level > 1e-3)
+    assert set(rows) == {20}
+    assert len(columns) == 11
+    assert level.sum() == pytest.approx(1.0, abs=1e-3)
+    assert shutter_blur(dot, (2, 1), 0.5, longest=11) is dot, "shorter than three pixels"
+    falling = shutter_blur(dot, (10, 10), 1.0, longest=41)
+    assert falling[16, 16] > 0, "down and to the right, as the layer goes"
+    assert falling[16, 24] < 1e-3
+
+
+def test_a_camera_that_stands_still_blurs_nothing() -> None:
+    frames = [np.random.default_rng(i).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for i in range(2)]
+    still = [np.eye(3)] * 2
+    assert all(np.array_equal(a, b) for a, b in zip(frames, blur_whole(frames, still, 0.6), strict=True))
+    moving = [np.eye(3), placement(0, 0, 20, 0, 0, 1)]
+    assert not np.array_equal(frames[0], blur_whole(frames, moving, 0.6)[0])
+
+
+def test_bars_occlude_in_stripes_and_are_not_followed() -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        drawn = bars(rng, rng.integers(0, 255, (90, 300, 3), dtype=np.uint8))
+        assert drawn.image.shape == (*drawn.alpha.shape, 3)
+        assert 0 < (drawn.alpha > 0).mean() < 0.6
+        scene = empty_scene()
+        paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
+        assert set(np.unique(scene.maps[0])) <= {0, DISTRACTOR}
+
+
+def test_shutters_open_as_often_as_asked() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_shutter(rng, 0.4) for _ in range(500)]
+    assert 0.3 < np.mean([share > 0 for share in drawn]) < 0.5
+    assert max(drawn) <= 0.6
+    state = rng.bit_generator.state
+    assert draw_shutter(rng, 0.0) == 0
+    assert rng.bit_generator.state == state, "clips without blur stay what they were"
