@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from stma.training.pool import TrainingPool
     from stma.training.validate import ClipResult
 
-REAL, LOOPED = "real", "looped"
+REAL, SPARSE, LOOPED = "real", "sparse", "looped"
+SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
 LOOPED_FRAMES = 501
 
@@ -93,9 +94,10 @@ def _follow(
     from stma.training.stress import KINDS, stress_clips
     from stma.training.validate import follow_clip, looped_frames, read_frames
 
-    if name == REAL:
+    if name in (REAL, SPARSE):
+        every = SPARSE_EVERY if name == SPARSE else 1
         for sequence in pool.validation:
-            yield follow_clip(model, sequence.name, read_frames(sequence, settings.frames), config)
+            yield follow_clip(model, sequence.name, read_frames(sequence, settings.frames, every), config)
     elif name == LOOPED:
         for sequence in pool.validation:
             yield follow_clip(model, sequence.name, looped_frames(sequence, LOOPED_FRAMES), config)
@@ -103,7 +105,7 @@ def _follow(
         for clip in stress_clips(pool, name, settings.clips, settings.seed):
             yield follow_clip(model, clip.name, zip(clip.frames, clip.labels, strict=True), config)
     else:
-        raise SettingsError(f"no set is called {name!r}; use {', '.join((REAL, LOOPED, *KINDS))}")
+        raise SettingsError(f"no set is called {name!r}; use {', '.join((REAL, SPARSE, LOOPED, *KINDS))}")
 
 
 def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ def validate(
         str,
         typer.Option(
             "--sets",
-            help="With commas between: real (held-out clips), looped (the same, 501 frames forward and backward), "
+            help="With commas between: real (held-out clips), sparse (every fifth frame of them), looped (the same "
+            "clips, 501 frames forward and backward), "
             "crossing, return, fast, blur, small, scale (composed of held-out objects, exact truth).",
         ),
     ] = "real",

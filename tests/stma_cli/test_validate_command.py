@@ -1,6 +1,7 @@
 """`stma validate` on the synthetic training folder with a random model."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ def test_scores_of_every_set_are_written(training_folder: Path, weights: Path, t
     assert 0 <= real["J"] <= 1
     assert -1 <= real["confidence"]["spearman"] <= 1
     assert real["confidence"]["pairs"] == 8, "one object on every frame after the first"
+
+
+def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(training_folder, folder)
+    held = folder / "video" / "made" / "held"
+    for frame in sorted(held.glob("*.*")):  # nine frames become eighteen
+        shutil.copy(frame, held / f"{int(frame.stem) + 9:05d}{frame.suffix}")
+    out = tmp_path / "scores.json"
+    options = ["--model", str(weights), "--sets", "sparse", "--size", "64", "--json", str(out)]
+    result = CliRunner().invoke(app, ["validate", str(folder), *options])
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(out.read_text())["sets"]
+    assert row["confidence"]["pairs"] == 3, "frames 0, 5, 10 and 15, of which the first is given"
 
 
 def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:

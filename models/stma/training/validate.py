@@ -73,9 +73,11 @@ def follow_clip(
     return ClipResult(scorer.result(), identities.switches, tuple(masks), seconds / max(1, index + 1))
 
 
-def read_frames(sequence: Sequence, stop: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames and labels of a sequence, one at a time; `stop` is the number of frames, None for all."""
-    for pair in sequence.frames[:stop]:
+def read_frames(
+    sequence: Sequence, stop: int | None = None, every: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
+    for pair in sequence.frames[:stop:every]:
         yield read_image(pair.image), read_label(pair.label)
 
 
