@@ -134,10 +134,11 @@ def run_clip(
 
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
     truth8 = functional.avg_pool2d(truth.flatten(0, 1), 8).unflatten(0, (batch, length))  # (B, T, K, h, w)
-    regions = one_hot(clips.regions[:, :length], REGIONS)  # (B, T, R, h, w), nothing where unknown
-    teacher = torch.cat([truth8, regions] if config.region_weight else [truth8], dim=2).flatten(
-        3
-    )  # (B, T, K+R, h*w)
+    taught_by = [truth8]
+    if config.region_weight:
+        regions = one_hot(clips.regions[:, :length], REGIONS)  # (B, T, R, h, w), nothing where unknown
+        taught_by.append(regions)
+    teacher = torch.cat(taught_by, dim=2).flatten(3)  # (B, T, K+R, h*w)
     first = model.remember_first(features[0], functional.avg_pool2d(truth[:, 0], 4), object_valid)
     entries: list[tuple[int, MemoryEntry]] = [(0, first)]
     cross_entropy = dice_loss = labels_loss = regions_loss = coarse_total = quality_loss = torch.zeros(
