@@ -39,6 +39,31 @@ def test_a_pasted_cut_out_is_seen_where_it_is_labelled() -> None:
         assert ((frame[..., 0] > 127) == (labels == 3)).mean() > 0.97
 
 
+def test_a_newcomer_is_first_seen_later_and_beside_an_object() -> None:
+    near = []
+    for seed in range(30):
+        scene = empty_scene()
+        for labels in scene.maps:
+            labels[90:100, 90:100] = 1
+        paste(np.random.default_rng(seed), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.2, 0.3), since=2)
+        assert [bool((labels == DISTRACTOR).any()) for labels in scene.maps[:2]] == [False, False]
+        assert not scene.frames[1].any()
+        near.append(bool((scene.maps[2][70:120, 70:120] == DISTRACTOR).any()))
+    assert sum(near) > 20
+
+
+def test_what_passes_behind_leaves_the_objects_as_they_are() -> None:
+    scene = empty_scene()
+    for frame, labels in zip(scene.frames, scene.maps, strict=True):
+        frame[60:130, 60:130] = (200, 0, 0)
+        labels[60:130, 60:130] = 1
+    paste(np.random.default_rng(3), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.6, 0.7), since=1, behind=True)
+    assert (scene.maps[2] == DISTRACTOR).any()
+    for frame, labels in zip(scene.frames, scene.maps, strict=True):
+        assert (labels[60:130, 60:130] == 1).all()
+        assert (frame[60:130, 60:130] == (200, 0, 0)).all()
+
+
 def test_an_open_shutter_smears_what_moves_and_leaves_its_label() -> None:
     sharp, blurred = empty_scene(), empty_scene(shutter=0.6)
     for scene in (sharp, blurred):

@@ -13,6 +13,7 @@ from stma.training.config import DataConfig
 from stma.training.layers import (
     BARS_SIZES,
     DISTRACTOR,
+    NEWCOMER_SIZES,
     CutOut,
     Scene,
     bars,
@@ -77,19 +78,22 @@ class ClipMaker:
                 scene = self._moving_still(rng)
             else:
                 scene = self._composite(rng)
-            if (
-                self.pool.plain
-                and self.config.bars_probability
-                and rng.random() < self.config.bars_probability
-            ):
-                self._bars(rng, scene)
+            self._surround(rng, scene)
             clip = _finish(rng, scene, self.config.max_objects)
             if clip is not None:
                 return clip
 
-    def _bars(self, rng: np.random.Generator, scene: Scene) -> None:
-        texture = draw_colour(rng, 1.0).apply(read_image(self.pool.plain[rng.integers(len(self.pool.plain))]))
-        paste(rng, scene, bars(rng, texture), DISTRACTOR, CAMERA, BARS_SIZES)
+    def _surround(self, rng: np.random.Generator, scene: Scene) -> None:
+        """Let newcomers come up beside the objects, and bars pass in front of all, as often as the settings say."""
+        config = self.config
+        if self.cuttable and config.newcomer_probability and rng.random() < config.newcomer_probability:
+            for _ in range(int(rng.integers(1, 4))):
+                since, behind = int(rng.integers(1, config.frames)), bool(rng.random() < 0.7)
+                paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, NEWCOMER_SIZES, since, behind)
+        if self.pool.plain and config.bars_probability and rng.random() < config.bars_probability:
+            picture = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
+            drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))
+            paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
 
     def _real(self, rng: np.random.Generator) -> Scene:
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self.sequence_weights)]

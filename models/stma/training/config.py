@@ -20,6 +20,10 @@ class DataConfig:
     blur_probability: float = (
         0.4  # layers of a synthetic clip blur as they move: most fast objects do in a video
     )
+    newcomer_probability: float = (
+        0.4  # things that the first frame does not show come up beside an object: what
+    )
+    # is new is not the object's for that
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 

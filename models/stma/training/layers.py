@@ -11,6 +11,7 @@ from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, partition
 
 DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
 CUT_OUT_SIZES = (0.12, 0.7)  # longer side, shares of the crop's
+NEWCOMER_SIZES = (0.15, 0.8)
 BARS_SIZES = (1.2, 2.5)  # they reach beyond the crop
 LONGEST_OPEN = 0.6  # share of the time between two frames: a 360-degree shutter is open for all of it
 LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart that a camera exposes shortly
@@ -86,12 +87,27 @@ def paste(
     number: int,
     motion: MotionRange,
     sizes: tuple[float, float] = CUT_OUT_SIZES,
+    since: int = 0,
+    behind: bool = False,
 ) -> None:
-    """Move a cut-out over the frames of a scene, in place; it occludes what is there and is labelled `number`."""
+    """Move a cut-out over the frames of a scene, in place.
+
+    Args:
+        rng: draws size, place and path.
+        scene: what the cut-out is pasted into.
+        cut_out: what is pasted.
+        number: its label.
+        motion: how far it moves.
+        sizes: shortest and longest size of its longer side, shares of the crop's.
+        since: first frame that it is seen on. Then it comes up beside a labelled object, where there is one.
+        behind: it covers the background alone, and not what is labelled.
+    """
     side, count = scene.frames[0].shape[0], len(scene.frames)
     height, width = cut_out.alpha.shape
     size = side * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
     x, y = rng.uniform(0.15, 0.85, 2) * side
+    if since:
+        x, y = _beside(rng, scene.maps[since], (x, y), size)
     base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), size / max(height, width))
     to_place, from_place = (
         placement(side / 2, side / 2, x, y, 0, 1),
@@ -104,7 +120,8 @@ def paste(
     used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
     parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
     shifts = steps(matrices, width / 2, height / 2)
-    for time, (matrix, field) in enumerate(zip(matrices, fields, strict=True)):
+    for time in range(since, count):
+        matrix, field = matrices[time], fields[time]
         image = warp(cut_out.image, matrix, side, field, False, cv2.BORDER_REPLICATE)
         alpha = warp(cut_out.alpha, matrix, side, field, False, cv2.BORDER_CONSTANT)
         soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
@@ -112,10 +129,25 @@ def paste(
             [image * soft, soft], axis=2
         )  # (side, side, 4): light adds up, so alpha goes first
         layer = shutter_blur(layer, shifts[time], scene.shutter, int(LONGEST_BLUR * side))
+        if behind:
+            free = scene.maps[time] == 0
+            layer, alpha = layer * free[..., None], alpha * free
         scene.frames[time] = (layer[..., :3] + scene.frames[time] * (1 - layer[..., 3:])).astype(np.uint8)
         covered = alpha > 127
         scene.maps[time][covered] = number
         scene.regions[time][covered] = warp_regions(parts, matrix, side, field)[covered]
+
+
+def _beside(
+    rng: np.random.Generator, labels: np.ndarray, place: tuple[float, float], size: float
+) -> tuple[float, float]:
+    """A place about an object's edge for something of a size in pixels; the given place where nothing is labelled."""
+    rows, columns = np.nonzero((labels > 0) & (labels != DISTRACTOR))
+    if not len(rows):
+        return place
+    pick = rng.integers(len(rows))
+    x, y = (float(at) + rng.normal(0, 0.5) * size for at in (columns[pick], rows[pick]))
+    return x, y
 
 
 def warp_regions(parts: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None) -> np.ndarray:
