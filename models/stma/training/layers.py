@@ -7,7 +7,7 @@ import numpy as np
 
 from stma.training.colour import shutter_blur
 from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warp
-from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, partition
+from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, REGIONS, partition
 
 DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
 CUT_OUT_SIZES = (0.12, 0.7)  # longer side, shares of the crop's
@@ -119,6 +119,8 @@ def paste(
     softness = rng.uniform(0.4, 1.2)
     used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
     parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
+    if used + CUT_OUT_REGIONS > REGIONS:
+        parts = np.zeros_like(parts)  # all numbers are given away: unknown
     shifts = steps(matrices, width / 2, height / 2)
     for time in range(since, count):
         matrix, field = matrices[time], fields[time]
