@@ -13,7 +13,7 @@ from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
 
 if TYPE_CHECKING:
     from stma.config import ModelConfig
-    from stma_cli.segment_settings import SegmentSettings
+    from stma_cli.model_setup import ModelSetup
 
 TIMED_CHUNKS = 2
 
@@ -52,6 +52,7 @@ class Preview:
         workers: how many would share the work, as far as it is known here.
         seconds: about how long they would take, or None where nothing is to do or a length is unknown.
         basis: what the estimate was measured on, or "".
+        needs: the memory that each worker needs for the largest clip, or "" where nothing is to do.
     """
 
     clips: tuple[ClipPreview, ...]
@@ -59,6 +60,7 @@ class Preview:
     workers: int
     seconds: float | None
     basis: str
+    needs: str = ""
 
     @property
     def failed(self) -> bool:
@@ -73,6 +75,7 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
         StmaError: what would keep the whole batch from beginning.
     """
     from stma.weights_file import find_weights, model_info, read_config
+    from stma_cli.model_setup import set_up_model
 
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
@@ -89,7 +92,10 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     cost = {id(clip): _cost(clip, config, settings.template.size) for clip in todo}
     largest = max(todo, key=lambda clip: cost[id(clip)])
     template = replace(settings.template, device=device, threads=threads)
-    unit = _seconds_per_frame(template, largest) / cost[id(largest)]
+    setup = set_up_model(template, largest.height, largest.width)
+    assert setup.needs is not None
+    needs = f"{setup.needs(largest.objects, largest.annotated)}, of the largest clip and for each worker"
+    unit = _seconds_per_frame(setup, template.chunk, largest) / cost[id(largest)]
     clips = [
         replace(clip, seconds=unit * cost[id(clip)] * clip.frames)
         if id(clip) in cost and clip.frames is not None
@@ -102,7 +108,7 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
         f"from {TIMED_CHUNKS * template.chunk} frames timed here at {largest.width}x{largest.height} with "
         f"{largest.objects} {'object' if largest.objects == 1 else 'objects'}, decoding and writing left out"
     )
-    return Preview(tuple(clips), pairing.notes, workers, seconds, basis)
+    return Preview(tuple(clips), pairing.notes, workers, seconds, basis, needs)
 
 
 def _unmade(place: str) -> Storage:
@@ -166,19 +172,18 @@ def _cost(clip: ClipPreview, config: "ModelConfig", size: int) -> float:
     return gflop
 
 
-def _seconds_per_frame(template: "SegmentSettings", clip: ClipPreview) -> float:
+def _seconds_per_frame(setup: "ModelSetup", chunk: int, clip: ClipPreview) -> float:
     from stma.benchmark import FrameLoop, synchronise
     from stma.segmenter import Segmenter
-    from stma_cli.model_setup import set_up_model
 
-    segmenter = set_up_model(template, clip.height, clip.width).segmenter
+    segmenter = setup.segmenter
     assert isinstance(segmenter, Segmenter)
     loop = FrameLoop(clip.height, clip.width, clip.objects)
     segmenter.step(loop.take(1)[0], loop.labels[0])
-    segmenter.steps(loop.take(template.chunk))
+    segmenter.steps(loop.take(chunk))
     synchronise(segmenter.device)
     begun = time.perf_counter()
     for _ in range(TIMED_CHUNKS):
-        segmenter.steps(loop.take(template.chunk))
+        segmenter.steps(loop.take(chunk))
     synchronise(segmenter.device)
-    return (time.perf_counter() - begun) / (TIMED_CHUNKS * template.chunk)
+    return (time.perf_counter() - begun) / (TIMED_CHUNKS * chunk)

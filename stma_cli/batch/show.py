@@ -79,6 +79,8 @@ def print_preview(preview: Preview, console: Console) -> None:
     else:
         for row in (titles, *rows):
             _cells(console, row)
+    if preview.needs:
+        _line(console, f"needs    {preview.needs}")
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
     bad = sum(clip.problem is not None for clip in preview.clips)
     workers = f"{preview.workers} {'worker' if preview.workers == 1 else 'workers'}"
@@ -111,6 +113,7 @@ def preview_json(preview: Preview) -> str:
     document = {
         "seconds": None if preview.seconds is None else round(preview.seconds, 1),
         "estimate": preview.basis,
+        "needs": preview.needs or None,
         "workers": preview.workers,
         "notes": list(preview.notes),
         "clips": rows,

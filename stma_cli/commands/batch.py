@@ -47,7 +47,9 @@ def batch(
     ] = "stma_batch",
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show pairs, frame counts and the time it may take; write nothing."),
+        typer.Option(
+            "--dry-run", help="Show pairs, frame counts, and the time and memory it may take; write nothing."
+        ),
     ] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw overlay.mp4 in each folder of results.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -299,7 +300,7 @@ def test_two_batches_do_not_write_into_one_folder(workplace: Path) -> None:
 def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stma_cli.batch import dry_run
 
-    monkeypatch.setattr(dry_run, "_seconds_per_frame", lambda template, clip: 2.0)
+    monkeypatch.setattr(dry_run, "_seconds_per_frame", lambda setup, chunk, clip: 2.0)
     words = ["--dry-run", "--devices", "cpu", "--workers", "2"]
     result = run(*words, "--json")
     assert result.exit_code == 0, result.output
@@ -310,6 +311,8 @@ def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytes
         ("three", COUNT, 1, "new"),
     ]
     assert shown["seconds"] == 27.0
+    assert re.match(r"about \d+ M.* of RAM .*for each worker", shown["needs"]), shown["needs"]
+    assert "needs    about" in run(*words).stdout
     assert not Path("out").exists()
     assert run().exit_code == 0
     Path("clips/bad.mp4").write_bytes(b"no video")
