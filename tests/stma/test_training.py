@@ -1,5 +1,6 @@
 """Training on a small synthetic folder: clips, losses, resume, validation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from stma.training.validate import Validator
 from stma.weights import save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
+ALONE = replace(
+    DATA, newcomer_probability=0.0
+)  # the folder has three stills: newcomers would be twins of the object
 
 
 def config(**changes: object) -> TrainConfig:
@@ -159,7 +163,7 @@ def test_resumed_run_equals_an_uninterrupted_one(training_folder: Path, tmp_path
 
 
 def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -> None:
-    trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3))
+    trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3, data=ALONE))
     reports: list[StepReport] = []
     validator = Validator(trainer.pool.validation, SegmenterConfig(size=None, device="cpu"))
     trainer.train(reports.append, validator)

@@ -18,7 +18,7 @@ TILE = 8  # cells of a query tile: small tiles waste little of a window, large o
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
 
-SAFE = 60.0  # exp(60) times the cells of all windows is far from the end of float32, and of bf16
+SAFE = 8.0  # largest exponent: faint matches are not lost, and 16 bits still tell good ones apart
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
@@ -33,6 +33,24 @@ def restored(sums: Tensor, room: float) -> Tensor:
     return sums if room == 1 else sums * room
 
 
+def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
+    """Two channels for keys, whose products with queries of two ones add `offset` before anything is rounded.
+
+    A product of 100 has steps of 0.5 in bf16; taken off afterwards, an exponent near zero would keep that error. Two,
+    since the offset itself has more digits than bf16.
+
+    Returns:
+        (2,) of this type; gradients reach the offset.
+    """
+    high = offset.to(torch.bfloat16).to(dtype)
+    return torch.stack([high, (offset.float() - high.float()).to(dtype)])
+
+
+def with_ones(queries: Tensor) -> Tensor:
+    """(..., C) queries with the two ones that `offset_channels` need: (..., C+2)."""
+    return functional.pad(queries, (0, 2), value=1.0)
+
+
 def tile_side(window: int) -> int:
     """Cells of a query tile in rows and in columns, for windows of this size."""
     return WIDE_TILE if window > TILE else TILE
@@ -43,8 +61,8 @@ def by_strips(
 ) -> Tensor:
     """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
 
-    The exponent is shifted to `SAFE` at most and not to zero, so that faint matches do not vanish; the missing
-    factor is applied to the sums.
+    The exponent is at most `SAFE` and not zero, so that faint matches do not vanish; the missing factor is applied to
+    the sums.
 
     Args:
         query: (B, C, h, w) unit keys of the test frame.
@@ -58,14 +76,15 @@ def by_strips(
     """
     height, width = query.shape[2:]
     tile = tile_side(window)
-    queries = query.permute(0, 2, 3, 1) * temperature  # (B, h, w, C)
+    queries = with_ones(query.permute(0, 2, 3, 1) * temperature)  # (B, h, w, C+2)
     shift = (temperature - SAFE).clamp(min=0)
+    offset = offset_channels(-shift, query.dtype).expand(height, width, 2)
     clips = []
     for clip in range(query.shape[0]):
-        key_maps = [key[clip].view(height, width, -1) for key in keys]
+        key_maps = [torch.cat([key[clip].view(height, width, -1), offset], dim=2) for key in keys]
         value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
         columns = [
-            _column(queries[clip, :, left : left + tile], key_maps, value_maps, shift, left, window)
+            _column(queries[clip, :, left : left + tile], key_maps, value_maps, left, window)
             for left in range(0, width, tile)
         ]
         clips.append(torch.cat(columns, dim=2))
@@ -73,10 +92,10 @@ def by_strips(
 
 
 def _column(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], shift: Tensor, left: int, window: int
+    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], left: int, window: int
 ) -> Tensor:
     """Sums for one column of tiles that begins at `left`: (D, h, tile or less), from (h, tile or less, C) queries and
-    (h, w, C) keys and (D, h, w) values of each frame."""
+    (h, w, C) keys, whose products are the exponents, and (D, h, w) values of each frame."""
     height, columns, channels = queries.shape
     width, tile = keys[0].shape[1], tile_side(window)
     strip = slice(max(0, left - window), min(width, left + tile + window))
@@ -89,7 +108,7 @@ def _column(
         rows = range(max(0, top - window), min(height, top + tile + window))
         cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
         some = queries[top : top + tile].reshape(-1, channels)  # (tile^2, C)
-        weights = torch.mm(near_keys[cells], some.t()).sub_(shift).exp_()  # (M, tile^2)
+        weights = torch.mm(near_keys[cells], some.t()).exp_()  # (M, tile^2)
         part = torch.mm(near_values[:, cells], weights).float()  # (D, tile^2)
         sums.append(part.view(len(part), -1, columns))
     return torch.cat(sums, dim=1)
@@ -108,30 +127,33 @@ def unfolded(
     below, right = rows * tile - height, columns * tile - width
     side = tile + 2 * window
     tiles = functional.pad(query * temperature, (0, right, 0, below))
+    room = headroom(query.dtype)
+    offset = offset_channels(-temperature - math.log(room), query.dtype)[None, :, None]
+    offset = offset.expand(batch, 2, height * width)
     tiles = tiles.unflatten(3, (columns, tile)).unflatten(
         2, (rows, tile)
     )  # (B, C, rows, tile, columns, tile)
-    tiles = tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, tile * tile, channels)
+    tiles = with_ones(tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, tile * tile, channels))
     joined = torch.stack(
         [
-            torch.cat([key.transpose(1, 2), value.to(key.dtype)], dim=1)
+            torch.cat([key.transpose(1, 2), offset, value.to(key.dtype)], dim=1)
             for key, value in zip(keys, values, strict=True)
         ],
         dim=2,
-    ).unflatten(3, (height, width))  # (B, C+D, frames, h, w)
+    ).unflatten(3, (height, width))  # (B, C+2+D, frames, h, w)
     joined = functional.pad(joined, (window, right + window, window, below + window))
-    joined = joined.unfold(3, side, tile).unfold(4, side, tile)  # (B, C+D, frames, rows, columns, side, side)
-    joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+D, frames, side, side)
+    joined = joined.unfold(3, side, tile).unfold(
+        4, side, tile
+    )  # (B, C+2+D, frames, rows, columns, side, side)
+    joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+2+D, frames, side, side)
     limit = AFFINITY_LIMIT if query.device.type == "cpu" else GPU_AFFINITIES
     at_once = max(1, limit // (batch * columns * tile * tile * len(keys) * side * side))
-    room = headroom(query.dtype)
     sums = []
     for top in range(0, rows, at_once):
         some = slice(top, top + at_once)
-        near = joined[:, some].flatten(4)  # (B, some rows, columns, C+D, M)
-        weights = torch.matmul(tiles[:, some], near[:, :, :, :channels])
-        weights = weights.sub_(temperature + math.log(room)).exp_()
-        sums.append(torch.matmul(weights, near[:, :, :, channels:].transpose(3, 4)).float())
+        near = joined[:, some].flatten(4)  # (B, some rows, columns, C+2+D, M)
+        weights = torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]).exp_()
+        sums.append(torch.matmul(weights, near[:, :, :, channels + 2 :].transpose(3, 4)).float())
     found: Tensor = restored(torch.cat(sums, dim=1), room).unflatten(
         3, (tile, tile)
     )  # (B, rows, columns, tile, tile, D)
