@@ -1,8 +1,7 @@
-"""`stma validate`: a model scored on held-out clips, hard composed clips and looped clips."""
+"""`stma validate`: its settings, the figures of each set, and how they are shown."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +10,13 @@ from rich.table import Table
 
 from stma.errors import SettingsError
 from stma_cli.output import replacing
+from stma_cli.validation_run import LOOPED
 
 if TYPE_CHECKING:
-    from stma.config import MemoryConfig, SegmenterConfig
-    from stma.network.model import STMA
-    from stma.training.pool import TrainingPool
+    from stma.config import MemoryConfig
     from stma.training.validate import ClipResult
 
-REAL, SPARSE, LOOPED = "real", "sparse", "looped"
-SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
-LOOPED_FRAMES = 501
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is scored: names of sets, clips per composed set, frames per real clip (None for all), seed."""
-
-    sets: tuple[str, ...]
-    clips: int = 8  # per composed set: enough for a mean to a point or two
-    frames: int | None = None
-    seed: int = 0
 
 
 def memory_settings(text: str) -> "MemoryConfig":
@@ -64,48 +49,6 @@ def _setting(name: str, value: str, kind: type) -> Any:
         pass
     wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
     raise SettingsError(f"{name}={value} is no setting of the memory; give {wanted}")
-
-
-def run_sets(
-    model: "STMA",
-    pool: "TrainingPool",
-    config: "SegmenterConfig",
-    settings: ValidationSettings,
-    on_clip: Callable[[str, "ClipResult"], None] = lambda name, result: None,
-) -> dict[str, list["ClipResult"]]:
-    """Follow every clip of every set.
-
-    Raises:
-        SettingsError: a set is unknown.
-        DataError: the folder lacks what a set needs.
-    """
-    results: dict[str, list[ClipResult]] = {}
-    for name in settings.sets:
-        results[name] = []
-        for result in _follow(model, pool, config, settings, name):
-            on_clip(name, result)
-            results[name].append(result)
-    return results
-
-
-def _follow(
-    model: "STMA", pool: "TrainingPool", config: "SegmenterConfig", settings: ValidationSettings, name: str
-) -> Iterator["ClipResult"]:
-    from stma.training.stress import KINDS, stress_clips
-    from stma.training.validate import follow_clip, looped_frames, read_frames
-
-    if name in (REAL, SPARSE):
-        every = SPARSE_EVERY if name == SPARSE else 1
-        for sequence in pool.validation:
-            yield follow_clip(model, sequence.name, read_frames(sequence, settings.frames, every), config)
-    elif name == LOOPED:
-        for sequence in pool.validation:
-            yield follow_clip(model, sequence.name, looped_frames(sequence, LOOPED_FRAMES), config)
-    elif name in KINDS:
-        for clip in stress_clips(pool, name, settings.clips, settings.seed):
-            yield follow_clip(model, clip.name, zip(clip.frames, clip.labels, strict=True), config)
-    else:
-        raise SettingsError(f"no set is called {name!r}; use {', '.join((REAL, SPARSE, LOOPED, *KINDS))}")
 
 
 def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:

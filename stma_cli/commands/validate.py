@@ -45,6 +45,9 @@ def validate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")
+    ] = 1,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all scores to this file.", show_default=False)
     ] = None,
@@ -53,29 +56,24 @@ def validate(
 
     Example: stma validate data --sets real,crossing,return --json scores.json
     """
-    import torch
     from rich.console import Console
 
     from stma.config import SegmenterConfig
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
-    from stma_cli.validation import (
-        ValidationSettings,
-        memory_settings,
-        print_rows,
-        run_sets,
-        summary,
-        write_json,
-    )
+    from stma_cli.threads import default_threads, set_model_threads
+    from stma_cli.validation import memory_settings, print_rows, summary, write_json
+    from stma_cli.validation_run import ValidationSettings, run_sets
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    threads = threads or default_threads()
+    set_model_threads(threads)
     loaded = load_model(model)
     switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
     policy = memory_settings(memory)
     config = SegmenterConfig(size=size or None, device=device, precision=precision, memory=policy)
-    settings = ValidationSettings(tuple(name.strip() for name in sets.split(",")), clips, frames)
+    names = tuple(name.strip() for name in sets.split(","))
+    settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads)
     results = run_sets(
         loaded.model,
         scan(data),

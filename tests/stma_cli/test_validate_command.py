@@ -9,7 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS, MemoryConfig
-from stma.errors import SettingsError
+from stma.errors import DataError, SettingsError
 from stma.network.model import STMA, join_entries
 from stma.training.ablation import PARTS, switch_off
 from stma.weights import save_weights
@@ -51,6 +51,34 @@ def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Pat
     assert result.exit_code == 0, result.output
     (row,) = json.loads(out.read_text())["sets"]
     assert row["confidence"]["pairs"] == 3, "frames 0, 5, 10 and 15, of which the first is given"
+
+
+def test_several_processes_give_the_scores_of_one(
+    training_folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    options = ["--model", str(weights), "--sets", "real,small", "--clips", "2", "--size", "64"]
+    written = []
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.json"
+        words = ["validate", str(training_folder), *options, "--workers", workers, "--threads", "2"]
+        result = CliRunner().invoke(app, [*words, "--json", str(out)])
+        assert result.exit_code == 0, result.output
+        written.append(json.loads(out.read_text())["sets"])
+    for row in (*written[0], *written[1]):
+        del row["seconds per frame"]
+    assert written[0] == written[1]
+    assert list(written[1][1]["sequences"]) == ["small/00", "small/01"], "in their order"
+
+
+def test_a_folder_without_validation_clips_is_refused(
+    training_folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(training_folder, folder)
+    (folder / "splits.json").write_text("{}")
+    refused = CliRunner().invoke(app, ["validate", str(folder), "--model", str(weights)]).exception
+    assert isinstance(refused, DataError)
+    assert "splits.json" in str(refused)
 
 
 def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:

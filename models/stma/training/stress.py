@@ -3,7 +3,6 @@
 The objects come from the validation sequences, which training never sees. Fixed seeds give the same clips everywhere.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -49,8 +48,8 @@ class Path:
     blur: float = 0.0  # share of the motion between two frames that the shutter is open for
 
 
-def stress_clips(pool: TrainingPool, kind: str, count: int, seed: int = 0) -> Iterator[StressClip]:
-    """Make the clips of one kind, one at a time.
+def stress_clip(pool: TrainingPool, kind: str, number: int, seed: int = 0) -> StressClip:
+    """Make one clip of a kind; the same number and seed give the same clip.
 
     crossing: 2 to 5 look-alike objects cross and occlude each other. return: the object leaves the frame and comes
     back. fast: it moves a tenth of the frame per frame or more. blur: the same, blurred along its motion. small: it
@@ -59,7 +58,7 @@ def stress_clips(pool: TrainingPool, kind: str, count: int, seed: int = 0) -> It
     Args:
         pool: its validation sequences give the objects, its plain photographs the backgrounds.
         kind: one of `KINDS`.
-        count: number of clips.
+        number: of the clip, from 0.
         seed: of all that is drawn.
 
     Raises:
@@ -72,10 +71,9 @@ def stress_clips(pool: TrainingPool, kind: str, count: int, seed: int = 0) -> It
             "hard clips need objects of validation sequences and plain photographs; name sequences in splits.json "
             "and put photographs into plain/<dataset>/"
         )
-    for number in range(count):
-        rng = np.random.default_rng((seed, KINDS.index(kind), number))
-        paths = _paths(rng, kind)
-        yield _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
+    rng = np.random.default_rng((seed, KINDS.index(kind), number))
+    paths = _paths(rng, kind)
+    return _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
 
 
 def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
