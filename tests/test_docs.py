@@ -64,3 +64,25 @@ def test_manual_pages_are_valid_troff() -> None:
         ["groff", "-man", "-ww", "-Tutf8", *files], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
+
+
+def test_weights_are_mixed_by_their_shares(tmp_path: Path) -> None:
+    import torch
+    from mix_weights import mix
+
+    from stma.config import MODEL_CONFIGS
+    from stma.network.model import STMA
+    from stma.weights import load_model, save_weights
+
+    files = {}
+    for share, value in ((0.25, 1.0), (0.75, 5.0)):
+        model = STMA(MODEL_CONFIGS["tiny"])
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, value)
+        files[str(tmp_path / f"{value}.safetensors")] = share
+        save_weights(model, tmp_path / f"{value}.safetensors")
+    mix(tmp_path / "mean.safetensors", files)
+    mean = load_model(str(tmp_path / "mean.safetensors")).model
+    assert all((parameter == 4.0).all() for parameter in mean.parameters())
+    with pytest.raises(SystemExit, match=r"add up to 0\.500"):
+        mix(tmp_path / "half.safetensors", dict.fromkeys(files, 0.25))
