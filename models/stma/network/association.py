@@ -10,7 +10,16 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import to_tokens
-from stma.network.windows import TILE, by_strips, headroom, offset_channels, restored, unfolded, with_ones
+from stma.network.windows import (
+    TILE,
+    binary,
+    by_strips,
+    headroom,
+    offset_channels,
+    restored,
+    unfolded,
+    with_ones,
+)
 
 HOTTEST = 120.0  # a cosine of 0.1 less then counts for nothing: 1 to 160,000
 FAINTEST = 1e-6  # weight below which a match is no better than none
@@ -83,12 +92,13 @@ def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tens
     """
     rows = max(1, AFFINITY_LIMIT // keys.shape[1])
     room = headroom(query.dtype)
-    offset = offset_channels(-temperature - math.log(room), keys.dtype)
+    factor = binary(temperature)
+    offset = offset_channels(-factor - math.log2(room), keys.dtype)
     transposed = torch.cat([keys, offset.expand(*keys.shape[:2], 2)], dim=2).transpose(1, 2)  # (B, C+2, M)
     counted = functional.pad(values, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
     sums = []
-    for part in with_ones(query * temperature).split(rows, dim=1):
-        weights = torch.matmul(part, transposed).exp_()  # (B, rows, M)
+    for part in with_ones(query * factor).split(rows, dim=1):
+        weights = torch.matmul(part, transposed).exp2_()  # (B, rows, M)
         sums.append(torch.matmul(weights, counted).float())
     joined = restored(torch.cat(sums, dim=1), room)
     return joined[..., :-1], joined[..., -1:]

@@ -18,7 +18,7 @@ TILE = 8  # cells of a query tile: small tiles waste little of a window, large o
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
 
-SAFE = 8.0  # largest exponent: faint matches are not lost, and 16 bits still tell good ones apart
+SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
@@ -31,6 +31,11 @@ def headroom(dtype: torch.dtype) -> float:
 def restored(sums: Tensor, room: float) -> Tensor:
     """Float32 sums of weights that `headroom` made smaller, at their own size."""
     return sums if room == 1 else sums * room
+
+
+def binary(temperature: Tensor) -> Tensor:
+    """The factor whose powers of 2 are the powers of e of a temperature: exp2 takes nine tenths of the time of exp."""
+    return temperature * math.log2(math.e)
 
 
 def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
@@ -76,8 +81,9 @@ def by_strips(
     """
     height, width = query.shape[2:]
     tile = tile_side(window)
-    queries = with_ones(query.permute(0, 2, 3, 1) * temperature)  # (B, h, w, C+2)
-    shift = (temperature - SAFE).clamp(min=0)
+    factor = binary(temperature)
+    queries = with_ones(query.permute(0, 2, 3, 1) * factor)  # (B, h, w, C+2)
+    shift = (factor - SAFE).clamp(min=0)
     offset = offset_channels(-shift, query.dtype).expand(height, width, 2)
     clips = []
     for clip in range(query.shape[0]):
@@ -88,14 +94,14 @@ def by_strips(
             for left in range(0, width, tile)
         ]
         clips.append(torch.cat(columns, dim=2))
-    return torch.stack(clips) * torch.exp((shift - temperature).float())
+    return torch.stack(clips) * torch.exp2((shift - factor).float())
 
 
 def _column(
     queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], left: int, window: int
 ) -> Tensor:
     """Sums for one column of tiles that begins at `left`: (D, h, tile or less), from (h, tile or less, C) queries and
-    (h, w, C) keys, whose products are the exponents, and (D, h, w) values of each frame."""
+    (h, w, C) keys, whose products are exponents of 2, and (D, h, w) values of each frame."""
     height, columns, channels = queries.shape
     width, tile = keys[0].shape[1], tile_side(window)
     strip = slice(max(0, left - window), min(width, left + tile + window))
@@ -108,7 +114,7 @@ def _column(
         rows = range(max(0, top - window), min(height, top + tile + window))
         cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
         some = queries[top : top + tile].reshape(-1, channels)  # (tile^2, C)
-        weights = torch.mm(near_keys[cells], some.t()).exp_()  # (M, tile^2)
+        weights = torch.mm(near_keys[cells], some.t()).exp2_()  # (M, tile^2)
         part = torch.mm(near_values[:, cells], weights).float()  # (D, tile^2)
         sums.append(part.view(len(part), -1, columns))
     return torch.cat(sums, dim=1)
@@ -126,9 +132,10 @@ def unfolded(
     rows, columns = -(-height // tile), -(-width // tile)
     below, right = rows * tile - height, columns * tile - width
     side = tile + 2 * window
-    tiles = functional.pad(query * temperature, (0, right, 0, below))
+    factor = binary(temperature)
+    tiles = functional.pad(query * factor, (0, right, 0, below))
     room = headroom(query.dtype)
-    offset = offset_channels(-temperature - math.log(room), query.dtype)[None, :, None]
+    offset = offset_channels(-factor - math.log2(room), query.dtype)[None, :, None]
     offset = offset.expand(batch, 2, height * width)
     tiles = tiles.unflatten(3, (columns, tile)).unflatten(
         2, (rows, tile)
@@ -152,7 +159,7 @@ def unfolded(
     for top in range(0, rows, at_once):
         some = slice(top, top + at_once)
         near = joined[:, some].flatten(4)  # (B, some rows, columns, C+2+D, M)
-        weights = torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]).exp_()
+        weights = torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]).exp2_()
         sums.append(torch.matmul(weights, near[:, :, :, channels + 2 :].transpose(3, 4)).float())
     found: Tensor = restored(torch.cat(sums, dim=1), room).unflatten(
         3, (tile, tile)
