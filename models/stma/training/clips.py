@@ -87,7 +87,7 @@ class ClipMaker:
         """Let newcomers come up beside the objects, and bars pass in front of all, as often as the settings say."""
         config = self.config
         if self.cuttable and config.newcomer_probability and rng.random() < config.newcomer_probability:
-            for _ in range(int(rng.integers(1, 4))):
+            for _ in range(int(rng.integers(1, 3))):
                 since, behind = int(rng.integers(1, config.frames)), bool(rng.random() < 0.7)
                 paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, NEWCOMER_SIZES, since, behind)
         if self.pool.plain and config.bars_probability and rng.random() < config.bars_probability:

@@ -21,9 +21,8 @@ class DataConfig:
         0.4  # layers of a synthetic clip blur as they move: most fast objects do in a video
     )
     newcomer_probability: float = (
-        0.4  # things that the first frame does not show come up beside an object: what
+        0.1  # of things that come up beside an object; at 0.4 its new sides are refused
     )
-    # is new is not the object's for that
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 
