@@ -45,11 +45,23 @@ def test_a_newcomer_is_first_seen_later_and_beside_an_object() -> None:
         scene = empty_scene()
         for labels in scene.maps:
             labels[90:100, 90:100] = 1
-        paste(np.random.default_rng(seed), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.2, 0.3), since=2)
+        paste(
+            np.random.default_rng(seed), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.2, 0.3), seen=range(2, 4)
+        )
         assert [bool((labels == DISTRACTOR).any()) for labels in scene.maps[:2]] == [False, False]
         assert not scene.frames[1].any()
         near.append(bool((scene.maps[2][70:120, 70:120] == DISTRACTOR).any()))
     assert sum(near) > 20
+
+
+def test_what_leaves_uncovers_the_object() -> None:
+    scene = empty_scene()
+    for labels in scene.maps:
+        labels[60:130, 60:130] = 1
+    paste(np.random.default_rng(2), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.3, 0.4), seen=range(2))
+    covered = [int((labels[60:130, 60:130] != 1).sum()) for labels in scene.maps]
+    assert covered[0] > 0
+    assert covered[2:] == [0, 0]
 
 
 def test_what_passes_behind_leaves_the_objects_as_they_are() -> None:
@@ -57,7 +69,16 @@ def test_what_passes_behind_leaves_the_objects_as_they_are() -> None:
     for frame, labels in zip(scene.frames, scene.maps, strict=True):
         frame[60:130, 60:130] = (200, 0, 0)
         labels[60:130, 60:130] = 1
-    paste(np.random.default_rng(3), scene, WHITE, DISTRACTOR, CAMERA, sizes=(0.6, 0.7), since=1, behind=True)
+    paste(
+        np.random.default_rng(3),
+        scene,
+        WHITE,
+        DISTRACTOR,
+        CAMERA,
+        sizes=(0.6, 0.7),
+        seen=range(1, 4),
+        behind=True,
+    )
     assert (scene.maps[2] == DISTRACTOR).any()
     for frame, labels in zip(scene.frames, scene.maps, strict=True):
         assert (labels[60:130, 60:130] == 1).all()

@@ -13,7 +13,7 @@ from stma.training.config import DataConfig
 from stma.training.layers import (
     BARS_SIZES,
     DISTRACTOR,
-    NEWCOMER_SIZES,
+    PASSING_SIZES,
     CutOut,
     Scene,
     bars,
@@ -84,12 +84,17 @@ class ClipMaker:
                 return clip
 
     def _surround(self, rng: np.random.Generator, scene: Scene) -> None:
-        """Let newcomers come up beside the objects, and bars pass in front of all, as often as the settings say."""
+        """Let things come up beside the objects or leave them, and bars pass in front of all, as often as the settings
+        say."""
         config = self.config
+        last = config.frames - 1
         if self.cuttable and config.newcomer_probability and rng.random() < config.newcomer_probability:
             for _ in range(int(rng.integers(1, 3))):
-                since, behind = int(rng.integers(1, config.frames)), bool(rng.random() < 0.7)
-                paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, NEWCOMER_SIZES, since, behind)
+                seen, behind = range(int(rng.integers(1, last + 1)), last + 1), bool(rng.random() < 0.7)
+                paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen, behind)
+        if self.cuttable and config.leaver_probability and rng.random() < config.leaver_probability:
+            seen = range(int(rng.integers(1, last + 1)))
+            paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen)
         if self.pool.plain and config.bars_probability and rng.random() < config.bars_probability:
             picture = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
             drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))

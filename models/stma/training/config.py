@@ -23,6 +23,9 @@ class DataConfig:
     newcomer_probability: float = (
         0.1  # of things that come up beside an object; at 0.4 its new sides are refused
     )
+    leaver_probability: float = (
+        0.25  # of something in front that leaves: an object's hidden parts are the object's
+    )
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 

@@ -11,7 +11,7 @@ from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, REGIONS, 
 
 DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
 CUT_OUT_SIZES = (0.12, 0.7)  # longer side, shares of the crop's
-NEWCOMER_SIZES = (0.15, 0.8)
+PASSING_SIZES = (0.15, 0.8)
 BARS_SIZES = (1.2, 2.5)  # they reach beyond the crop
 LONGEST_OPEN = 0.6  # share of the time between two frames: a 360-degree shutter is open for all of it
 LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart that a camera exposes shortly
@@ -87,7 +87,7 @@ def paste(
     number: int,
     motion: MotionRange,
     sizes: tuple[float, float] = CUT_OUT_SIZES,
-    since: int = 0,
+    seen: range | None = None,
     behind: bool = False,
 ) -> None:
     """Move a cut-out over the frames of a scene, in place.
@@ -99,15 +99,16 @@ def paste(
         number: its label.
         motion: how far it moves.
         sizes: shortest and longest size of its longer side, shares of the crop's.
-        since: first frame that it is seen on. Then it comes up beside a labelled object, where there is one.
+        seen: the frames that it is seen on, beside or over a labelled object where there is one; None for all frames,
+            anywhere.
         behind: it covers the background alone, and not what is labelled.
     """
     side, count = scene.frames[0].shape[0], len(scene.frames)
     height, width = cut_out.alpha.shape
     size = side * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
     x, y = rng.uniform(0.15, 0.85, 2) * side
-    if since:
-        x, y = _beside(rng, scene.maps[since], (x, y), size)
+    if seen is not None:
+        x, y = _beside(rng, scene.maps[seen.start], (x, y), size)
     base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), size / max(height, width))
     to_place, from_place = (
         placement(side / 2, side / 2, x, y, 0, 1),
@@ -122,7 +123,7 @@ def paste(
     if used + CUT_OUT_REGIONS > REGIONS:
         parts = np.zeros_like(parts)  # all numbers are given away: unknown
     shifts = steps(matrices, width / 2, height / 2)
-    for time in range(since, count):
+    for time in seen or range(count):
         matrix, field = matrices[time], fields[time]
         image = warp(cut_out.image, matrix, side, field, False, cv2.BORDER_REPLICATE)
         alpha = warp(cut_out.alpha, matrix, side, field, False, cv2.BORDER_CONSTANT)
