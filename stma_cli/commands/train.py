@@ -55,6 +55,19 @@ def train(
     readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = "1,2.2",
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
+    blur: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of synthetic clips that blur along their motion.")
+    ] = 0.4,
+    bars: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of clips in which bars pass in front of all.")
+    ] = 0.12,
+    newcomers: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of clips in which things come up beside the objects.")
+    ] = 0.0,
+    leavers: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of clips in which something in front of an object leaves it."),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 2,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = 1,
@@ -106,7 +119,16 @@ def train(
             label_sharpness=_range(label_sharpness, "--label-sharpness"),
             readout_sharpness=_range(readout_sharpness, "--readout-sharpness"),
         ),
-        data=DataConfig(crop=crop, frames=frames, real_share=real_share, max_gap=max_gap),
+        data=DataConfig(
+            crop=crop,
+            frames=frames,
+            real_share=real_share,
+            max_gap=max_gap,
+            blur_probability=blur,
+            bars_probability=bars,
+            newcomer_probability=newcomers,
+            leaver_probability=leavers,
+        ),
     )
     trainer = Trainer(data, run, config)
     leads = trainer.group.leads

@@ -21,11 +21,9 @@ class DataConfig:
         0.4  # layers of a synthetic clip blur as they move: most fast objects do in a video
     )
     newcomer_probability: float = (
-        0.1  # of things that come up beside an object; at 0.4 its new sides are refused
+        0.0  # of things that come up beside an object: its new sides are refused then
     )
-    leaver_probability: float = (
-        0.25  # of something in front that leaves: an object's hidden parts are the object's
-    )
+    leaver_probability: float = 0.0  # of something in front of an object that leaves it
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 
