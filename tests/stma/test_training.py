@@ -25,9 +25,7 @@ from stma.training.validate import Validator
 from stma.weights import save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
-ALONE = replace(
-    DATA, newcomer_probability=0.0
-)  # the folder has three stills: newcomers would be twins of the object
+BUSY = replace(DATA, newcomer_probability=0.5, leaver_probability=0.5, bars_probability=0.5)
 
 
 def config(**changes: object) -> TrainConfig:
@@ -51,8 +49,9 @@ def test_validation_sequences_are_kept_apart(training_folder: Path) -> None:
     assert len(pool.stills) == 3
 
 
-def test_clips_are_reproducible_and_well_formed(training_folder: Path) -> None:
-    first, second = (ClipDataset(scan(training_folder), DATA, seed=3, length=40) for _ in range(2))
+@pytest.mark.parametrize("data", [DATA, BUSY])
+def test_clips_are_reproducible_and_well_formed(training_folder: Path, data: DataConfig) -> None:
+    first, second = (ClipDataset(scan(training_folder), data, seed=3, length=40) for _ in range(2))
     for index in range(40):
         frames, labels, regions, valid = first[index]
         assert frames.shape == (3, 3, 64, 64)
@@ -163,7 +162,7 @@ def test_resumed_run_equals_an_uninterrupted_one(training_folder: Path, tmp_path
 
 
 def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -> None:
-    trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3, data=ALONE))
+    trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3))
     reports: list[StepReport] = []
     validator = Validator(trainer.pool.validation, SegmenterConfig(size=None, device="cpu"))
     trainer.train(reports.append, validator)
