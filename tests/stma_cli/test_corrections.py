@@ -143,13 +143,16 @@ def test_a_mask_given_by_itself_is_the_same_as_in_a_folder(workplace: Path) -> N
 
 def test_the_overlay_of_the_run_is_drawn_again(workplace: Path) -> None:
     run("--out", "a", "--overlay", "seen.mp4")
-    before = Path("seen.mp4").read_bytes()
+    before = [frame.astype(int) for _, frame in decoded(Path("seen.mp4"))]
     correct(17)
     run("--out", "a", "--overlay", "seen.mp4")
     run("--out", "whole", "--overlay", "whole.mp4")
-    assert before != Path("seen.mp4").read_bytes()
-    for (_, one), (_, other) in zip(decoded(Path("seen.mp4")), decoded(Path("whole.mp4")), strict=True):
-        np.testing.assert_array_equal(one, other)
+    seen, whole = (
+        [frame.astype(int) for _, frame in decoded(Path(f"{name}.mp4"))] for name in ("seen", "whole")
+    )
+    noise = 6  # levels: on a busy machine an encoder of several threads does not repeat itself to the bit
+    assert max(abs(one - other).max() for one, other in zip(before, seen, strict=True)) > 5 * noise
+    assert max(abs(one - other).max() for one, other in zip(seen, whole, strict=True)) <= noise
 
 
 def test_without_a_kept_state_all_is_computed_and_said(workplace: Path) -> None:
