@@ -22,7 +22,8 @@ from stma_cli.kept_states import STATES_FOLDER, KeptStates
 from stma_cli.main import app
 from stma_cli.masks import read_names
 
-WIDTH, HEIGHT, COUNT = 90, 66, 30
+WIDTH, HEIGHT = 96, 64  # whole macroblocks: of others x264 does not always code the first frame alike
+COUNT = 30
 OPTIONS = [
     "--mask",
     "masks",
@@ -143,16 +144,13 @@ def test_a_mask_given_by_itself_is_the_same_as_in_a_folder(workplace: Path) -> N
 
 def test_the_overlay_of_the_run_is_drawn_again(workplace: Path) -> None:
     run("--out", "a", "--overlay", "seen.mp4")
-    before = [frame.astype(int) for _, frame in decoded(Path("seen.mp4"))]
+    before = Path("seen.mp4").read_bytes()
     correct(17)
     run("--out", "a", "--overlay", "seen.mp4")
     run("--out", "whole", "--overlay", "whole.mp4")
-    seen, whole = (
-        [frame.astype(int) for _, frame in decoded(Path(f"{name}.mp4"))] for name in ("seen", "whole")
-    )
-    noise = 6  # levels: on a busy machine an encoder of several threads does not repeat itself to the bit
-    assert max(abs(one - other).max() for one, other in zip(before, seen, strict=True)) > 5 * noise
-    assert max(abs(one - other).max() for one, other in zip(seen, whole, strict=True)) <= noise
+    assert before != Path("seen.mp4").read_bytes()
+    for (_, one), (_, other) in zip(decoded(Path("seen.mp4")), decoded(Path("whole.mp4")), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_without_a_kept_state_all_is_computed_and_said(workplace: Path) -> None:
