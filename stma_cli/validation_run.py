@@ -1,6 +1,6 @@
 """The clips of `stma validate` followed one after the other, or by several processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from stma.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from stma.config import SegmenterConfig
     from stma.network.model import STMA
     from stma.training.pool import TrainingPool
@@ -59,19 +61,21 @@ class _Follower:
     settings: ValidationSettings
 
     def follow(self, job: ClipJob) -> "ClipResult":
-        from stma.training.stress import stress_clip
+        from stma.training.stress import KINDS, stress_clip
         from stma.training.validate import follow_clip, looped_frames, read_frames
 
-        if job.set in (REAL, SPARSE, LOOPED):
+        frames: Iterable[tuple[np.ndarray, np.ndarray]]  # pictures and true labels
+        if job.set in KINDS:
+            clip = stress_clip(self.pool, job.set, job.number, self.settings.seed)
+            name, frames = clip.name, zip(clip.frames, clip.labels, strict=True)
+        else:
             sequence = self.pool.validation[job.number]
-            frames = (
-                looped_frames(sequence, LOOPED_FRAMES)
-                if job.set == LOOPED
-                else read_frames(sequence, self.settings.frames, SPARSE_EVERY if job.set == SPARSE else 1)
-            )
-            return follow_clip(self.model, sequence.name, frames, self.config)
-        clip = stress_clip(self.pool, job.set, job.number, self.settings.seed)
-        return follow_clip(self.model, clip.name, zip(clip.frames, clip.labels, strict=True), self.config)
+            name = sequence.name
+            if job.set == LOOPED:
+                frames = looped_frames(sequence, LOOPED_FRAMES)
+            else:
+                frames = read_frames(sequence, self.settings.frames, SPARSE_EVERY if job.set == SPARSE else 1)
+        return follow_clip(self.model, name, frames, self.config)
 
 
 def run_sets(

@@ -19,6 +19,7 @@ from stma.training.layers import (
     bars,
     blur_whole,
     draw_shutter,
+    happens,
     paste,
     warp_regions,
 )
@@ -88,15 +89,15 @@ class ClipMaker:
         say."""
         config = self.config
         last = config.frames - 1
-        if self.cuttable and config.newcomer_probability and rng.random() < config.newcomer_probability:
+        if self.cuttable and happens(rng, config.newcomer_probability):
             for _ in range(int(rng.integers(1, 3))):
                 seen, behind = range(int(rng.integers(1, last + 1)), last + 1), bool(rng.random() < 0.7)
                 paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen, behind)
-        if self.cuttable and config.leaver_probability and rng.random() < config.leaver_probability:
+        if self.cuttable and happens(rng, config.leaver_probability):
             seen = range(int(rng.integers(1, last + 1)))
             paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen)
-        if self.pool.plain and config.bars_probability and rng.random() < config.bars_probability:
-            picture = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
+        if self.pool.plain and happens(rng, config.bars_probability):
+            picture = self._photograph(rng)
             drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))
             paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
 
@@ -148,7 +149,7 @@ class ClipMaker:
     def _composite(self, rng: np.random.Generator) -> Scene:
         side, count = self.config.crop, self.config.frames
         if self.pool.plain and rng.random() < 0.7:
-            background = read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
+            background = self._photograph(rng)
         else:
             background = read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
         background = draw_colour(rng, 1.0).apply(background)
@@ -177,6 +178,9 @@ class ClipMaker:
         if rng.random() < 0.3:
             paste(rng, scene, cut_out, DISTRACTOR, OBJECT)
         return scene
+
+    def _photograph(self, rng: np.random.Generator) -> np.ndarray:
+        return read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
 
     def _cut_out(self, rng: np.random.Generator) -> CutOut:
         while True:

@@ -38,9 +38,14 @@ class CutOut:
     alpha: np.ndarray
 
 
+def happens(rng: np.random.Generator, probability: float) -> bool:
+    """Draw whether something happens; of what never does nothing is drawn, so that other clips stay what they were."""
+    return probability > 0 and bool(rng.random() < probability)
+
+
 def draw_shutter(rng: np.random.Generator, probability: float) -> float:
     """Share of the time that the shutter of a clip is open: 0, or with `probability` up to `LONGEST_OPEN`."""
-    return float(rng.uniform(0.1, LONGEST_OPEN)) if probability and rng.random() < probability else 0.0
+    return float(rng.uniform(0.1, LONGEST_OPEN)) if happens(rng, probability) else 0.0
 
 
 def steps(matrices: list[np.ndarray], x: float, y: float) -> list[tuple[float, float]]:

@@ -1,6 +1,5 @@
 """Which parameters of the network learn, how fast, and whether gradients reach them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -33,9 +32,9 @@ def parameter_groups(model: STMA, config: TrainConfig) -> list[dict[str, Any]]:
     return groups
 
 
-def freeze(model: STMA, names: Iterable[str] = FEATURES) -> None:
-    """Keep modules as they are, batch statistics included; gradients then stop before them."""
-    for name in names:
+def freeze(model: STMA) -> None:
+    """Keep the features as they are, batch statistics included; gradients then stop before them."""
+    for name in FEATURES:
         module = model.get_submodule(name)
         module.requires_grad_(False)
         module.eval()
