@@ -41,6 +41,10 @@ def train(
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
     ] = 1.0,
+    fixed_statistics: Annotated[
+        bool,
+        typer.Option("--fixed-statistics", help="With --init: batch norms keep the statistics they have."),
+    ] = False,
     hard_pixels: Annotated[
         float,
         typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on."),
@@ -107,6 +111,7 @@ def train(
         batch=batch,
         learning_rate=learning_rate,
         embedding_rate=embedding_rate,
+        fixed_statistics=fixed_statistics,
         seed=seed,
         threads=threads,
         workers=workers,

@@ -58,6 +58,21 @@ def test_frozen_features_stay_as_they_are_and_the_rest_learns(training_folder: P
     assert not any(name.startswith("embedding") for name in norms)
 
 
+def test_fixed_statistics_stay_while_their_norms_learn(training_folder: Path, tmp_path: Path) -> None:
+    save_weights(STMA(TINY), tmp_path / "old.safetensors")
+    config = replace(frozen(), embedding_rate=1.0, fixed_statistics=True)
+    with pytest.raises(SettingsError, match="add --init"):
+        Trainer(training_folder, tmp_path / "run", config)
+    config = replace(config, initial_weights=str(tmp_path / "old.safetensors"))
+    trainer = Trainer(training_folder, tmp_path / "run", config)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train()
+    after = trainer.model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any(".running_" in name or name.endswith("num_batches_tracked") for name in moved)
+    assert "embedding.stem.norm.weight" in moved
+
+
 def test_renewed_modules_start_at_random_and_the_others_are_kept(
     training_folder: Path, tmp_path: Path
 ) -> None:

@@ -83,6 +83,9 @@ class TrainConfig:
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds
     learning_rate: float = 8e-4  # AdamW peak
+    fixed_statistics: bool = (
+        False  # batch norms as in inference: right for a trained network, a fresh one has none yet
+    )
     embedding_rate: float = 1.0  # factor on the rate of embedding and label propagation; 0 freezes both
     weight_decay: float = 0.02  # little data, but batch norm and synthesis regularise already
     warm_up: int = 100  # steps of linear warm-up

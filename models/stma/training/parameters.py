@@ -40,6 +40,13 @@ def freeze(model: STMA) -> None:
         module.eval()
 
 
+def fix_statistics(model: STMA) -> None:
+    """Let batch norms use and keep their running statistics, as in inference; their scales and shifts still learn."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
 def freeze_all_but(model: STMA, prefixes: tuple[str, ...]) -> None:
     """Let only the parameters learn whose names begin with one of the prefixes; all batch statistics stay.
 

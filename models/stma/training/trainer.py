@@ -25,6 +25,7 @@ from stma.training.distributed import Group, join_group, local_device
 from stma.training.ema import AveragedModel
 from stma.training.parameters import (
     feature_parameters,
+    fix_statistics,
     freeze,
     freeze_all_but,
     gradient_norms,
@@ -81,6 +82,10 @@ class Trainer:
             raise SettingsError("training has no end; give --steps or --minutes")
         if config.model not in MODEL_CONFIGS:
             raise SettingsError(f"model {config.model!r} is unknown; use one of {', '.join(MODEL_CONFIGS)}")
+        if config.fixed_statistics and config.initial_weights is None:
+            raise SettingsError(
+                "--fixed-statistics keeps the statistics of weights, and none are given; add --init, or leave it out"
+            )
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config = config
@@ -101,6 +106,8 @@ class Trainer:
             freeze_all_but(self.model, config.only)
         elif config.embedding_rate == 0:
             freeze(self.model)
+        if config.fixed_statistics:
+            fix_statistics(self.model)
         if not any(parameter.requires_grad for parameter in feature_parameters(self.model)):
             self.loss = replace(config.loss, label_weight=0.0, region_weight=0.0)  # nothing learns from them
         self.step = 0
