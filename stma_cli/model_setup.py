@@ -60,7 +60,7 @@ def set_up_model(
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma_cli.forecast import QUEUES
-    from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads
+    from stma_cli.threads import default_threads, prepare_process
 
     config = SegmenterConfig(
         size=settings.size or None,
@@ -69,8 +69,7 @@ def set_up_model(
         precision=settings.precision,
     )
     threads = settings.threads or default_threads()
-    set_model_threads(threads)
-    keep_freed_memory()
+    prepare_process(threads)
     loaded = (load or load_model)(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)

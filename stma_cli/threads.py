@@ -22,13 +22,15 @@ def default_threads() -> int:
     return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else usable_cores()
 
 
-def set_model_threads(count: int) -> None:
-    """Let the model compute with `count` threads, and OpenCV, which works beside it, with one per caller."""
+def prepare_process(threads: int) -> None:
+    """Let the model compute with so many threads, and OpenCV, which works beside it, with one per caller; freed memory
+    is kept, see `keep_freed_memory`."""
     import cv2
     import torch
 
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
     cv2.setNumThreads(1)
+    keep_freed_memory()
 
 
 def keep_freed_memory() -> bool:

@@ -129,10 +129,9 @@ _here: list[_Follower] = []  # of a worker process
 
 
 def _begin(follower: _Follower, threads: int) -> None:
-    from stma_cli.threads import keep_freed_memory, set_model_threads
+    from stma_cli.threads import prepare_process
 
-    set_model_threads(threads)
-    keep_freed_memory()
+    prepare_process(threads)
     _here.append(follower)
 
 

@@ -16,7 +16,7 @@ from stma.weights import load_model
 from stma_cli.bench.run import describe_machine
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
-from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads
+from stma_cli.threads import default_threads, prepare_process
 
 WINDOW = 100  # frames per sample: whole chunks and whole intervals of memory writes
 EARLY = (200, 300)  # ends of the samples around frame 200, when the memory bank has long been full
@@ -105,8 +105,7 @@ def run_long(settings: BenchSettings, frames: int, say: Callable[[str], None]) -
     Raises:
         StmaError: the device, precision or model cannot be used.
     """
-    set_model_threads(settings.threads or default_threads())
-    keep_freed_memory()
+    prepare_process(settings.threads or default_threads())
     loaded = load_model(settings.model)
     runs = []
     for size in settings.sizes:

@@ -23,7 +23,7 @@ from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_
 from stma_cli.bench.stages import Stages
 from stma_cli.information import processor_name
 from stma_cli.report import versions
-from stma_cli.threads import default_threads, keep_freed_memory, set_model_threads, usable_cores
+from stma_cli.threads import default_threads, prepare_process, usable_cores
 
 
 def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResult:
@@ -36,8 +36,7 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
     Raises:
         StmaError: the device, precision or model cannot be used.
     """
-    set_model_threads(settings.threads or default_threads())
-    keep_freed_memory()
+    prepare_process(settings.threads or default_threads())
     device = resolve_device(settings.device)
     dtypes = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
     loaded = load_model(settings.model)

@@ -62,12 +62,12 @@ def validate(
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
-    from stma_cli.threads import default_threads, set_model_threads
+    from stma_cli.threads import default_threads, prepare_process
     from stma_cli.validation import memory_settings, print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
     threads = threads or default_threads()
-    set_model_threads(threads)
+    prepare_process(threads)
     loaded = load_model(model)
     switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
     policy = memory_settings(memory)
