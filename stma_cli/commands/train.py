@@ -65,6 +65,9 @@ def train(
     bars: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which bars pass in front of all.")
     ] = 0.12,
+    shadows: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pasted objects that cast a shadow.")
+    ] = 0.0,
     newcomers: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which things come up beside the objects.")
     ] = 0.0,
@@ -131,6 +134,7 @@ def train(
             max_gap=max_gap,
             blur_probability=blur,
             bars_probability=bars,
+            shadow_probability=shadows,
             newcomer_probability=newcomers,
             leaver_probability=leavers,
         ),

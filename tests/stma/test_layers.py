@@ -9,6 +9,7 @@ from stma.training.layers import (
     DISTRACTOR,
     CutOut,
     Scene,
+    Shadow,
     bars,
     blur_whole,
     draw_shutter,
@@ -62,6 +63,26 @@ def test_what_leaves_uncovers_the_object() -> None:
     covered = [int((labels[60:130, 60:130] != 1).sum()) for labels in scene.maps]
     assert covered[0] > 0
     assert covered[2:] == [0, 0]
+
+
+def test_a_shadow_darkens_the_ground_below_and_belongs_to_no_object() -> None:
+    still = MotionRange(shift=0.0, rotation=0.0, log_scale=0.0, elastic=0.0)
+    shadow = Shadow(height=-0.5, lean=0.0, depth=0.5, softness=0.01)
+    dark = light = 0
+    for seed in range(8):
+        scene, without = empty_scene(), empty_scene()
+        for frame in (*scene.frames, *without.frames):
+            frame[:] = 200
+        for each, cast in ((scene, shadow), (without, None)):
+            paste(np.random.default_rng(seed), each, WHITE, 1, still, sizes=(0.2, 0.3), shadow=cast)
+        frame, labels = scene.frames[0][..., 0], scene.maps[0]
+        assert np.array_equal(labels, without.maps[0])
+        assert np.array_equal(frame[labels == 1], without.frames[0][..., 0][labels == 1])
+        rows = np.nonzero(frame < 110)[0]
+        dark, light = dark + len(rows), light + int((labels == 1).sum())
+        assert frame[labels == 0].min() >= 99, "half of the light is left"
+        assert not len(rows) or rows.mean() > np.nonzero(labels)[0].mean(), "towards the camera is down"
+    assert dark > 0.3 * light, "but for what falls outside of the frame"
 
 
 def test_what_passes_behind_leaves_the_objects_as_they_are() -> None:

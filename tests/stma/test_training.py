@@ -25,7 +25,9 @@ from stma.training.validate import Validator
 from stma.weights import save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
-BUSY = replace(DATA, newcomer_probability=0.5, leaver_probability=0.5, bars_probability=0.5)
+BUSY = replace(
+    DATA, newcomer_probability=0.5, leaver_probability=0.5, bars_probability=0.5, shadow_probability=0.5
+)
 
 
 def config(**changes: object) -> TrainConfig:

@@ -18,6 +18,7 @@ from stma.training.layers import (
     Scene,
     bars,
     blur_whole,
+    draw_shadow,
     draw_shutter,
     happens,
     paste,
@@ -121,7 +122,7 @@ class ClipMaker:
         scene = Scene(frames, maps, [np.zeros((side, side), dtype=np.uint8) for _ in frames])
         if self.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
-            paste(rng, scene, self._cut_out(rng), number, OBJECT)
+            self._paste(rng, scene, self._cut_out(rng), number)
         return scene
 
     def _moving_still(self, rng: np.random.Generator) -> Scene:
@@ -143,7 +144,7 @@ class ClipMaker:
             shutter,
         )
         if self.cuttable and rng.random() < 0.3:
-            paste(rng, scene, self._cut_out(rng), int(label.max()) + 1, OBJECT)
+            self._paste(rng, scene, self._cut_out(rng), int(label.max()) + 1)
         return scene
 
     def _composite(self, rng: np.random.Generator) -> Scene:
@@ -172,12 +173,17 @@ class ClipMaker:
         objects = int(rng.integers(1, self.config.max_objects + 1))
         cut_out = self._cut_out(rng)
         for number in range(1, objects + 1):
-            paste(rng, scene, cut_out, number, OBJECT)
+            self._paste(rng, scene, cut_out, number)
             if rng.random() > 0.35:  # otherwise the next object looks like this one
                 cut_out = self._cut_out(rng)
         if rng.random() < 0.3:
-            paste(rng, scene, cut_out, DISTRACTOR, OBJECT)
+            self._paste(rng, scene, cut_out, DISTRACTOR)
         return scene
+
+    def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
+        """Let an object move over all frames of a scene, with its shadow where it has one."""
+        shadow = draw_shadow(rng, self.config.shadow_probability)
+        paste(rng, scene, cut_out, number, OBJECT, shadow=shadow)
 
     def _photograph(self, rng: np.random.Generator) -> np.ndarray:
         return read_image(self.pool.plain[rng.integers(len(self.pool.plain))])

@@ -38,6 +38,41 @@ class CutOut:
     alpha: np.ndarray
 
 
+@dataclass(frozen=True)
+class Shadow:
+    """The shadow that a cut-out casts on what lies behind it: its outline, laid down about its lower edge.
+
+    Attributes:
+        height: of the shadow, in heights of the cut-out; negative where it falls towards the camera.
+        lean: how far its tip lies to the right, in heights of the cut-out.
+        depth: share of the light that it takes, 0 to 1.
+        softness: standard deviation of its edge, a share of the cut-out's longer side.
+    """
+
+    height: float
+    lean: float
+    depth: float
+    softness: float
+
+    def laid(self, height: int) -> np.ndarray:
+        """3x3 matrix that takes a point of a cut-out of `height` pixels to its shadow, in the cut-out's pixels."""
+        return np.array(
+            [[1, -self.lean, self.lean * height], [0, self.height, (1 - self.height) * height], [0, 0, 1]]
+        )
+
+
+def draw_shadow(rng: np.random.Generator, probability: float) -> Shadow | None:
+    """A random shadow, or none."""
+    if not happens(rng, probability):
+        return None
+    return Shadow(
+        float(rng.uniform(-0.25, 0.4)),
+        float(rng.uniform(-0.8, 0.8)),
+        float(rng.uniform(0.3, 0.85)),
+        float(rng.uniform(0.01, 0.08)),
+    )
+
+
 def happens(rng: np.random.Generator, probability: float) -> bool:
     """Draw whether something happens; of what never does nothing is drawn, so that other clips stay what they were."""
     return probability > 0 and bool(rng.random() < probability)
@@ -94,6 +129,7 @@ def paste(
     sizes: tuple[float, float] = CUT_OUT_SIZES,
     seen: range | None = None,
     behind: bool = False,
+    shadow: Shadow | None = None,
 ) -> None:
     """Move a cut-out over the frames of a scene, in place.
 
@@ -107,6 +143,7 @@ def paste(
         seen: the frames that it is seen on, beside or over a labelled object where there is one; None for all frames,
             anywhere.
         behind: it covers the background alone, and not what is labelled.
+        shadow: falls on all that was there before, and belongs to no object.
     """
     side, count = scene.frames[0].shape[0], len(scene.frames)
     height, width = cut_out.alpha.shape
@@ -133,6 +170,10 @@ def paste(
         image = warp(cut_out.image, matrix, side, field, False, cv2.BORDER_REPLICATE)
         alpha = warp(cut_out.alpha, matrix, side, field, False, cv2.BORDER_CONSTANT)
         soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
+        if shadow is not None:
+            laid = warp(cut_out.alpha, matrix @ shadow.laid(height), side, field, False, cv2.BORDER_CONSTANT)
+            dark = shadow.depth / 255 * cv2.GaussianBlur(laid, (0, 0), max(0.5, shadow.softness * size))
+            scene.frames[time] = (scene.frames[time] * (1 - dark[..., None])).astype(np.uint8)
         layer = np.concatenate(
             [image * soft, soft], axis=2
         )  # (side, side, 4): light adds up, so alpha goes first
