@@ -24,7 +24,7 @@ class DataConfig:
         0.0  # of things that come up beside an object: its new sides are refused then
     )
     leaver_probability: float = 0.0  # of something in front of an object that leaves it
-    shadow_probability: float = 0.0  # of a shadow under a cut-out that is followed: no part of the object
+    shadow_probability: float = 0.0  # of a shadow under a pasted cut-out, which is no part of the object
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 
