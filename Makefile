@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	@mkdir -p demo_output
 	@set -e; for clip in $(CLIPS); do \
 		$(BIN)/stma segment sample_videos/$$clip.mp4 --mask sample_videos/$$clip.json \
-			--size 0 -o demo_output/$$clip --overlay demo_output/$$clip.mp4 --force; \
+			-o demo_output/$$clip --overlay demo_output/$$clip.mp4 --force; \
 	done
 	@$(BIN)/stma evaluate demo_output sample_videos/ground_truth $(CLIPS:%=--sequences %)
 	@echo "Overlays to watch: $(CLIPS:%=demo_output/%.mp4)"
