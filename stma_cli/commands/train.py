@@ -68,6 +68,13 @@ def train(
     shadows: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that cast a shadow.")
     ] = 0.0,
+    moving: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of pasted objects cut from real clips, with their motion."),
+    ] = 0.0,
+    absences: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pasted objects that are out of sight for a while.")
+    ] = 0.0,
     newcomers: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which things come up beside the objects.")
     ] = 0.0,
@@ -135,6 +142,8 @@ def train(
             blur_probability=blur,
             bars_probability=bars,
             shadow_probability=shadows,
+            moving_probability=moving,
+            absence_probability=absences,
             newcomer_probability=newcomers,
             leaver_probability=leavers,
         ),

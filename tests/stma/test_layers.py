@@ -7,21 +7,22 @@ from stma.training.colour import shutter_blur
 from stma.training.layers import (
     BARS_SIZES,
     DISTRACTOR,
-    CutOut,
     Scene,
     Shadow,
     bars,
     blur_whole,
+    draw_absence,
     draw_shutter,
     paste,
     steps,
 )
 from stma.training.motion import CAMERA, MotionRange, placement
+from stma.training.sources import CutOut
 
 SIDE = 192
 FRAMES = 4
 FAST = MotionRange(shift=3.0, rotation=0.0, log_scale=0.0, elastic=0.0)
-WHITE = CutOut(np.full((20, 20, 3), 255, dtype=np.uint8), np.full((20, 20), 255, dtype=np.uint8))
+WHITE = CutOut((np.full((20, 20, 3), 255, dtype=np.uint8),), (np.full((20, 20), 255, dtype=np.uint8),))
 
 
 def empty_scene(shutter: float = 0.0) -> Scene:
@@ -63,6 +64,40 @@ def test_what_leaves_uncovers_the_object() -> None:
     covered = [int((labels[60:130, 60:130] != 1).sum()) for labels in scene.maps]
     assert covered[0] > 0
     assert covered[2:] == [0, 0]
+
+
+def test_a_cut_out_of_a_real_clip_keeps_its_own_motion() -> None:
+    images = tuple(np.full((40, 40, 3), 60 * (time + 1), dtype=np.uint8) for time in range(FRAMES))
+    alphas = tuple(np.zeros((40, 40), dtype=np.uint8) for _ in range(FRAMES))
+    for time, alpha in enumerate(alphas):
+        alpha[5:15, 3 * time : 3 * time + 10] = 255
+    scene = empty_scene()
+    still = MotionRange(shift=0.0, rotation=0.0, log_scale=0.0, elastic=0.0)
+    rng = np.random.default_rng(5)
+    paste(rng, scene, CutOut(images, alphas), 1, still, sizes=(0.2, 0.21))
+    places = [np.argwhere(labels == 1).mean(0) for labels in scene.maps]
+    away = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert away == pytest.approx(0.3 * 0.2 * SIDE, rel=0.15), "three tenths of its first size in each frame"
+    for time, (frame, labels) in enumerate(zip(scene.frames, scene.maps, strict=True)):
+        assert np.median(frame[labels == 1]) == 60 * (time + 1)
+
+
+def test_an_absent_object_is_neither_seen_nor_labelled() -> None:
+    scene = empty_scene()
+    paste(np.random.default_rng(0), scene, WHITE, 1, CAMERA, absent=range(1, 3))
+    assert [bool(labels.any()) for labels in scene.maps] == [True, False, False, True]
+    assert [bool(frame.any()) for frame in scene.frames] == [True, False, False, True]
+
+
+def test_absences_are_as_frequent_as_asked_and_never_at_first() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_absence(rng, 0.3, 6) for _ in range(500)]
+    assert 0.2 < np.mean([len(frames) > 0 for frames in drawn]) < 0.4
+    assert min(frames.start for frames in drawn if frames) == 1
+    assert max(frames.stop for frames in drawn) == 6
+    state = rng.bit_generator.state
+    assert not draw_absence(rng, 0.0, 6)
+    assert rng.bit_generator.state == state, "clips without absences stay what they were"
 
 
 def test_a_shadow_darkens_the_ground_below_and_belongs_to_no_object() -> None:
@@ -151,8 +186,9 @@ def test_bars_occlude_in_stripes_and_are_not_followed() -> None:
     for seed in range(10):
         rng = np.random.default_rng(seed)
         drawn = bars(rng, rng.integers(0, 255, (90, 300, 3), dtype=np.uint8))
-        assert drawn.image.shape == (*drawn.alpha.shape, 3)
-        assert 0 < (drawn.alpha > 0).mean() < 0.6
+        image, alpha = drawn.at(1)
+        assert image.shape == (*alpha.shape, 3)
+        assert 0 < (alpha > 0).mean() < 0.6
         scene = empty_scene()
         paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
         assert set(np.unique(scene.maps[0])) <= {0, DISTRACTOR}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stma.training.motion import OBJECT, USUAL_FRAMES, affine_walk
+from stma.training.motion import OBJECT, USUAL_FRAMES, MotionRange, affine_walk
 
 
 def scalings(frames: int) -> np.ndarray:
@@ -25,3 +25,13 @@ def test_longer_clips_change_more_in_scale_but_at_most_fourfold() -> None:
 
 def test_clips_of_usual_length_keep_their_range() -> None:
     assert OBJECT.over(USUAL_FRAMES) == OBJECT == OBJECT.over(2)
+
+
+def test_a_layer_shrinks_no_further_than_there_is_room() -> None:
+    widest = MotionRange(shift=0.0, rotation=0.0, log_scale=3.0, elastic=0.0)
+    for seed in range(20):
+        free, bound = (
+            [np.hypot(*move[0, :2]) for move in affine_walk(np.random.default_rng(seed), 8, 64, widest, room)]
+            for room in (9.0, 0.2)
+        )
+        assert np.allclose(bound, np.maximum(free, np.exp(-0.2)))

@@ -26,7 +26,13 @@ from stma.weights import save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
 BUSY = replace(
-    DATA, newcomer_probability=0.5, leaver_probability=0.5, bars_probability=0.5, shadow_probability=0.5
+    DATA,
+    newcomer_probability=0.5,
+    leaver_probability=0.5,
+    bars_probability=0.5,
+    shadow_probability=0.5,
+    moving_probability=0.5,
+    absence_probability=0.5,
 )
 
 

@@ -1,6 +1,6 @@
 """Training clips: real ones, whole stills set in motion, and composites of cut-outs over moving backgrounds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,28 +14,19 @@ from stma.training.layers import (
     BARS_SIZES,
     DISTRACTOR,
     PASSING_SIZES,
-    CutOut,
     Scene,
     bars,
     blur_whole,
+    draw_absence,
     draw_shadow,
     draw_shutter,
-    happens,
     paste,
     warp_regions,
 )
 from stma.training.motion import CAMERA, JITTER, OBJECT, STILL, affine_walk, elastic_walk, placement, warp
-from stma.training.pool import (
-    REGION_DATASETS,
-    STILL_WEIGHTS,
-    UNION_DATASETS,
-    LabelledImage,
-    Sequence,
-    TrainingPool,
-    read_image,
-    read_label,
-)
+from stma.training.pool import TrainingPool
 from stma.training.regions import BACKGROUND_REGIONS, partition
+from stma.training.sources import CutOut, Sources, happens
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
 REFLECT = cv2.BORDER_REFLECT_101
@@ -62,21 +53,17 @@ class ClipMaker:
     """Draws clips from a pool; the same generator state gives the same clip."""
 
     def __init__(self, pool: TrainingPool, config: DataConfig) -> None:
-        self.pool = pool
+        self.sources = Sources(pool, config)
         self.config = config
-        self.cuttable = tuple(still for still in pool.stills if still.dataset not in REGION_DATASETS)
-        self.still_weights = _balance([STILL_WEIGHTS.get(s.dataset, 1.0) for s in pool.stills], pool.stills)
-        self.cut_weights = _balance([STILL_WEIGHTS.get(s.dataset, 1.0) for s in self.cuttable], self.cuttable)
-        weights = np.array([0.4 if sequence.sparse else 1.0 for sequence in pool.sequences])
-        self.sequence_weights = weights / max(weights.sum(), 1e-9)
 
     def draw(self, rng: np.random.Generator) -> Clip:
         """Draw one clip with at least one visible object in its first frame."""
+        pool = self.sources.pool
         while True:
             choice = rng.random()
-            if self.pool.sequences and (choice < self.config.real_share or not self.pool.stills):
+            if pool.sequences and (choice < self.config.real_share or not pool.stills):
                 scene = self._real(rng)
-            elif not self.cuttable or rng.random() < 0.35:
+            elif not self.sources.cuttable or rng.random() < 0.35:
                 scene = self._moving_still(rng)
             else:
                 scene = self._composite(rng)
@@ -90,25 +77,22 @@ class ClipMaker:
         say."""
         config = self.config
         last = config.frames - 1
-        if self.cuttable and happens(rng, config.newcomer_probability):
+        if self.sources.cuttable and happens(rng, config.newcomer_probability):
             for _ in range(int(rng.integers(1, 3))):
                 seen, behind = range(int(rng.integers(1, last + 1)), last + 1), bool(rng.random() < 0.7)
-                paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen, behind)
-        if self.cuttable and happens(rng, config.leaver_probability):
+                paste(rng, scene, self.sources.cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen, behind)
+        if self.sources.cuttable and happens(rng, config.leaver_probability):
             seen = range(int(rng.integers(1, last + 1)))
-            paste(rng, scene, self._cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen)
-        if self.pool.plain and happens(rng, config.bars_probability):
-            picture = self._photograph(rng)
+            paste(rng, scene, self.sources.cut_out(rng), DISTRACTOR, OBJECT, PASSING_SIZES, seen)
+        if self.sources.pool.plain and happens(rng, config.bars_probability):
+            picture = self.sources.photograph(rng)
             drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))
             paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
 
     def _real(self, rng: np.random.Generator) -> Scene:
-        sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self.sequence_weights)]
-        chosen = _choose_frames(rng, sequence, self.config)
-        images = [read_image(frame.image) for frame in chosen]
-        labels = [read_label(frame.label) for frame in chosen]
+        images, labels = self.sources.frames(rng)
         base = _crop_matrix(rng, labels[0], self.config.crop)
-        jitter = affine_walk(rng, len(chosen), self.config.crop, JITTER.over(len(chosen)))
+        jitter = affine_walk(rng, len(images), self.config.crop, JITTER.over(len(images)))
         colour = draw_colour(rng, 0.8)
         side = self.config.crop
         frames = [
@@ -120,17 +104,19 @@ class ClipMaker:
             for label, move in zip(labels, jitter, strict=True)
         ]
         scene = Scene(frames, maps, [np.zeros((side, side), dtype=np.uint8) for _ in frames])
-        if self.cuttable and rng.random() < self.config.paste_probability:
+        if self.sources.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
-            self._paste(rng, scene, self._cut_out(rng), number)
+            self._paste(rng, scene, self.sources.cut_out(rng), number)
         return scene
 
     def _moving_still(self, rng: np.random.Generator) -> Scene:
-        still = self.pool.stills[rng.choice(len(self.pool.stills), p=self.still_weights)]
-        image, label = read_image(still.image), _still_label(rng, still)
+        image, label = self.sources.still(rng)
         side, count = self.config.crop, self.config.frames
         base = _crop_matrix(rng, label, side)
-        moves = affine_walk(rng, count, side, STILL.over(count))
+        room = np.log(
+            np.hypot(*base[0, :2]) * min(label.shape) / side
+        )  # smaller, a crop would show its mirror image
+        moves = affine_walk(rng, count, side, STILL.over(count), max(0.0, float(room)))
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
         frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
@@ -143,16 +129,17 @@ class ClipMaker:
             [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
             shutter,
         )
-        if self.cuttable and rng.random() < 0.3:
-            self._paste(rng, scene, self._cut_out(rng), int(label.max()) + 1)
+        if rng.random() < 0.5:  # so that as many shrink as grow
+            scene = replace(
+                scene, frames=scene.frames[::-1], maps=scene.maps[::-1], regions=scene.regions[::-1]
+            )
+        if self.sources.cuttable and rng.random() < 0.3:
+            self._paste(rng, scene, self.sources.cut_out(rng), int(label.max()) + 1)
         return scene
 
     def _composite(self, rng: np.random.Generator) -> Scene:
         side, count = self.config.crop, self.config.frames
-        if self.pool.plain and rng.random() < 0.7:
-            background = self._photograph(rng)
-        else:
-            background = read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
+        background = self.sources.background(rng)
         background = draw_colour(rng, 1.0).apply(background)
         height, width = background.shape[:2]
         scale = side / min(height, width) * rng.uniform(1.0, 1.8)
@@ -171,41 +158,20 @@ class ClipMaker:
             shutter,
         )
         objects = int(rng.integers(1, self.config.max_objects + 1))
-        cut_out = self._cut_out(rng)
+        cut_out = self.sources.cut_out(rng)
         for number in range(1, objects + 1):
             self._paste(rng, scene, cut_out, number)
             if rng.random() > 0.35:  # otherwise the next object looks like this one
-                cut_out = self._cut_out(rng)
+                cut_out = self.sources.cut_out(rng)
         if rng.random() < 0.3:
             self._paste(rng, scene, cut_out, DISTRACTOR)
         return scene
 
     def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
-        """Let an object move over all frames of a scene, with its shadow where it has one."""
+        """Let an object move over the frames of a scene, with its shadow where it has one, and sometimes away."""
         shadow = draw_shadow(rng, self.config.shadow_probability)
-        paste(rng, scene, cut_out, number, OBJECT, shadow=shadow)
-
-    def _photograph(self, rng: np.random.Generator) -> np.ndarray:
-        return read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
-
-    def _cut_out(self, rng: np.random.Generator) -> CutOut:
-        while True:
-            still = self.cuttable[rng.choice(len(self.cuttable), p=self.cut_weights)]
-            label = _still_label(rng, still)
-            ids = np.unique(label)
-            ids = ids[ids > 0]
-            if len(ids) == 0:
-                continue
-            alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
-            x, y, width, height = cv2.boundingRect(alpha)
-            if width * height < 400 or min(width, height) < 12:
-                continue
-            part = (slice(y, y + height), slice(x, x + width))
-            image = np.ascontiguousarray(read_image(still.image)[part])
-            alpha = np.ascontiguousarray(alpha[part])
-            if rng.random() < 0.5:
-                image, alpha = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1])
-            return CutOut(draw_colour(rng, 1.0).apply(image), alpha)
+        absent = draw_absence(rng, self.config.absence_probability, len(scene.frames))
+        paste(rng, scene, cut_out, number, OBJECT, shadow=shadow, absent=absent)
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
@@ -227,37 +193,6 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
             torch.from_numpy(clip.regions),
             torch.arange(self.maker.config.max_objects) < clip.objects,
         )
-
-
-def _balance(weights: list[float], stills: tuple[LabelledImage, ...]) -> np.ndarray:
-    """Weights of stills such that a data set counts with the square root of its size."""
-    if not stills:
-        return np.zeros(0)
-    counts: dict[str, int] = {}
-    for still in stills:
-        counts[still.dataset] = counts.get(still.dataset, 0) + 1
-    balanced = np.array([w / np.sqrt(counts[s.dataset]) for w, s in zip(weights, stills, strict=True)])
-    return np.asarray(balanced / balanced.sum())
-
-
-def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
-    label = read_label(still.label)
-    if still.dataset in UNION_DATASETS and rng.random() < 0.7:
-        label = (label > 0).astype(np.uint8)
-    return label
-
-
-def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
-    available = len(sequence.frames)
-    largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))
-    gaps = rng.integers(1, largest + 1, config.frames - 1)
-    while gaps.sum() > available - 1:
-        gaps = np.maximum(gaps - 1, 0 if gaps.max() <= 1 else 1)
-    start = int(rng.integers(0, available - int(gaps.sum())))
-    indices = start + np.concatenate([[0], np.cumsum(gaps)])
-    if rng.random() < 0.5:
-        indices = indices[::-1]
-    return [sequence.frames[i] for i in indices]
 
 
 def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.ndarray:

@@ -25,6 +25,10 @@ class DataConfig:
     )
     leaver_probability: float = 0.0  # of something in front of an object that leaves it
     shadow_probability: float = 0.0  # of a shadow under a pasted cut-out, which is no part of the object
+    moving_probability: float = (
+        0.0  # of a cut-out from a real clip, with the motion of its own that it has there
+    )
+    absence_probability: float = 0.0  # of a pasted object that is out of sight for a part of the clip
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 

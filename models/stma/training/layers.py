@@ -8,6 +8,7 @@ import numpy as np
 from stma.training.colour import shutter_blur
 from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warp
 from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, REGIONS, partition
+from stma.training.sources import CutOut, happens
 
 DISTRACTOR = 255  # label of what is visible but not to be followed; becomes background
 CUT_OUT_SIZES = (0.12, 0.7)  # longer side, shares of the crop's
@@ -31,14 +32,6 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class CutOut:
-    """An object cut from a still: (h, w, 3) uint8 RGB and its (h, w) uint8 alpha, 0 or 255."""
-
-    image: np.ndarray
-    alpha: np.ndarray
-
-
-@dataclass(frozen=True)
 class Shadow:
     """The shadow that a cut-out casts on what lies behind it: its outline, laid down about its lower edge.
 
@@ -54,10 +47,11 @@ class Shadow:
     depth: float
     softness: float
 
-    def laid(self, height: int) -> np.ndarray:
-        """3x3 matrix that takes a point of a cut-out of `height` pixels to its shadow, in the cut-out's pixels."""
+    def laid(self, bottom: int) -> np.ndarray:
+        """3x3 matrix that takes a point of a cut-out to its shadow, in the cut-out's pixels; `bottom` is the row that
+        it stands on."""
         return np.array(
-            [[1, -self.lean, self.lean * height], [0, self.height, (1 - self.height) * height], [0, 0, 1]]
+            [[1, -self.lean, self.lean * bottom], [0, self.height, (1 - self.height) * bottom], [0, 0, 1]]
         )
 
 
@@ -73,9 +67,12 @@ def draw_shadow(rng: np.random.Generator, probability: float) -> Shadow | None:
     )
 
 
-def happens(rng: np.random.Generator, probability: float) -> bool:
-    """Draw whether something happens; of what never does nothing is drawn, so that other clips stay what they were."""
-    return probability > 0 and bool(rng.random() < probability)
+def draw_absence(rng: np.random.Generator, probability: float, frames: int) -> range:
+    """Frames on which an object is out of sight, never the first; mostly none."""
+    if not happens(rng, probability):
+        return range(0)
+    start = int(rng.integers(1, frames))
+    return range(start, int(rng.integers(start + 1, frames + 1)))
 
 
 def draw_shutter(rng: np.random.Generator, probability: float) -> float:
@@ -117,7 +114,7 @@ def bars(rng: np.random.Generator, texture: np.ndarray) -> CutOut:
             centre = side / 2 + across * offset
             ends = [(int(p[0]), int(p[1])) for p in (centre - along * side, centre + along * side)]
             cv2.line(alpha, ends[0], ends[1], 255, int(rng.integers(2, 9)))
-    return CutOut(image, alpha)
+    return CutOut((image,), (alpha,))
 
 
 def paste(
@@ -130,6 +127,7 @@ def paste(
     seen: range | None = None,
     behind: bool = False,
     shadow: Shadow | None = None,
+    absent: range = range(0),
 ) -> None:
     """Move a cut-out over the frames of a scene, in place.
 
@@ -144,14 +142,16 @@ def paste(
             anywhere.
         behind: it covers the background alone, and not what is labelled.
         shadow: falls on all that was there before, and belongs to no object.
+        absent: frames on which it is not seen.
     """
     side, count = scene.frames[0].shape[0], len(scene.frames)
-    height, width = cut_out.alpha.shape
+    left, top, width, height = cut_out.box
+    middle_x, middle_y, bottom = left + width / 2, top + height / 2, top + height
     size = side * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
     x, y = rng.uniform(0.15, 0.85, 2) * side
     if seen is not None:
         x, y = _beside(rng, scene.maps[seen.start], (x, y), size)
-    base = placement(width / 2, height / 2, x, y, rng.uniform(-20, 20), size / max(height, width))
+    base = placement(middle_x, middle_y, x, y, rng.uniform(-20, 20), size / max(height, width))
     to_place, from_place = (
         placement(side / 2, side / 2, x, y, 0, 1),
         placement(x, y, side / 2, side / 2, 0, 1),
@@ -161,17 +161,21 @@ def paste(
     fields = elastic_walk(rng, count, side, motion.elastic * min(1.0, size / side * 2))
     softness = rng.uniform(0.4, 1.2)
     used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))
-    parts = partition(rng, height, width, used + 1, CUT_OUT_REGIONS)
-    if used + CUT_OUT_REGIONS > REGIONS:
-        parts = np.zeros_like(parts)  # all numbers are given away: unknown
-    shifts = steps(matrices, width / 2, height / 2)
+    rows, columns = cut_out.alphas[0].shape
+    parts = partition(rng, rows, columns, used + 1, CUT_OUT_REGIONS)
+    if used + CUT_OUT_REGIONS > REGIONS or len(cut_out.images) > 1:
+        parts = np.zeros_like(parts)  # all numbers are given away, or parts move by themselves: unknown
+    shifts = steps(matrices, middle_x, middle_y)
     for time in seen or range(count):
+        if time in absent:
+            continue
         matrix, field = matrices[time], fields[time]
-        image = warp(cut_out.image, matrix, side, field, False, cv2.BORDER_REPLICATE)
-        alpha = warp(cut_out.alpha, matrix, side, field, False, cv2.BORDER_CONSTANT)
+        source, outline = cut_out.at(time)
+        image = warp(source, matrix, side, field, False, cv2.BORDER_REPLICATE)
+        alpha = warp(outline, matrix, side, field, False, cv2.BORDER_CONSTANT)
         soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
         if shadow is not None:
-            laid = warp(cut_out.alpha, matrix @ shadow.laid(height), side, field, False, cv2.BORDER_CONSTANT)
+            laid = warp(outline, matrix @ shadow.laid(bottom), side, field, False, cv2.BORDER_CONSTANT)
             dark = shadow.depth / 255 * cv2.GaussianBlur(laid, (0, 0), max(0.5, shadow.softness * size))
             scene.frames[time] = (scene.frames[time] * (1 - dark[..., None])).astype(np.uint8)
         layer = np.concatenate(

@@ -43,11 +43,21 @@ def walk(rng: np.random.Generator, frames: int, reach: float) -> np.ndarray:
     return np.asarray(reach * (rng.normal(0, 0.6) * time + np.cumsum(steps)))
 
 
-def affine_walk(rng: np.random.Generator, frames: int, side: int, motion: MotionRange) -> list[np.ndarray]:
-    """One 3x3 matrix per frame that moves points about the centre of a side x side crop; the first is identity."""
+def affine_walk(
+    rng: np.random.Generator, frames: int, side: int, motion: MotionRange, room: float = LARGEST_SCALING
+) -> list[np.ndarray]:
+    """One 3x3 matrix per frame that moves points about the centre of a side x side crop; the first is identity.
+
+    Args:
+        rng: draws the walk.
+        frames: how many.
+        side: of the crop, in pixels.
+        motion: how far it goes.
+        room: a logarithm, how much the layer may shrink: beyond its border there is nothing to be shown.
+    """
     x, y = walk(rng, frames, motion.shift * side), walk(rng, frames, motion.shift * side)
     angle = walk(rng, frames, motion.rotation)
-    scale = np.exp(walk(rng, frames, motion.log_scale).clip(-LARGEST_SCALING, LARGEST_SCALING))
+    scale = np.exp(walk(rng, frames, motion.log_scale).clip(-min(room, LARGEST_SCALING), LARGEST_SCALING))
     return [
         placement(side / 2, side / 2, side / 2 + x[i], side / 2 + y[i], angle[i], scale[i])
         for i in range(frames)

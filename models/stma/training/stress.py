@@ -10,9 +10,9 @@ import numpy as np
 
 from stma.errors import DataError
 from stma.training.colour import draw_colour, shutter_blur
-from stma.training.layers import CutOut
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_label
+from stma.training.sources import CutOut
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
@@ -143,7 +143,7 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         x, y, width, height = cv2.boundingRect(alpha)
         if max(width, height) >= SMALLEST_CUT:
             part = (slice(y, y + height), slice(x, x + width))
-            return CutOut(read_image(pair.image)[part].copy(), alpha[part].copy())
+            return CutOut((read_image(pair.image)[part].copy(),), (alpha[part].copy(),))
     raise DataError(
         f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
         "splits.json"
@@ -153,8 +153,9 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
 def _turned(rng: np.random.Generator, cut_out: CutOut) -> CutOut:
     """A look-alike: the same object, mirrored or not, under slightly other light."""
     flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    image = draw_colour(rng, 0.15).apply(np.ascontiguousarray(cut_out.image[:, flip]))
-    return CutOut(image, np.ascontiguousarray(cut_out.alpha[:, flip]))
+    source, outline = cut_out.at(0)
+    image = draw_colour(rng, 0.15).apply(np.ascontiguousarray(source[:, flip]))
+    return CutOut((image,), (np.ascontiguousarray(outline[:, flip]),))
 
 
 def _paste(
@@ -165,14 +166,15 @@ def _paste(
     path: Path,
     number: int,
 ) -> None:
-    height, width = cut_out.alpha.shape
+    source, outline = cut_out.at(0)
+    height, width = outline.shape
     fields = elastic_walk(rng, FRAMES, SIDE, OBJECT.elastic * 0.3)
     turn = rng.normal(0, 8) * np.sin(np.linspace(0, np.pi, FRAMES))
     for time, frame in enumerate(frames):
         x, y, scale = path.x[time] * SIDE, path.y[time] * SIDE, path.size[time] * SIDE / max(height, width)
         matrix = placement(width / 2, height / 2, x, y, turn[time], scale)
-        image = warp(cut_out.image, matrix, SIDE, fields[time], False, cv2.BORDER_REPLICATE)
-        alpha = warp(cut_out.alpha, matrix, SIDE, fields[time], False, cv2.BORDER_CONSTANT)
+        image = warp(source, matrix, SIDE, fields[time], False, cv2.BORDER_REPLICATE)
+        alpha = warp(outline, matrix, SIDE, fields[time], False, cv2.BORDER_CONSTANT)
         labels[time][alpha > 127] = number
         soft = cv2.GaussianBlur(alpha, (0, 0), 0.7)
         after = min(time + 1, FRAMES - 1)

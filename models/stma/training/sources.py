@@ -1,0 +1,183 @@
+"""What clips are made from, drawn from a pool: frames of real sequences, stills, photographs and cut-outs."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stma.training.colour import draw_colour
+from stma.training.config import DataConfig
+from stma.training.pool import (
+    REGION_DATASETS,
+    STILL_WEIGHTS,
+    UNION_DATASETS,
+    LabelledImage,
+    Sequence,
+    TrainingPool,
+    read_image,
+    read_label,
+)
+
+SMALLEST_CUT = 12  # pixels of the shorter side of a cut-out
+SMALLEST_BOX = 400  # pixels of the box around it
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """An object cut from a still, or from the frames of a real clip with the motion that it has there.
+
+    Attributes:
+        images: (h, w, 3) uint8 RGB, one for each frame of the clip to be made, or one for all.
+        alphas: (h, w) uint8, 0 or 255, as many.
+    """
+
+    images: tuple[np.ndarray, ...]
+    alphas: tuple[np.ndarray, ...]
+
+    def at(self, time: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and alpha on a frame of the clip."""
+        return (
+            (self.images[0], self.alphas[0])
+            if len(self.images) == 1
+            else (self.images[time], self.alphas[time])
+        )
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height in pixels: of a still the whole picture, else what the first frame shows."""
+        if len(self.alphas) > 1:
+            return _bounds(self.alphas[0])
+        height, width = self.alphas[0].shape
+        return 0, 0, width, height
+
+
+class Sources:
+    """Draws from a pool; the same generator state gives the same."""
+
+    def __init__(self, pool: TrainingPool, config: DataConfig) -> None:
+        self.pool = pool
+        self.config = config
+        self.cuttable = tuple(still for still in pool.stills if still.dataset not in REGION_DATASETS)
+        self._still_weights = _balance(pool.stills)
+        self._cut_weights = _balance(self.cuttable)
+        weights = np.array([0.4 if sequence.sparse else 1.0 for sequence in pool.sequences])
+        self._sequence_weights = weights / max(weights.sum(), 1e-9)
+
+    def frames(self, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Frames of a real sequence, (H, W, 3) uint8 RGB, and their (H, W) uint8 labels, as many as a clip has."""
+        sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self._sequence_weights)]
+        chosen = _choose_frames(rng, sequence, self.config)
+        return [read_image(frame.image) for frame in chosen], [read_label(frame.label) for frame in chosen]
+
+    def still(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A labelled still: (H, W, 3) uint8 RGB and (H, W) uint8 labels."""
+        still = self.pool.stills[rng.choice(len(self.pool.stills), p=self._still_weights)]
+        return read_image(still.image), _still_label(rng, still)
+
+    def photograph(self, rng: np.random.Generator) -> np.ndarray:
+        """A photograph without labels, (H, W, 3) uint8 RGB."""
+        return read_image(self.pool.plain[rng.integers(len(self.pool.plain))])
+
+    def background(self, rng: np.random.Generator) -> np.ndarray:
+        """A photograph or, now and then, a still whose labels are not used, (H, W, 3) uint8 RGB."""
+        if self.pool.plain and rng.random() < 0.7:
+            return self.photograph(rng)
+        return read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
+
+    def cut_out(self, rng: np.random.Generator) -> CutOut:
+        """An object in changed colours, mirrored half of the time; as often as the settings say it moves by itself."""
+        if self.pool.sequences and happens(rng, self.config.moving_probability):
+            return self._moving(rng)
+        while True:
+            still = self.cuttable[rng.choice(len(self.cuttable), p=self._cut_weights)]
+            label = _still_label(rng, still)
+            ids = np.unique(label)
+            ids = ids[ids > 0]
+            if len(ids) == 0:
+                continue
+            alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
+            box = _bounds(alpha)
+            if not _large_enough(box):
+                continue
+            image, alpha = (
+                np.ascontiguousarray(part[_slices(box)]) for part in (read_image(still.image), alpha)
+            )
+            return _varied(rng, [image], [alpha], 1.0)
+
+    def _moving(self, rng: np.random.Generator) -> CutOut:
+        """An object of a real sequence, cut from each of its frames within the box that holds it in all of them."""
+        while True:
+            images, labels = self.frames(rng)
+            ids = np.unique(labels[0])
+            ids = ids[ids > 0]
+            if len(ids) == 0:
+                continue
+            number = rng.choice(ids)
+            alphas = [np.where(label == number, 255, 0).astype(np.uint8) for label in labels]
+            if not _large_enough(_bounds(alphas[0])):
+                continue
+            part = _slices(_bounds(np.maximum.reduce(alphas)))
+            return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
+
+
+def happens(rng: np.random.Generator, probability: float) -> bool:
+    """Draw whether something happens; of what never does nothing is drawn, so that other clips stay what they were."""
+    return probability > 0 and bool(rng.random() < probability)
+
+
+def _varied(
+    rng: np.random.Generator, images: list[np.ndarray], alphas: list[np.ndarray], strength: float
+) -> CutOut:
+    """A cut-out in changed colours, mirrored half of the time."""
+    step = -1 if rng.random() < 0.5 else 1
+    colour = draw_colour(rng, strength)
+    return CutOut(
+        tuple(colour.apply(np.ascontiguousarray(image[:, ::step])) for image in images),
+        tuple(np.ascontiguousarray(alpha[:, ::step]) for alpha in alphas),
+    )
+
+
+def _bounds(alpha: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what an alpha covers."""
+    x, y, width, height = cv2.boundingRect(alpha)
+    return x, y, width, height
+
+
+def _large_enough(box: tuple[int, int, int, int]) -> bool:
+    return box[2] * box[3] >= SMALLEST_BOX and min(box[2:]) >= SMALLEST_CUT
+
+
+def _slices(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    x, y, width, height = box
+    return slice(y, y + height), slice(x, x + width)
+
+
+def _balance(stills: tuple[LabelledImage, ...]) -> np.ndarray:
+    """Weights of stills such that a data set counts with the square root of its size."""
+    if not stills:
+        return np.zeros(0)
+    counts: dict[str, int] = {}
+    for still in stills:
+        counts[still.dataset] = counts.get(still.dataset, 0) + 1
+    balanced = np.array([STILL_WEIGHTS.get(s.dataset, 1.0) / np.sqrt(counts[s.dataset]) for s in stills])
+    return np.asarray(balanced / balanced.sum())
+
+
+def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
+    label = read_label(still.label)
+    if still.dataset in UNION_DATASETS and rng.random() < 0.7:
+        label = (label > 0).astype(np.uint8)
+    return label
+
+
+def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
+    available = len(sequence.frames)
+    largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))
+    gaps = rng.integers(1, largest + 1, config.frames - 1)
+    while gaps.sum() > available - 1:
+        gaps = np.maximum(gaps - 1, 0 if gaps.max() <= 1 else 1)
+    start = int(rng.integers(0, available - int(gaps.sum())))
+    indices = start + np.concatenate([[0], np.cumsum(gaps)])
+    if rng.random() < 0.5:
+        indices = indices[::-1]
+    return [sequence.frames[i] for i in indices]
