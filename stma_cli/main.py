@@ -7,6 +7,7 @@ import typer
 from stma.errors import StmaError
 from stma_cli.commands.batch import batch
 from stma_cli.commands.bench import bench
+from stma_cli.commands.calibrate import calibrate
 from stma_cli.commands.check import check
 from stma_cli.commands.convert import convert
 from stma_cli.commands.evaluate import evaluate
@@ -54,6 +55,7 @@ app.command(cls=ConfiguredCommand)(with_config(check))
 app.command(cls=ConfiguredCommand)(with_config(convert))
 app.command(cls=ConfiguredCommand)(with_config(evaluate))
 app.command(cls=ConfiguredCommand)(with_config(train))
+app.command(cls=ConfiguredCommand)(with_config(calibrate))
 app.command(cls=ConfiguredCommand)(with_config(validate))
 app.command(cls=ConfiguredCommand)(with_config(pack))
 app.command()(models)

@@ -1,0 +1,183 @@
+"""Calibration of the confidence: the mask quality head learns from whole clips that the network followed by itself.
+
+Beside the network the head sees few lost objects: training clips are short. Here the real `Segmenter` follows longer
+clips once, what the head is shown is kept together with the true IoU, and the head alone learns from that.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stma.calibration import Calibration, calibration
+from stma.config import SegmenterConfig
+from stma.errors import DataError
+from stma.metrics import region_similarity
+from stma.network.model import STMA
+from stma.network.quality import MaskQuality
+from stma.segmenter import Segmenter
+from stma.training.clips import Clip, ClipMaker
+from stma.training.config import DataConfig
+from stma.training.pool import TrainingPool
+
+CALIBRATION_DATA = DataConfig(
+    crop=320,
+    frames=30,  # as long as it takes to lose an object
+    real_share=0.25,  # the network knows the training sequences: it loses less there than it will elsewhere
+    max_gap=3,
+    moving_probability=0.5,
+    absence_probability=0.5,  # an object that is away must not look like one that was lost
+    leaver_probability=0.25,
+    newcomer_probability=0.1,
+    shadow_probability=0.3,
+)
+NARROWEST = 1e-2  # standard deviation of what the head sees: what hardly varies must not be blown up
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the head learns."""
+
+    steps: int = 3000  # a second or two: the head has 9,000 weights
+    batch: int = 256  # masks
+    learning_rate: float = 2e-3  # AdamW peak, then half a cosine
+    weight_decay: float = 0.05  # neighbouring frames are alike: far fewer samples than masks
+    held_share: float = 0.2  # of the clips, kept apart to tell what was gained
+    rare: float = (
+        0.5  # power of one over the frequency of an IoU: most masks are good, and lost ones are asked for
+    )
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the head saw of predicted masks, and how good they were.
+
+    Attributes:
+        seen: (N, C) float32.
+        region: (N,) float32 IoU with the truth, 0..1; 1 where both are empty.
+        clip: (N,) int64 number of the clip.
+    """
+
+    seen: Tensor
+    region: Tensor
+    clip: Tensor
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Agreement of confidence and IoU on the clips that were kept apart, with the head before and after."""
+
+    before: Calibration
+    after: Calibration
+
+
+def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[Clip]:
+    """`count` clips of a pool, made one at a time; the same seed gives the same."""
+    maker = ClipMaker(pool, config)
+    return (maker.draw(np.random.default_rng((seed, index))) for index in range(count))
+
+
+def gather(model: STMA, clips: Iterable[Clip], config: SegmenterConfig) -> Evidence:
+    """Follow the objects of clips, and keep what the head is shown of every predicted mask.
+
+    Args:
+        model: network whose head is to learn.
+        clips: with exact labels.
+        config: of the `Segmenter`.
+
+    Raises:
+        DataError: no clip has a second frame.
+    """
+    seen: list[np.ndarray] = []
+    regions: list[float] = []
+    numbers: list[int] = []
+    for number, clip in enumerate(clips):
+        segmenter = Segmenter(model, config)
+        shown: list[Tensor] = []
+        segmenter.model.quality.hidden.register_forward_pre_hook(
+            lambda _, inputs, shown=shown: shown.append(inputs[0])
+        )
+        segmenter.step(clip.frames[0], clip.labels[0])
+        shown.clear()
+        for frame, truth in zip(clip.frames[1:], clip.labels[1:], strict=True):
+            predicted = segmenter.step(frame).labels
+            seen.extend(shown.pop()[0].float().cpu().numpy())  # (K, C)
+            regions.extend(region_similarity(predicted == i, truth == i) for i in segmenter.object_ids)
+            numbers.extend(number for _ in segmenter.object_ids)
+    if not seen:
+        raise DataError("no clip has a second frame; ask for clips of two frames or more")
+    return Evidence(
+        torch.from_numpy(np.stack(seen)), torch.tensor(regions, dtype=torch.float32), torch.tensor(numbers)
+    )
+
+
+def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
+    """Let a head learn from evidence, in place, from random weights.
+
+    Raises:
+        DataError: fewer than two clips, so that none can be kept apart.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    count = int(evidence.clip.max()) + 1
+    if count < 2:
+        raise DataError("one clip cannot be both learned from and kept apart; ask for 10 clips or more")
+    order = torch.randperm(count, generator=generator)
+    held = torch.isin(evidence.clip, order[: max(1, int(config.held_share * count))])
+    before = _agreement(head, evidence, held)
+    learned = nn.Sequential(
+        nn.Linear(head.hidden.in_features, head.hidden.out_features),
+        nn.ReLU(),
+        nn.Linear(head.hidden.out_features, 1),
+    )
+    for layer in (learned[0], learned[2]):
+        _drawn(layer, generator)
+    mean, spread = evidence.seen[~held].mean(0), evidence.seen[~held].std(0).clamp(min=NARROWEST)
+    seen, region = (evidence.seen[~held] - mean) / spread, evidence.region[~held]
+    _learn(learned, seen, region, config, generator)
+    with torch.no_grad():
+        first, last = learned[0], learned[2]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        head.hidden.weight.copy_(first.weight / spread)
+        head.hidden.bias.copy_(first.bias - (first.weight / spread) @ mean)
+        head.output.load_state_dict(last.state_dict())
+    return FitReport(before, _agreement(head, evidence, held))
+
+
+def _drawn(layer: nn.Module, generator: torch.Generator) -> None:
+    """Give a layer the random weights of a fresh one, from this generator."""
+    assert isinstance(layer, nn.Linear)
+    bound = layer.in_features**-0.5
+    for part in (layer.weight, layer.bias):
+        nn.init.uniform_(part, -bound, bound, generator=generator)
+
+
+def _learn(
+    network: nn.Module, seen: Tensor, region: Tensor, config: FitConfig, generator: torch.Generator
+) -> None:
+    frequency = torch.histc(region, 10, 0.0, 1.0)[(region * 10).long().clamp(max=9)]
+    weight = frequency**-config.rare
+    weight = weight / weight.mean()
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    for _ in range(config.steps):
+        some = torch.randint(len(seen), (config.batch,), generator=generator)
+        loss = functional.binary_cross_entropy_with_logits(
+            network(seen[some])[:, 0], region[some], weight[some]
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def _agreement(head: MaskQuality, evidence: Evidence, which: Tensor) -> Calibration:
+    expected = torch.sigmoid(head.output(functional.relu(head.hidden(evidence.seen[which]))))[:, 0]
+    return calibration(expected.tolist(), evidence.region[which].tolist())

@@ -1,0 +1,64 @@
+"""`stma calibrate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stma.calibration import Calibration
+
+
+def calibrate(
+    data: Annotated[Path, typer.Argument(help="Training folder; its training clips and stills are used.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Weights file to write.")],
+    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    clips: Annotated[int, typer.Option(min=10, help="Clips to follow; a fifth of them only judges.")] = 120,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 30,
+    crop: Annotated[int, typer.Option(min=64, help="Side of the clips in pixels.")] = 320,
+    size: Annotated[
+        int, typer.Option(min=0, help="Working size: shorter side in pixels; 0 for the clips' own.")
+    ] = 480,
+    seed: Annotated[int, typer.Option(help="Of the clips and of the head's first weights.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Teach a trained model how far to trust its masks; the masks stay what they are.
+
+    The model follows clips of the training folder, in which objects come, go and are lost, and its confidence learns
+    from the true overlap.
+
+    Example: stma calibrate data --model runs/mine/best.safetensors --out mine.safetensors
+    """
+    from dataclasses import replace
+
+    from stma.config import SegmenterConfig
+    from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
+    from stma.training.pool import scan
+    from stma.weights import load_model, save_weights
+    from stma_cli.threads import default_threads, prepare_process
+
+    prepare_process(threads or default_threads())
+    network = load_model(model).model
+    drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
+    evidence = gather(network, drawn, SegmenterConfig(size=size or None, device=device))
+    report = fit(network.quality, evidence, FitConfig(seed=seed))
+    typer.echo(f"on {len(evidence.region)} masks of {clips} clips, a fifth of them kept apart:")
+    typer.echo(f"  before  {_told(report.before)}")
+    typer.echo(f"  after   {_told(report.after)}")
+    save_weights(network, out)
+    typer.echo(f"weights in {out}")
+
+
+def _told(agreement: "Calibration") -> str:
+    right = (
+        "no" if agreement.precision is None else f"{100 * agreement.precision:.0f} % of {agreement.warnings}"
+    )
+    found = (
+        "none was lost"
+        if agreement.recall is None
+        else f"{100 * agreement.recall:.0f} % of the lost ones warned of"
+    )
+    return f"rank correlation {agreement.spearman:.2f}, {right} warnings right, {found}"

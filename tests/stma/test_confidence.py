@@ -1,0 +1,66 @@
+"""Calibration of the confidence: what the head is shown, and what it learns from that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS, SegmenterConfig
+from stma.errors import DataError
+from stma.network.model import STMA
+from stma.network.quality import MaskQuality
+from stma.training.confidence import CALIBRATION_DATA, Evidence, FitConfig, drawn_clips, fit, gather
+from stma.training.pool import scan
+
+CONFIG = MODEL_CONFIGS["tiny"]
+
+
+def told_by_one_number(clips: int, masks: int) -> Evidence:
+    """What the head sees is noise at all scales, but for one number that the IoU follows."""
+    generator = torch.Generator().manual_seed(1)
+    channels = MaskQuality(CONFIG).hidden.in_features
+    seen = torch.randn(clips * masks, channels, generator=generator) * torch.logspace(-1, 2, channels)
+    region = torch.sigmoid(2 * seen[:, 7] / seen[:, 7].std())
+    return Evidence(seen, region, torch.arange(clips).repeat_interleave(masks))
+
+
+def test_the_head_learns_what_tells_good_masks_from_lost_ones() -> None:
+    torch.manual_seed(0)
+    head = MaskQuality(CONFIG)
+    report = fit(head, told_by_one_number(20, 40), FitConfig(steps=600))
+    assert report.after.spearman > 0.9
+    assert report.before.spearman < 0.6
+    assert report.after.precision is not None
+    assert report.after.precision > 0.8
+    assert report.after.recall is not None
+    assert report.after.recall > 0.8
+    assert report.after.pairs == 4 * 40, "a fifth of the clips judges"
+
+
+def test_the_same_seed_gives_the_same_head() -> None:
+    heads = [MaskQuality(CONFIG) for _ in range(2)]
+    for head in heads:
+        fit(head, told_by_one_number(10, 10), FitConfig(steps=20))
+    for one, other in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_one_clip_cannot_be_kept_apart() -> None:
+    with pytest.raises(DataError, match="10 clips or more"):
+        fit(MaskQuality(CONFIG), told_by_one_number(1, 10), FitConfig(steps=1))
+
+
+def test_evidence_is_of_every_predicted_mask(training_folder: Path) -> None:
+    torch.manual_seed(0)
+    model = STMA(CONFIG)
+    settings = replace(CALIBRATION_DATA, crop=64, frames=4)
+    clips = list(drawn_clips(scan(training_folder), settings, 3, seed=0))
+    evidence = gather(model, clips, SegmenterConfig(size=None, device="cpu", precision="fp32"))
+    assert evidence.seen.shape == (3 * sum(clip.objects for clip in clips), model.quality.hidden.in_features)
+    assert evidence.clip.bincount().tolist() == [3 * clip.objects for clip in clips]
+    assert evidence.region.min() >= 0
+    assert evidence.region.max() <= 1
+    first, second = (next(drawn_clips(scan(training_folder), settings, 1, seed)) for seed in (0, 1))
+    assert (first.frames == clips[0].frames).all()
+    assert (second.frames != first.frames).any()
