@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stma.training.pool import TrainingPool
     from stma.training.validate import ClipResult
 
-REAL, SPARSE, LOOPED = "real", "sparse", "looped"
+REAL, SPARSE, REVERSED, LOOPED = "real", "sparse", "reversed", "looped"
 SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 LOOPED_FRAMES = 501
 
@@ -62,7 +62,7 @@ class _Follower:
 
     def follow(self, job: ClipJob) -> "ClipResult":
         from stma.training.stress import KINDS, stress_clip
-        from stma.training.validate import follow_clip, looped_frames, read_frames
+        from stma.training.validate import follow_clip, looped_frames, read_frames, reversed_frames
 
         frames: Iterable[tuple[np.ndarray, np.ndarray]]  # pictures and true labels
         if job.set in KINDS:
@@ -73,6 +73,8 @@ class _Follower:
             name = sequence.name
             if job.set == LOOPED:
                 frames = looped_frames(sequence, LOOPED_FRAMES)
+            elif job.set == REVERSED:
+                frames = reversed_frames(sequence, self.settings.frames)
             else:
                 frames = read_frames(sequence, self.settings.frames, SPARSE_EVERY if job.set == SPARSE else 1)
         return follow_clip(self.model, name, frames, self.config)
@@ -93,7 +95,7 @@ def run_sets(
     """
     from stma.training.stress import KINDS
 
-    known = (REAL, SPARSE, LOOPED, *KINDS)
+    known = (REAL, SPARSE, REVERSED, LOOPED, *KINDS)
     for name in settings.sets:
         if name not in known:
             raise SettingsError(f"no set is called {name!r}; use {', '.join(known)}")

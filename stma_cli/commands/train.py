@@ -75,6 +75,10 @@ def train(
     absences: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that are out of sight for a while.")
     ] = 0.0,
+    close_ups: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of clips in which the camera draws back from a close-up."),
+    ] = 0.0,
     newcomers: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which things come up beside the objects.")
     ] = 0.0,
@@ -144,6 +148,7 @@ def train(
             shadow_probability=shadows,
             moving_probability=moving,
             absence_probability=absences,
+            close_up_probability=close_ups,
             newcomer_probability=newcomers,
             leaver_probability=leavers,
         ),

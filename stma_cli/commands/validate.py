@@ -14,9 +14,9 @@ def validate(
         str,
         typer.Option(
             "--sets",
-            help="With commas between: real (held-out clips), sparse (every fifth frame of them), looped (the same "
-            "clips, 501 frames forward and backward), "
-            "crossing, return, fast, blur, small, scale (composed of held-out objects, exact truth).",
+            help="With commas between: real (held-out clips), sparse (every fifth frame of them), reversed (the same "
+            "clips played backward), looped (501 frames of them forward and backward), crossing, return, fast, blur, "
+            "small, scale (composed of held-out objects, exact truth).",
         ),
     ] = "real",
     clips: Annotated[int, typer.Option(min=1, help="Clips of each composed set.")] = 8,

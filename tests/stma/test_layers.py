@@ -1,5 +1,7 @@
 """Layers of synthetic clips: occlusion, bars, and blur along a layer's own motion."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,17 @@ def test_a_cut_out_of_a_real_clip_keeps_its_own_motion() -> None:
     assert away == pytest.approx(0.3 * 0.2 * SIDE, rel=0.15), "three tenths of its first size in each frame"
     for time, (frame, labels) in enumerate(zip(scene.frames, scene.maps, strict=True)):
         assert np.median(frame[labels == 1]) == 60 * (time + 1)
+
+
+def test_a_camera_moves_later_layers_too() -> None:
+    plain = empty_scene()
+    views = tuple(placement(0, 0, 10 * time, 0, 0, 1) for time in range(FRAMES))
+    moved = replace(empty_scene(), camera=views)
+    stiff = replace(CAMERA, elastic=0.0)
+    for scene in (plain, moved):
+        paste(np.random.default_rng(0), scene, WHITE, 1, stiff)
+    for time, (one, other) in enumerate(zip(plain.maps, moved.maps, strict=True)):
+        assert np.array_equal(other[:, 10 * time :], one[:, : SIDE - 10 * time])
 
 
 def test_an_absent_object_is_neither_seen_nor_labelled() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stma.training.motion import OBJECT, USUAL_FRAMES, MotionRange, affine_walk
+from stma.training.motion import OBJECT, USUAL_FRAMES, MotionRange, affine_walk, zoom_walk
 
 
 def scalings(frames: int) -> np.ndarray:
@@ -35,3 +35,22 @@ def test_a_layer_shrinks_no_further_than_there_is_room() -> None:
             for room in (9.0, 0.2)
         )
         assert np.allclose(bound, np.maximum(free, np.exp(-0.2)))
+
+
+def test_a_camera_draws_back_from_a_close_up_within_the_crop() -> None:
+    backward = 0
+    for seed in range(60):
+        views = zoom_walk(np.random.default_rng(seed), 8, 3.0, 20.0, 50.0)
+        factors = [float(view[0, 0]) for view in views]
+        steps = np.diff(factors)
+        assert (steps <= 1e-9).all() or (steps >= -1e-9).all(), "one way only"
+        assert min(factors) == 1.0
+        assert 3.0**0.3 <= max(factors) <= 3.0
+        backward += factors[0] == 1.0
+        for view in views:
+            assert np.allclose(view @ (20.0, 50.0, 1.0), (20.0, 50.0, 1.0))
+            left, top, _ = np.linalg.inv(view) @ (0.0, 0.0, 1.0)
+            right, bottom, _ = np.linalg.inv(view) @ (64.0, 64.0, 1.0)
+            assert min(left, top) >= -1e-9
+            assert max(right, bottom) <= 64.0 + 1e-9
+    assert 5 < backward < 30

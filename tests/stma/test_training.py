@@ -33,6 +33,7 @@ BUSY = replace(
     shadow_probability=0.5,
     moving_probability=0.5,
     absence_probability=0.5,
+    close_up_probability=0.5,
 )
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -12,6 +13,8 @@ from stma.config import MODEL_CONFIGS, MemoryConfig
 from stma.errors import DataError, SettingsError
 from stma.network.model import STMA, join_entries
 from stma.training.ablation import PARTS, switch_off
+from stma.training.pool import scan
+from stma.training.validate import read_frames, reversed_frames
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.validation import memory_settings
@@ -51,6 +54,23 @@ def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Pat
     assert result.exit_code == 0, result.output
     (row,) = json.loads(out.read_text())["sets"]
     assert row["confidence"]["pairs"] == 3, "frames 0, 5, 10 and 15, of which the first is given"
+
+
+def test_a_reversed_clip_begins_with_its_last_frame(
+    training_folder: Path, tmp_path: Path, weights: Path
+) -> None:
+    sequence = scan(training_folder).validation[0]
+    forward, backward = (list(frames(sequence)) for frames in (read_frames, reversed_frames))
+    assert len(forward) == len(backward)
+    for (frame, label), (other_frame, other_label) in zip(forward, backward[::-1], strict=True):
+        assert np.array_equal(frame, other_frame)
+        assert np.array_equal(label, other_label)
+    assert np.array_equal(list(reversed_frames(sequence, 2))[0][1], forward[-1][1])
+    out = tmp_path / "scores.json"
+    options = ["--model", str(weights), "--sets", "reversed", "--size", "64", "--json", str(out)]
+    assert CliRunner().invoke(app, ["validate", str(training_folder), *options]).exit_code == 0
+    (row,) = json.loads(out.read_text())["sets"]
+    assert row["confidence"]["pairs"] == 8
 
 
 def test_several_processes_give_the_scores_of_one(

@@ -23,12 +23,23 @@ from stma.training.layers import (
     paste,
     warp_regions,
 )
-from stma.training.motion import CAMERA, JITTER, OBJECT, STILL, affine_walk, elastic_walk, placement, warp
+from stma.training.motion import (
+    CAMERA,
+    JITTER,
+    OBJECT,
+    STILL,
+    affine_walk,
+    elastic_walk,
+    placement,
+    warp,
+    zoom_walk,
+)
 from stma.training.pool import TrainingPool
 from stma.training.regions import BACKGROUND_REGIONS, partition
 from stma.training.sources import CutOut, Sources, happens
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
+CLOSEST = 3.0  # a close-up enlarges so many times at most: beyond, it is only blurred
 REFLECT = cv2.BORDER_REFLECT_101
 
 
@@ -93,8 +104,10 @@ class ClipMaker:
         images, labels = self.sources.frames(rng)
         base = _crop_matrix(rng, labels[0], self.config.crop)
         jitter = affine_walk(rng, len(images), self.config.crop, JITTER.over(len(images)))
-        colour = draw_colour(rng, 0.8)
         side = self.config.crop
+        camera = self._camera(rng, warp(labels[0], base, side, None, True, REFLECT))
+        jitter = _seen_by(camera, jitter)
+        colour = draw_colour(rng, 0.8)
         frames = [
             colour.apply(warp(image, move @ base, side, None, False, REFLECT))
             for image, move in zip(images, jitter, strict=True)
@@ -103,7 +116,8 @@ class ClipMaker:
             warp(label, move @ base, side, None, True, REFLECT)
             for label, move in zip(labels, jitter, strict=True)
         ]
-        scene = Scene(frames, maps, [np.zeros((side, side), dtype=np.uint8) for _ in frames])
+        blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
+        scene = Scene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
@@ -117,6 +131,8 @@ class ClipMaker:
             np.hypot(*base[0, :2]) * min(label.shape) / side
         )  # smaller, a crop would show its mirror image
         moves = affine_walk(rng, count, side, STILL.over(count), max(0.0, float(room)))
+        camera = self._camera(rng, warp(label, base, side, None, True, REFLECT))
+        moves = _seen_by(camera, moves)
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
         frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
@@ -144,7 +160,8 @@ class ClipMaker:
         height, width = background.shape[:2]
         scale = side / min(height, width) * rng.uniform(1.0, 1.8)
         base = placement(width / 2, height / 2, side / 2, side / 2, rng.uniform(-10, 10), scale)
-        moves = affine_walk(rng, count, side, CAMERA.over(count))
+        camera = self._camera(rng, np.zeros((side, side), dtype=np.uint8))
+        moves = _seen_by(camera, affine_walk(rng, count, side, CAMERA.over(count)))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
         frames = [
             warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
@@ -156,6 +173,7 @@ class ClipMaker:
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
             [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
             shutter,
+            camera,
         )
         objects = int(rng.integers(1, self.config.max_objects + 1))
         cut_out = self.sources.cut_out(rng)
@@ -167,11 +185,28 @@ class ClipMaker:
             self._paste(rng, scene, cut_out, DISTRACTOR)
         return scene
 
+    def _camera(self, rng: np.random.Generator, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Now and then a close-up of something labelled, or of a place about the middle; mostly nothing."""
+        if not happens(rng, self.config.close_up_probability):
+            return ()
+        rows, columns = np.nonzero(labels)
+        side = self.config.crop
+        x, y = (float(at) for at in rng.uniform(0.3, 0.7, 2) * side)
+        if len(rows):
+            pick = rng.integers(len(rows))
+            x, y = float(columns[pick]), float(rows[pick])
+        return tuple(zoom_walk(rng, self.config.frames, CLOSEST, x, y))
+
     def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
         """Let an object move over the frames of a scene, with its shadow where it has one, and sometimes away."""
         shadow = draw_shadow(rng, self.config.shadow_probability)
         absent = draw_absence(rng, self.config.absence_probability, len(scene.frames))
         paste(rng, scene, cut_out, number, OBJECT, shadow=shadow, absent=absent)
+
+
+def _seen_by(camera: tuple[np.ndarray, ...], moves: list[np.ndarray]) -> list[np.ndarray]:
+    """Moves of a layer as the camera sees them."""
+    return [view @ move for view, move in zip(camera, moves, strict=True)] if camera else moves
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):

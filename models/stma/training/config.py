@@ -29,6 +29,9 @@ class DataConfig:
         0.0  # of a cut-out from a real clip, with the motion of its own that it has there
     )
     absence_probability: float = 0.0  # of a pasted object that is out of sight for a part of the clip
+    close_up_probability: float = (
+        0.0  # of a clip that begins with a close-up: most of the background comes later
+    )
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 

@@ -22,13 +22,15 @@ LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart tha
 class Scene:
     """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps.
 
-    `shutter` is the share of the time between two frames that the camera's shutter is open; 0 blurs nothing.
+    `shutter` is the share of the time between two frames that the camera's shutter is open; 0 blurs nothing. `camera`
+    holds a 3x3 matrix per frame that moves all points of the crop, those of later layers too; empty for none.
     """
 
     frames: list[np.ndarray]
     maps: list[np.ndarray]
     regions: list[np.ndarray]
     shutter: float = 0.0
+    camera: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def paste(
         placement(x, y, side / 2, side / 2, 0, 1),
     )
     moves = affine_walk(rng, count, side, motion.over(count))
-    matrices = [to_place @ move @ from_place @ base for move in moves]
+    camera = scene.camera or (np.eye(3),) * count
+    matrices = [view @ to_place @ move @ from_place @ base for view, move in zip(camera, moves, strict=True)]
     fields = elastic_walk(rng, count, side, motion.elastic * min(1.0, size / side * 2))
     softness = rng.uniform(0.4, 1.2)
     used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))

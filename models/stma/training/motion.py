@@ -78,6 +78,26 @@ def placement(
     )
 
 
+def zoom_walk(rng: np.random.Generator, frames: int, largest: float, x: float, y: float) -> list[np.ndarray]:
+    """One 3x3 matrix per frame of a camera that draws back from a close-up, or now and then moves in on one.
+
+    Args:
+        rng: draws the walk.
+        frames: how many, two or more.
+        largest: factor by which a close-up enlarges at most.
+        x: place in the crop that the close-up is of and that stays where it is, in pixels; what a close-up shows lies
+            within the crop.
+        y: the same of the rows.
+    """
+    closest = rng.uniform(0.3, 1.0) * np.log(largest)
+    begin = int(rng.integers(0, max(1, frames // 2)))
+    end = int(rng.integers(begin + 1, frames))
+    wide = np.clip((np.arange(frames) - begin) / (end - begin), 0, 1)  # 0 close, 1 all of the crop
+    if rng.random() < 0.25:
+        wide = 1 - wide
+    return [placement(x, y, x, y, 0, float(np.exp(closest * (1 - share)))) for share in wide]
+
+
 def elastic_walk(rng: np.random.Generator, frames: int, side: int, reach: float) -> list[np.ndarray | None]:
     """Per frame a smooth (side, side, 2) float32 displacement in pixels that grows from none, or None."""
     if reach == 0 or frames == 1:

@@ -81,6 +81,13 @@ def read_frames(
         yield read_image(pair.image), read_label(pair.label)
 
 
+def reversed_frames(sequence: Sequence, count: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and labels of a sequence from its last frame to its first: its last `count` frames, None for all. What
+    grew shrinks, and what a close-up did not show comes into view."""
+    for pair in sequence.frames[::-1][:count]:
+        yield read_image(pair.image), read_label(pair.label)
+
+
 def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`count` frames of a sequence played forward and backward in turn, so that no cut is seen."""
     last = len(sequence.frames) - 1
