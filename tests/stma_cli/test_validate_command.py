@@ -65,7 +65,7 @@ def test_a_reversed_clip_begins_with_its_last_frame(
     for (frame, label), (other_frame, other_label) in zip(forward, backward[::-1], strict=True):
         assert np.array_equal(frame, other_frame)
         assert np.array_equal(label, other_label)
-    assert np.array_equal(list(reversed_frames(sequence, 2))[0][1], forward[-1][1])
+    assert np.array_equal(next(iter(reversed_frames(sequence, 2)))[1], forward[-1][1])
     out = tmp_path / "scores.json"
     options = ["--model", str(weights), "--sets", "reversed", "--size", "64", "--json", str(out)]
     assert CliRunner().invoke(app, ["validate", str(training_folder), *options]).exit_code == 0
