@@ -13,13 +13,13 @@ def calibrate(
     data: Annotated[Path, typer.Argument(help="Training folder; its training clips and stills are used.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights file to write.")],
     model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
-    clips: Annotated[int, typer.Option(min=10, help="Clips to follow; a fifth of them only judges.")] = 120,
+    clips: Annotated[int, typer.Option(min=10, help="Clips to follow; a fifth of them only judges.")] = 60,
     frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 30,
     crop: Annotated[int, typer.Option(min=64, help="Side of the clips in pixels.")] = 320,
     size: Annotated[
         int, typer.Option(min=0, help="Working size: shorter side in pixels; 0 for the clips' own.")
     ] = 480,
-    seed: Annotated[int, typer.Option(help="Of the clips and of the head's first weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the clips, and of which of them judge.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
