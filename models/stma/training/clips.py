@@ -105,7 +105,7 @@ class ClipMaker:
         base = _crop_matrix(rng, labels[0], self.config.crop)
         jitter = affine_walk(rng, len(images), self.config.crop, JITTER.over(len(images)))
         side = self.config.crop
-        camera = self._camera(rng, warp(labels[0], base, side, None, True, REFLECT))
+        camera = self._camera(rng, labels[0], base)
         jitter = _seen_by(camera, jitter)
         colour = draw_colour(rng, 0.8)
         frames = [
@@ -131,7 +131,7 @@ class ClipMaker:
             np.hypot(*base[0, :2]) * min(label.shape) / side
         )  # smaller, a crop would show its mirror image
         moves = affine_walk(rng, count, side, STILL.over(count), max(0.0, float(room)))
-        camera = self._camera(rng, warp(label, base, side, None, True, REFLECT))
+        camera = self._camera(rng, label, base)
         moves = _seen_by(camera, moves)
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
@@ -160,7 +160,7 @@ class ClipMaker:
         height, width = background.shape[:2]
         scale = side / min(height, width) * rng.uniform(1.0, 1.8)
         base = placement(width / 2, height / 2, side / 2, side / 2, rng.uniform(-10, 10), scale)
-        camera = self._camera(rng, np.zeros((side, side), dtype=np.uint8))
+        camera = self._camera(rng)
         moves = _seen_by(camera, affine_walk(rng, count, side, CAMERA.over(count)))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
         frames = [
@@ -185,16 +185,20 @@ class ClipMaker:
             self._paste(rng, scene, cut_out, DISTRACTOR)
         return scene
 
-    def _camera(self, rng: np.random.Generator, labels: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Now and then a close-up of something labelled, or of a place about the middle; mostly nothing."""
+    def _camera(
+        self, rng: np.random.Generator, label: np.ndarray | None = None, base: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """Now and then a close-up of something labelled, which `base` takes into the crop, or of a place about the
+        middle; mostly nothing."""
         if not happens(rng, self.config.close_up_probability):
             return ()
-        rows, columns = np.nonzero(labels)
         side = self.config.crop
         x, y = (float(at) for at in rng.uniform(0.3, 0.7, 2) * side)
-        if len(rows):
-            pick = rng.integers(len(rows))
-            x, y = float(columns[pick]), float(rows[pick])
+        if label is not None and base is not None:
+            rows, columns = np.nonzero(warp(label, base, side, None, True, REFLECT))
+            if len(rows):
+                pick = rng.integers(len(rows))
+                x, y = float(columns[pick]), float(rows[pick])
         return tuple(zoom_walk(rng, self.config.frames, CLOSEST, x, y))
 
     def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:

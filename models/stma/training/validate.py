@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,7 @@ def read_frames(
 def reversed_frames(sequence: Sequence, count: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and labels of a sequence from its last frame to its first: its last `count` frames, None for all. What
     grew shrinks, and what a close-up did not show comes into view."""
-    for pair in sequence.frames[::-1][:count]:
-        yield read_image(pair.image), read_label(pair.label)
+    return read_frames(replace(sequence, frames=sequence.frames[::-1]), count)
 
 
 def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
