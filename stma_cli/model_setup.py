@@ -1,4 +1,4 @@
-"""From the options --model, --device, --precision, --size, --chunk and --threads to a segmenter that is ready."""
+"""From options such as --model, --device, --size and --chunk to a segmenter that is ready."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def set_up_model(
     """Choose the device, load the weights and make the segmenter.
 
     Args:
-        settings: --model, --device, --precision, --size, --chunk and --threads.
+        settings: --model, --device, --precision, --size, --chunk, --refine-edges and --threads.
         height: rows of the frames to come.
         width: their columns.
         load: stands in for `load_model`, for callers that keep models loaded.
@@ -67,6 +67,7 @@ def set_up_model(
         chunk=settings.chunk,
         device=settings.device,
         precision=settings.precision,
+        refine_edges=settings.refine_edges,
     )
     threads = settings.threads or default_threads()
     prepare_process(threads)

@@ -29,6 +29,7 @@ class SegmentSettings:
         device, precision, model: as typed.
         size: shorter side in pixels that the model works at; 0 for the video's own.
         chunk: frames that the model takes at once.
+        refine_edges: outlines follow the colours of the frame.
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
         direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
@@ -53,6 +54,7 @@ class SegmentSettings:
     model: str = "small"
     size: int = 480
     chunk: int = 4
+    refine_edges: bool = True
     threads: int | None = None
     start: int = 0
     end: int | None = None
@@ -80,6 +82,7 @@ class SegmentSettings:
         words += ["--out", str(self.out), "--resume"]
         words += _other_than_default(self, OPTIONS_TO_REPEAT)
         words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])
+        words += [] if self.refine_edges else ["--no-refine-edges"]
         words += [] if self.audio else ["--no-audio"]
         words += self.rendering.options("--overlay-objects") if self.overlay else []
         return shlex.join(words)

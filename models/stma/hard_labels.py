@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class _Samples:
+class Samples:
     """Where the pixels of one axis lie among its cells: between `first` and `second`, `share` of the way."""
 
     first: np.ndarray
@@ -31,10 +31,10 @@ def hard_labels(logits: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         (height, width) uint16 index of the map; the lowest where several are equal.
     """
-    cells = _largest(logits)
-    rows, columns = _samples(logits.shape[1], height), _samples(logits.shape[2], width)
-    labels = _repeated(cells, rows, columns)
-    pixels = np.flatnonzero(_repeated(_mixed(cells), rows, columns))
+    cells = largest_map(logits)
+    rows, columns = samples(logits.shape[1], height), samples(logits.shape[2], width)
+    labels = repeated(cells, rows, columns)
+    pixels = np.flatnonzero(repeated(mixed_cells(cells), rows, columns))
     row, column = np.divmod(pixels, width)
     top, bottom = rows.first[row] * cells.shape[1], rows.second[row] * cells.shape[1]
     left, right = columns.first[column], columns.second[column]
@@ -47,7 +47,7 @@ def hard_labels(logits: np.ndarray, height: int, width: int) -> np.ndarray:
         )
         for plane in logits.reshape(len(logits), -1)
     ]
-    labels.ravel()[pixels] = _largest(np.stack(values))
+    labels.ravel()[pixels] = largest_map(np.stack(values))
     return labels
 
 
@@ -57,7 +57,7 @@ def hard_labels_on_device(logits: Tensor, height: int, width: int) -> Tensor:
     return full[0].argmax(0)
 
 
-def _largest(maps: np.ndarray) -> np.ndarray:
+def largest_map(maps: np.ndarray) -> np.ndarray:
     """Index of the largest along the first axis: uint16, the lowest where several are equal."""
     largest = maps[0].copy()
     index = np.zeros(largest.shape, np.uint16)
@@ -67,7 +67,7 @@ def _largest(maps: np.ndarray) -> np.ndarray:
     return index
 
 
-def _mixed(cells: np.ndarray) -> np.ndarray:
+def mixed_cells(cells: np.ndarray) -> np.ndarray:
     """Whether a cell differs from the next one in its row, the next in its column, or the one between these."""
     padded = np.pad(cells, ((0, 1), (0, 1)), mode="edge")
     mixed: np.ndarray = (
@@ -78,19 +78,19 @@ def _mixed(cells: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def _repeated(cells: np.ndarray, rows: _Samples, columns: _Samples) -> np.ndarray:
+def repeated(cells: np.ndarray, rows: Samples, columns: Samples) -> np.ndarray:
     """The first cell of every pixel, one contiguous array."""
     result: np.ndarray = cells.take(rows.first, axis=0).take(columns.first, axis=1)
     return result
 
 
-def _samples(cells: int, pixels: int) -> _Samples:
+def samples(cells: int, pixels: int) -> Samples:
     """Half-pixel centres, clamped at the border, as `functional.interpolate` has them without aligned corners."""
     scale = np.float32(cells / pixels)
     centres = np.arange(pixels, dtype=np.float32) + np.float32(0.5)
     position = np.maximum(centres * scale - np.float32(0.5), np.float32(0))
     first = np.minimum(position.astype(np.intp), cells - 1)
-    return _Samples(first, np.minimum(first + 1, cells - 1), position - first.astype(np.float32))
+    return Samples(first, np.minimum(first + 1, cells - 1), position - first.astype(np.float32))
 
 
 def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:

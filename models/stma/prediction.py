@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stma.errors import MaskError
+from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
 from stma.labels import LEAVE
 
@@ -68,6 +69,8 @@ class Outcome:
         soft: (K, h, w) float32 soft masks.
         expected: float32 IoU of each object that was followed to this frame.
         annotation: of this frame, if any.
+        guide: (H, W, 3) uint8 RGB, the frame itself, whose colours outlines still have to follow; None where they
+            need not.
     """
 
     frame_index: int
@@ -77,6 +80,7 @@ class Outcome:
     soft: Tensor
     expected: Tensor
     annotation: Annotation | None
+    guide: np.ndarray | None = None
 
     def prediction(self) -> Prediction:
         """Finish the work in main memory; on a GPU only once `arrived` has returned."""
@@ -84,7 +88,11 @@ class Outcome:
             [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
         )
         maps = self.maps.numpy()
-        labels = table[hard_labels(maps, *self.frame_size) if maps.ndim == 3 else maps]
+        if maps.ndim == 3 and self.guide is not None:
+            maps = guided_labels(maps, self.guide)
+        elif maps.ndim == 3:
+            maps = hard_labels(maps, *self.frame_size)
+        labels = table[maps]
         confidence = dict(
             zip(self.object_ids, self.expected.tolist(), strict=False)
         )  # new objects are annotated
@@ -102,11 +110,22 @@ class Outcome:
         )
 
 
-def label_maps(logits: Tensor, height: int, width: int) -> Tensor:
-    """(L, h, w) logits to what `Outcome.maps` holds, still on the device."""
+def label_maps(logits: Tensor, height: int, width: int, guide: np.ndarray | None) -> Tensor:
+    """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `guide` as of `Outcome`."""
     if logits.device.type == "cpu":
         return logits
-    return hard_labels_on_device(logits, height, width).to(torch.int32)
+    if guide is None:
+        labels = hard_labels_on_device(logits, height, width)
+    else:
+        labels = guided_labels_on_device(logits, to_device(torch.from_numpy(guide), logits.device))
+    return labels.to(torch.int32)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Start to bring a tensor of main memory to the device."""
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def to_host(tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.model import STMA, Readout, TestFrame, masks_from_logits, sharpen_foreground
 from stma.network.stml import ReferenceCache
-from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_host
+from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_device, to_host
 from stma.resize import model_size, resize_frame, resize_labels
 
 
@@ -103,7 +103,9 @@ class Segmenter:
             annotation, self._pending = self._pending, None
             if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
                 annotation = None  # it says nothing
-            outcomes.append(self._associate(features.frames(position, position + 1), annotation))
+            outcomes.append(
+                self._associate(frames[position], features.frames(position, position + 1), annotation)
+            )
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
@@ -149,14 +151,16 @@ class Segmenter:
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
         height, width = self.working_size
         stack = np.stack([resize_frame(frame, height, width) for frame in frames])
-        batch = torch.from_numpy(stack)
-        if self.device.type == "cuda":
-            batch = batch.pin_memory()
-        batch = batch.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
+        batch = to_device(torch.from_numpy(stack), self.device).permute(
+            0, 3, 1, 2
+        )  # (B, 3, H, W), channels last
         return batch.to(self.precision) / 255
 
     def _associate(
-        self, features: Features, annotation: tuple[np.ndarray, tuple[int, ...] | None] | None
+        self,
+        frame: np.ndarray,
+        features: Features,
+        annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
     ) -> Outcome:
         test = readout = None
         height, width = (side * 4 for side in features.stride16.shape[2:])
@@ -174,11 +178,11 @@ class Segmenter:
             self._announce(ids)
             masks = self._impose(masks, labels, ids)
             self._write_annotated(features, test, masks)
-            return self._outcome(logits, masks, expected, Annotation(labels, ids))
+            return self._outcome(frame, logits, masks, expected, Annotation(labels, ids))
         if test is not None and self.bank.due(self.frame_index):
             decided = sharpen_foreground(masks, self.config.memory.mask_sharpness)
             self.bank.write_predicted(self.model.remember(test, decided, readout), self.frame_index)
-        return self._outcome(logits, masks, expected, None)
+        return self._outcome(frame, logits, masks, expected, None)
 
     def _reference_cache(self) -> ReferenceCache:
         if self._references is None or self._references[0] != self.bank.version:
@@ -264,17 +268,24 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _outcome(
-        self, logits: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
+        self,
+        frame: np.ndarray,
+        logits: Tensor,
+        masks: Tensor,
+        expected: Tensor,
+        annotation: Annotation | None,
     ) -> Outcome:
         assert self.frame_size is not None
+        guide = frame if self.config.refine_edges and logits.shape[1] > 1 else None
         return Outcome(
             frame_index=self.frame_index,
             frame_size=self.frame_size,
             object_ids=self.object_ids,
-            maps=to_host(label_maps(logits[0], *self.frame_size)),
+            maps=to_host(label_maps(logits[0], *self.frame_size, guide)),
             soft=to_host(masks[0]),
             expected=to_host(expected),
             annotation=annotation,
+            guide=guide,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -42,6 +42,13 @@ SizeOption = Annotated[
         "0 for the video's own.",
     ),
 ]
+RefineEdgesOption = Annotated[
+    bool,
+    typer.Option(
+        "--refine-edges/--no-refine-edges",
+        help="Let outlines follow the colours of the frame at its full size, or upsample the masks as they are.",
+    ),
+]
 ChunkOption = Annotated[
     int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
 ]

@@ -17,6 +17,7 @@ from stma_cli.commands.model_options import (
     ObjectsOption,
     Precision,
     PrecisionOption,
+    RefineEdgesOption,
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
@@ -90,6 +91,7 @@ def segment(
     precision: PrecisionOption = Precision.AUTO,
     size: SizeOption = 480,
     chunk: ChunkOption = 4,
+    refine_edges: RefineEdgesOption = True,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
@@ -157,6 +159,7 @@ def segment(
         model=model,
         size=size,
         chunk=chunk,
+        refine_edges=refine_edges,
         threads=threads,
         start=start,
         end=end,

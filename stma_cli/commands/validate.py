@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from stma_cli.commands.model_options import RefineEdgesOption
+
 
 def validate(
     data: Annotated[Path, typer.Argument(help="Training folder; its validation sequences are scored.")],
@@ -40,6 +42,7 @@ def validate(
             "between."
         ),
     ] = "",
+    refine_edges: RefineEdgesOption = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     threads: Annotated[
@@ -71,7 +74,9 @@ def validate(
     loaded = load_model(model)
     switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
     policy = memory_settings(memory)
-    config = SegmenterConfig(size=size or None, device=device, precision=precision, memory=policy)
+    config = SegmenterConfig(
+        size=size or None, device=device, precision=precision, refine_edges=refine_edges, memory=policy
+    )
     names = tuple(name.strip() for name in sets.split(","))
     settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads)
     results = run_sets(
@@ -89,4 +94,6 @@ def validate(
     print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
     if json_file is not None:
         head = {"model": loaded.info.name, "sha256": loaded.info.sha256, "without": without}
-        write_json(json_file, rows, {**head, "size": size, "memory": asdict(policy)})
+        write_json(
+            json_file, rows, {**head, "size": size, "refine_edges": refine_edges, "memory": asdict(policy)}
+        )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from stma.guided import guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
 from stma.prediction import Outcome
 
@@ -37,3 +38,16 @@ def test_labels_made_on_the_device_and_in_main_memory_give_one_prediction() -> N
     assert np.array_equal(here.labels, there.labels)
     assert here.area == there.area
     assert here.confidence == {7: 0.5, 300: 0.25}
+
+
+def test_with_a_guide_both_ways_follow_its_colours() -> None:
+    given = logits(3, smooth=True)
+    guide = np.random.default_rng(0).integers(0, 255, (80, 124, 3), dtype=np.uint8)
+    soft, expected = given[1:].sigmoid(), torch.tensor([0.5, 0.25])
+    maps = (given, guided_labels_on_device(given, torch.from_numpy(guide)).to(torch.int32))
+    here, there = (
+        Outcome(3, (80, 124), (7, 9), each, soft, expected, None, guide).prediction() for each in maps
+    )
+    plain = Outcome(3, (80, 124), (7, 9), given, soft, expected, None).prediction()
+    assert (here.labels != there.labels).mean() < 0.01
+    assert (here.labels != plain.labels).mean() > 0.02

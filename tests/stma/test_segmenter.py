@@ -1,6 +1,8 @@
 """`Segmenter`: what a caller may rely on, with an untrained tiny network."""
 
+import copy
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +66,21 @@ def test_chunks_give_the_same_masks(model: STMA, frames: list[np.ndarray]) -> No
     chunked = Segmenter(model, CONFIG)
     together = [p.labels for p in chunked.steps(frames[:4], {0: first_mask()}) + chunked.steps(frames[4:])]
     assert all(np.array_equal(a, b) for a, b in zip(single, together, strict=True))
+
+
+def test_refined_edges_change_labels_and_nothing_that_is_remembered(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    model = copy.deepcopy(model)
+    model.decoder.logit.bias.data.fill_(3)  # untrained it finds nothing
+    plain, refined = (Segmenter(model, replace(CONFIG, refine_edges=on)) for on in (False, True))
+    differ = 0
+    for index, frame in enumerate(frames):
+        one, other = (s.step(frame, first_mask() if index == 0 else None) for s in (plain, refined))
+        assert np.array_equal(one.soft, other.soft)
+        assert one.confidence == other.confidence
+        differ += int((one.labels != other.labels).sum())
+    assert differ > 0
 
 
 def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> None:

@@ -54,6 +54,14 @@ def masks(folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(folder).glob("*.png")}
 
 
+@pytest.mark.parametrize("stopped", [("--no-refine-edges",)], indirect=True)
+def test_edges_stay_as_they_were_chosen(stopped: Path) -> None:
+    refused = run("--out", "stopped", "--resume")
+    assert isinstance(refused.exception, SettingsError)
+    assert "refine_edges False -> True" in str(refused.exception)
+    assert run("--out", "stopped", "--resume", "--no-refine-edges").exit_code == 0
+
+
 def test_ctrl_c_loses_no_complete_chunk_and_the_rest_is_the_same(stopped: Path) -> None:
     checkpoint = load_checkpoint(stopped)
     assert checkpoint is not None

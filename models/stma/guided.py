@@ -1,0 +1,197 @@
+"""Masks whose outlines follow the colours of the frame: the fast guided filter, from cells of 4 pixels to pixels.
+
+Around each cell a mask is fitted as a linear function of colour, on the maps of the network; the functions, brought to
+the frame's size, say what each pixel is. Where mask and colour have nothing in common the function is constant, and
+the outline stays what bilinear upsampling would make it, a little smoothed.
+
+He, Sun and Tang: Guided image filtering (TPAMI 2013); He and Sun: Fast guided filter (arXiv 1505.00996), here with a
+Gaussian window and, since bilinear upsampling smooths the functions too, without their second mean.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stma.hard_labels import largest_map, mixed_cells, repeated, samples
+from stma.resize import resize_frame
+
+SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of training and of validation
+RADIUS = (
+    3  # cells at which the window ends (twice SIGMA), and from an outline in which pixels are decided anew
+)
+EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
+SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
+FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
+REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
+
+
+def color_lines(masks: Tensor, guide: Tensor) -> Tensor:
+    """Fit each mask as a linear function of colour, around every cell.
+
+    Args:
+        masks: (K, h, w) float32 soft masks in 0..1.
+        guide: (3, h, w) float32 RGB in 0..1: the mean colours of the cells.
+
+    Returns:
+        (K, 4, h, w) float32: factors of red, green and blue, and the constant.
+    """
+    mean = _blurred(guide)  # (3, h, w)
+    products = _blurred((guide[:, None] * guide).flatten(0, 1)).unflatten(0, (3, 3))
+    covariance = products - mean[:, None] * mean  # (3, 3, h, w)
+    inverse = _inverse(covariance + EPSILON * torch.eye(3, device=guide.device)[:, :, None, None])
+    lines = []
+    for mask in masks:
+        means = _blurred(torch.cat([mask[None], guide * mask]))  # (4, h, w)
+        factors = (inverse * (means[1:] - mean * means[:1])).sum(1)  # (3, h, w)
+        lines.append(torch.cat([factors, means[:1] - (factors * mean).sum(0, keepdim=True)]))
+    return torch.stack(lines)
+
+
+def _blurred(maps: Tensor, sigma: float = SIGMA) -> Tensor:
+    """Gaussian means of (C, h, w) maps, repeated beyond the border."""
+    radius = math.ceil(2 * sigma)
+    weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-radius, radius + 1)]
+    padded = functional.pad(maps[None], (radius,) * 4, mode="replicate")[0]
+    for axis, length in ((1, maps.shape[1]), (2, maps.shape[2])):
+        total = padded.narrow(axis, 0, length) * weights[0]
+        for place, weight in enumerate(weights[1:], start=1):
+            total.add_(padded.narrow(axis, place, length), alpha=weight)
+        padded = total
+    return padded / sum(weights) ** 2
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Inverse of symmetric (3, 3, ...) matrices by cofactors, which are few operations on whole maps."""
+    (a, b, c), (_, d, e), (_, _, f) = matrix
+    cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b]
+    first, second, third, fourth, fifth, sixth = cofactors
+    determinant = a * first + b * second + c * third
+    rows = [first, second, third, second, fourth, fifth, third, fifth, sixth]
+    inverse: Tensor = torch.stack(rows).unflatten(0, (3, 3)) / determinant
+    return inverse
+
+
+def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Label every pixel: near to outlines by the lines of `color_lines`, elsewhere with the largest map of its cell.
+
+    Args:
+        logits: (K+1, h, w) float32 of a distribution over background (first) and objects.
+        frame: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (H, W) uint16 index of the map.
+    """
+    height, width = frame.shape[:2]
+    cells = largest_map(logits)
+    rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
+    labels = repeated(cells, rows, columns)
+    near = _widened(mixed_cells(cells))
+    window = _window(near)
+    if window is None:
+        return labels
+    guide = resize_frame(frame, *cells.shape)[window]
+    masks = torch.from_numpy(logits[:, *window]).softmax(0)[1:]
+    lines = color_lines(masks, torch.from_numpy(guide).permute(2, 0, 1).float() / 255).numpy()
+    faint = masks.numpy() <= FAINT
+    pixels = np.flatnonzero(repeated(near, rows, columns))
+    row, column = np.divmod(pixels, width)
+    top, left = window[0].start, window[1].start
+    cell = (rows.first[row] - top) * faint.shape[2] + columns.first[column] - left
+    down, right = (rows.first + rows.share)[row] - top, (columns.first + columns.share)[column] - left
+    colours = _smoothed(frame, height / cells.shape[0], row, column) * np.float32(1 / 255)
+    background = np.ones(len(pixels), np.float32)
+    best = np.full(len(pixels), -np.inf, np.float32)
+    index = np.zeros(len(pixels), np.uint16)
+    for number, line in enumerate(lines, start=1):
+        there = np.flatnonzero(_widened(~faint[number - 1]).ravel()[cell])
+        if not len(there):
+            continue
+        line_at = _sampled(line, down[there], right[there])  # (N, 4)
+        share = np.einsum("nc,nc->n", line_at[:, :3], colours[there]) + line_at[:, 3]
+        background[there] -= share
+        larger = share > best[there]
+        best[there[larger]] = share[larger]
+        index[there[larger]] = number
+    index[background >= best] = 0
+    labels.ravel()[pixels] = index
+    return labels
+
+
+def _smoothed(frame: np.ndarray, cell: float, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 colours of these pixels, smoothed; a cell is so many pixels wide."""
+    sigma = SMOOTHING * cell
+    radius = math.ceil(2 * sigma)
+    sides = [
+        slice(max(0, int(some.min()) - radius), int(some.max()) + radius + 1) for some in (rows, columns)
+    ]
+    part = frame[sides[0], sides[1]]
+    smooth = np.asarray(
+        cv2.GaussianBlur(part, (2 * radius + 1, 2 * radius + 1), sigma, borderType=cv2.BORDER_REPLICATE)
+    )
+    colours: np.ndarray = smooth[rows - sides[0].start, columns - sides[1].start]
+    return colours
+
+
+def _window(near: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns of cells that decide the cells of a bool map; None where there are none."""
+    found = [np.flatnonzero(near.any(axis)) for axis in (1, 0)]
+    if not len(found[0]):
+        return None
+    margin = RADIUS + 1  # the fit's window, and the next cell of a bilinear sample
+    rows, columns = (slice(max(0, int(some[0]) - margin), int(some[-1]) + margin + 1) for some in found)
+    return rows, columns
+
+
+def _widened(cells: np.ndarray) -> np.ndarray:
+    """Cells of a bool map and all within `RADIUS` of them."""
+    return np.asarray(cv2.dilate(cells.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2, np.uint8))) > 0
+
+
+def _sampled(line: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(N, 4) bilinear samples of (4, h, w) maps at places in cells."""
+    count = len(rows)
+    shape = (math.ceil(count / REMAP_COLUMNS), REMAP_COLUMNS)
+    across, down = (np.resize(places.astype(np.float32), shape) for places in (columns, rows))
+    found = cv2.remap(
+        np.ascontiguousarray(line.transpose(1, 2, 0)),
+        across,
+        down,
+        interpolation=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(found).reshape(-1, 4)[:count]
+
+
+def guided_labels_on_device(logits: Tensor, frame: Tensor) -> Tensor:
+    """As `guided_labels`, where an operation on a whole frame costs nothing.
+
+    Args:
+        logits: (K+1, h, w), as there.
+        frame: (H, W, 3) uint8 RGB, on the same device.
+
+    Returns:
+        (H, W) int64 index of the map.
+    """
+    height, width = frame.shape[:2]
+    cells = logits.argmax(0)
+    colours = frame.permute(2, 0, 1).float() / 255  # (3, H, W)
+    guide = functional.interpolate(colours[None], size=cells.shape, mode="area")[0]
+    colours = _blurred(colours, SMOOTHING * height / cells.shape[0])
+    shares = []
+    for line in color_lines(logits.softmax(0)[1:], guide):
+        full = functional.interpolate(line[None], size=(height, width), mode="bilinear", align_corners=False)
+        shares.append((full[0, :3] * colours).sum(0) + full[0, 3])
+    objects = torch.stack(shares)  # (K, H, W)
+    guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
+    padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
+    mixed = torch.zeros_like(cells, dtype=torch.bool)
+    for neighbour in (padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]):
+        mixed |= neighbour != padded[:-1, :-1]
+    near = functional.max_pool2d(mixed[None].float(), 2 * RADIUS + 1, stride=1, padding=RADIUS)[0] > 0
+    rows = torch.from_numpy(samples(cells.shape[0], height).first).to(cells.device)
+    columns = torch.from_numpy(samples(cells.shape[1], width).first).to(cells.device)
+    return torch.where(near[rows][:, columns], guided, cells[rows][:, columns])

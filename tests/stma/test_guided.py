@@ -1,0 +1,93 @@
+"""Labels at the frame's size whose outlines follow the frame's colours."""
+
+import numpy as np
+import pytest
+import torch
+
+from stma.config import SegmenterConfig
+from stma.guided import color_lines, guided_labels, guided_labels_on_device
+from stma.hard_labels import hard_labels
+from stma.metrics import region_similarity
+
+CELL = 4
+SHAPE = (30, 44)
+
+
+def discs(centres: list[tuple[float, float]], radius: float, scale: int = 1) -> np.ndarray:
+    """(scale * h, scale * w) uint8: discs of this radius in cells at centres in cells, numbered from 1."""
+    rows, columns = np.mgrid[: SHAPE[0] * scale, : SHAPE[1] * scale]
+    labels = np.zeros(rows.shape, np.uint8)
+    for number, (row, column) in enumerate(centres, start=1):
+        away = np.hypot((rows + 0.5) / scale - row, (columns + 0.5) / scale - column)
+        labels[away < radius] = number
+    return labels
+
+
+def painted(labels: np.ndarray, noise: float = 0.0) -> np.ndarray:
+    colours = np.array([[60, 70, 80], [180, 60, 50], [50, 160, 190]], np.float32)
+    frame = colours[labels]
+    if noise:
+        frame = frame + np.random.default_rng(0).normal(0, noise, frame.shape)
+    return frame.clip(0, 255).astype(np.uint8)
+
+
+def soft_logits(labels: np.ndarray) -> np.ndarray:
+    """(3, h, w) logits as soft as a network's: discs whose outlines are blurred by a cell."""
+    maps = torch.from_numpy(np.stack([labels == number for number in range(3)])).float()[None]
+    shares = torch.nn.functional.avg_pool2d(maps, 5, stride=1, padding=2, count_include_pad=False)[0]
+    return (shares.clamp(1e-3, 1 - 1e-3)).log().numpy()
+
+
+@pytest.mark.parametrize("scale", [CELL, 9])
+@pytest.mark.parametrize("noise", [0.0, 8.0])
+def test_an_outline_that_is_off_moves_to_where_the_colours_change(scale: int, noise: float) -> None:
+    centres = [(14.0, 12.0), (15.0, 30.0)]
+    truth = discs(centres, 6.5, scale)
+    logits = soft_logits(discs([(row + 0.7, column - 0.7) for row, column in centres], 7.0))
+    frame = painted(truth, noise)
+    plain, guided = hard_labels(logits, *truth.shape), guided_labels(logits, frame)
+    assert guided.shape == truth.shape
+    for number in (1, 2):
+        before, after = (region_similarity(found == number, truth == number) for found in (plain, guided))
+        assert after > before + 0.05
+        assert after > 0.93
+
+
+def test_without_colours_an_outline_stays_within_a_cell() -> None:
+    labels = discs([(14.0, 12.0), (15.0, 30.0)], 6.5)
+    logits = soft_logits(labels)
+    grey = np.full((SHAPE[0] * CELL, SHAPE[1] * CELL, 3), 128, np.uint8)
+    plain, guided = hard_labels(logits, *grey.shape[:2]), guided_labels(logits, grey)
+    for number in (1, 2):
+        assert region_similarity(plain == number, guided == number) > 0.93
+
+
+def test_pixels_far_from_outlines_keep_their_label_whatever_their_colour() -> None:
+    labels = discs([(14.0, 12.0), (15.0, 30.0)], 6.5)
+    frame = painted(discs([(14.0, 12.0), (15.0, 30.0)], 6.5, CELL))
+    frame[:8, -8:] = (180, 60, 50)  # the colour of object 1, far from it
+    guided = guided_labels(soft_logits(labels), frame)
+    assert not guided[:8, -8:].any()
+    assert guided[14 * CELL, 12 * CELL] == 1
+    assert not guided_labels(soft_logits(np.zeros_like(labels)), frame).any()
+
+
+def test_the_device_decides_as_main_memory_does() -> None:
+    centres = [(14.0, 12.0), (15.0, 24.0)]
+    logits = soft_logits(discs([(13.5, 12.5), (15.5, 23.5)], 7.0))
+    frame = painted(discs(centres, 6.5, 7), noise=4)
+    here = guided_labels(logits, frame)
+    there = guided_labels_on_device(torch.from_numpy(logits), torch.from_numpy(frame)).numpy()
+    assert (here != there).mean() < 2e-3  # the frame has 8 bits here and 32 there
+
+
+def test_lines_reproduce_a_mask_that_is_linear_in_colour() -> None:
+    guide = torch.rand(3, 20, 25, generator=torch.Generator().manual_seed(0))
+    mask = 0.2 + 0.1 * guide[0] + 0.3 * guide[1] - 0.1 * guide[2]
+    lines = color_lines(mask[None], guide)
+    again = (lines[0, :3] * guide).sum(0) + lines[0, 3]
+    assert torch.allclose(again, mask, atol=0.01)  # EPSILON shrinks the factors a little
+
+
+def test_edges_are_refined_by_default() -> None:
+    assert SegmenterConfig().refine_edges
