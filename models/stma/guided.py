@@ -166,6 +166,26 @@ def _sampled(line: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     return np.asarray(found).reshape(-1, 4)[:count]
 
 
+def guided_masks(masks: Tensor, frame: Tensor) -> Tensor:
+    """Soft masks at the frame's size by the lines of `color_lines`; gradients reach the masks.
+
+    Args:
+        masks: (K, h, w) float32 soft masks in 0..1.
+        frame: (3, H, W) float32 RGB in 0..1, on the same device.
+
+    Returns:
+        (K, H, W) float32, a little beyond 0..1 where a line overshoots.
+    """
+    size = frame.shape[1:]
+    guide = functional.interpolate(frame[None], size=masks.shape[1:], mode="area")[0]
+    colours = _blurred(frame, SMOOTHING * size[0] / masks.shape[1])
+    shares = []
+    for line in color_lines(masks, guide):
+        full = functional.interpolate(line[None], size=size, mode="bilinear", align_corners=False)[0]
+        shares.append((full[:3] * colours).sum(0) + full[3])
+    return torch.stack(shares)
+
+
 def guided_labels_on_device(logits: Tensor, frame: Tensor) -> Tensor:
     """As `guided_labels`, where an operation on a whole frame costs nothing.
 
@@ -178,14 +198,7 @@ def guided_labels_on_device(logits: Tensor, frame: Tensor) -> Tensor:
     """
     height, width = frame.shape[:2]
     cells = logits.argmax(0)
-    colours = frame.permute(2, 0, 1).float() / 255  # (3, H, W)
-    guide = functional.interpolate(colours[None], size=cells.shape, mode="area")[0]
-    colours = _blurred(colours, SMOOTHING * height / cells.shape[0])
-    shares = []
-    for line in color_lines(logits.softmax(0)[1:], guide):
-        full = functional.interpolate(line[None], size=(height, width), mode="bilinear", align_corners=False)
-        shares.append((full[0, :3] * colours).sum(0) + full[0, 3])
-    objects = torch.stack(shares)  # (K, H, W)
+    objects = guided_masks(logits.softmax(0)[1:], frame.permute(2, 0, 1).float() / 255)
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
     mixed = torch.zeros_like(cells, dtype=torch.bool)

@@ -86,6 +86,13 @@ def train(
         float,
         typer.Option(min=0, max=1, help="Share of clips in which something in front of an object leaves it."),
     ] = 0.0,
+    refine_edges: Annotated[
+        bool,
+        typer.Option(
+            "--refine-edges/--no-refine-edges",
+            help="Score masks also as inference refines them along the colours of the frame.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 2,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = 1,
@@ -135,6 +142,7 @@ def train(
         loss=LossConfig(
             region_weight=region_weight,
             scored_frames=scored_frames,
+            refine_edges=refine_edges,
             label_sharpness=_range(label_sharpness, "--label-sharpness"),
             readout_sharpness=_range(readout_sharpness, "--readout-sharpness"),
         ),

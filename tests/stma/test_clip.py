@@ -68,6 +68,23 @@ def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 3.0])
+def test_masks_with_refined_edges_are_learned_from_as_well(clips: ClipBatch) -> None:
+    found = {}
+    for refine in (False, True):
+        torch.manual_seed(0)
+        model = network.STMA(MODEL_CONFIGS["tiny"]).train()
+        config = LossConfig(refine_edges=refine, disturbed_share=0.0)
+        loss = run_clip(model, clips, 1.0, config, torch.Generator().manual_seed(1))
+        loss.total.backward()
+        gradient = model.decoder.logit.weight.grad
+        assert gradient is not None
+        assert torch.isfinite(gradient).all()
+        found[refine] = (loss, gradient)
+    assert found[True][0].cross_entropy != found[False][0].cross_entropy
+    assert found[True][0].labels == found[False][0].labels  # only the final masks are scored otherwise
+    assert not torch.allclose(found[True][1], found[False][1], rtol=1e-3)
+
+
 def test_masks_are_remembered_as_sharp_as_asked_for(
     clips: ClipBatch, sharpness: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stma.config import SegmenterConfig
-from stma.guided import color_lines, guided_labels, guided_labels_on_device
+from stma.guided import color_lines, guided_labels, guided_labels_on_device, guided_masks
 from stma.hard_labels import hard_labels
 from stma.metrics import region_similarity
 
@@ -79,6 +79,17 @@ def test_the_device_decides_as_main_memory_does() -> None:
     here = guided_labels(logits, frame)
     there = guided_labels_on_device(torch.from_numpy(logits), torch.from_numpy(frame)).numpy()
     assert (here != there).mean() < 2e-3  # the frame has 8 bits here and 32 there
+
+
+def test_gradients_of_refined_masks_reach_the_masks_around_an_outline() -> None:
+    labels = discs([(14.0, 12.0)], 6.5)
+    masks = torch.from_numpy(soft_logits(labels)).softmax(0)[1:2].requires_grad_()
+    frame = torch.from_numpy(painted(discs([(14.5, 12.5)], 6.5, CELL))).permute(2, 0, 1).float() / 255
+    refined = guided_masks(masks, frame)
+    assert refined.shape == (1, SHAPE[0] * CELL, SHAPE[1] * CELL)
+    refined.square().sum().backward()
+    assert masks.grad is not None
+    assert masks.grad[0, 14, 18].abs() > 1e-4
 
 
 def test_lines_reproduce_a_mask_that_is_linear_in_colour() -> None:

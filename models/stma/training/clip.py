@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.guided import guided_masks
 from stma.network.association import LabelEntry
 from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, join_entries, masks_from_logits, sharpen_foreground
@@ -23,6 +24,7 @@ from stma.training.losses import (
 from stma.training.regions import REGIONS
 
 CAPACITY = 6  # entries in memory: the first, four like `MemoryConfig.capacity`, and the newest
+LEAST_SHARE = 1e-3  # of a refined mask: a line may overshoot to zero and below, where a logarithm ends
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,15 @@ def _embed(model: STMA, frames: Tensor, watched: int) -> list[Features]:
         return [learned[0], *embed(frames[:, 1 : 1 + watched]), *learned[1:]]
 
 
+def _refined(masks: Tensor, frames: Tensor) -> Tensor:
+    """(B, K, h, w) soft masks whose outlines follow the colours of (B, 3, H, W) uint8 frames: (B, K+1, H, W) logits."""
+    guided = torch.stack(
+        [guided_masks(some, frame) for some, frame in zip(masks, frames.float() / 255, strict=True)]
+    )
+    distribution = torch.cat([1 - guided.sum(1, keepdim=True), guided], dim=1)
+    return distribution.clamp(min=LEAST_SHARE).log()
+
+
 def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) -> None:
     """Above the capacity, drop any entry but the first and the newest: what stays is of all ages."""
     if len(entries) > CAPACITY:
@@ -165,9 +176,13 @@ def run_clip(
             continue
         full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
         target = labels[:, time].long()
-        cross_entropy = cross_entropy + bootstrapped_cross_entropy(full, target, hard_share)
-        full_masks = full.softmax(dim=1)[:, 1:]
-        dice_loss = dice_loss + dice(full_masks, target, object_valid)
+        scored_maps = [full]
+        if config.refine_edges:
+            scored_maps.append(_refined(masks, frames[:, time]))
+        for maps in scored_maps:
+            share = 1 / len(scored_maps)
+            cross_entropy = cross_entropy + share * bootstrapped_cross_entropy(maps, target, hard_share)
+            dice_loss = dice_loss + share * dice(maps.softmax(dim=1)[:, 1:], target, object_valid)
         if config.teaches_keys:
             taught = _taught(
                 model,

@@ -57,6 +57,8 @@ class LossConfig:
         2.0  # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
     )
 
+    refine_edges: bool = False  # half of the scores on masks refined as `SegmenterConfig.refine_edges` does
+
     @property
     def teaches_keys(self) -> bool:
         """Whether any loss asks for the labels that true labels would give."""
