@@ -67,7 +67,6 @@ def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
     assert graded == [True] * 9
 
 
-@pytest.mark.parametrize("sharpness", [1.0, 3.0])
 def test_masks_with_refined_edges_are_learned_from_as_well(clips: ClipBatch) -> None:
     found = {}
     for refine in (False, True):
@@ -85,6 +84,7 @@ def test_masks_with_refined_edges_are_learned_from_as_well(clips: ClipBatch) -> 
     assert not torch.allclose(found[True][1], found[False][1], rtol=1e-3)
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 3.0])
 def test_masks_are_remembered_as_sharp_as_asked_for(
     clips: ClipBatch, sharpness: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
