@@ -19,6 +19,13 @@ def calibrate(
     size: Annotated[
         int, typer.Option(min=0, help="Working size: shorter side in pixels; 0 for the clips' own.")
     ] = 480,
+    visible: Annotated[
+        bool,
+        typer.Option(
+            "--visible",
+            help="Teach it about masks that can be seen, too: it warns of more that are lost, but ranks worse.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the clips, and of which of them judge.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     threads: Annotated[
@@ -28,7 +35,7 @@ def calibrate(
     """Teach a trained model how far to trust its masks; the masks stay what they are.
 
     The model follows clips of the training folder, in which objects come, go and are lost, and its confidence learns
-    from the true overlap.
+    from the true overlap: whether an object is away or was missed, where nothing was found.
 
     Example: stma calibrate data --model runs/mine/best.safetensors --out mine.safetensors
     """
@@ -44,7 +51,7 @@ def calibrate(
     network = load_model(model).model
     drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
     evidence = gather(network, drawn, SegmenterConfig(size=size or None, device=device))
-    report = fit(network.quality, evidence, FitConfig(seed=seed))
+    report = fit(network.quality, evidence, FitConfig(visible=visible, seed=seed))
     typer.echo(f"on {len(evidence.region)} masks of {clips} clips, a fifth of them kept apart:")
     typer.echo(f"  before  {_told(report.before)}")
     typer.echo(f"  after   {_told(report.after)}")

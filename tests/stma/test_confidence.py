@@ -1,5 +1,7 @@
 """Calibration of the confidence: what the head is shown, and what it learns from that."""
 
+import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import torch
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError
 from stma.network.model import STMA
-from stma.network.quality import MaskQuality
+from stma.network.quality import SMALLEST, STATISTICS, MaskQuality, is_empty
 from stma.training.confidence import CALIBRATION_DATA, Evidence, FitConfig, drawn_clips, fit, gather
 from stma.training.pool import scan
 
@@ -28,7 +30,7 @@ def told_by_one_number(clips: int, masks: int) -> Evidence:
 def test_the_head_learns_what_tells_good_masks_from_lost_ones() -> None:
     torch.manual_seed(0)
     head = MaskQuality(CONFIG)
-    report = fit(head, told_by_one_number(20, 40), FitConfig(steps=600, learning_rate=2e-3))
+    report = fit(head, told_by_one_number(20, 40), FitConfig(visible=True, steps=600, learning_rate=2e-3))
     assert report.after.spearman > 0.9
     assert report.before.spearman < 0.6
     assert report.after.precision is not None
@@ -38,11 +40,33 @@ def test_the_head_learns_what_tells_good_masks_from_lost_ones() -> None:
     assert report.after.pairs == 4 * 40, "a fifth of the clips judges"
 
 
+def test_empty_masks_are_learned_apart_from_those_that_can_be_seen() -> None:
+    torch.manual_seed(0)
+    head = MaskQuality(CONFIG)
+    visible = copy.deepcopy(head.hidden.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    seen = torch.randn(400, head.hidden.in_features, generator=generator)
+    empty = torch.arange(400) % 2 == 0
+    seen[empty, 1 - STATISTICS] = math.log(SMALLEST)
+    seen[~empty, 1 - STATISTICS] = math.log(0.1)
+    found = seen[:, -1]  # where the readout still finds the object, it was missed
+    region = torch.where(empty, (found < 0).float(), torch.rand(400, generator=generator))
+    evidence = Evidence(seen, region, torch.arange(20).repeat_interleave(20))
+    assert torch.equal(is_empty(seen), empty)
+    before = head.judge(seen)
+    report = fit(head, evidence, FitConfig())
+    after = head.judge(seen)
+    assert torch.equal(before[~empty], after[~empty])
+    assert torch.equal(head.hidden.weight, visible["weight"])
+    assert ((after[empty] > 0) == (found[empty] < 0)).float().mean() > 0.95
+    assert report.after.spearman > report.before.spearman
+
+
 def test_the_same_seed_gives_the_same_head() -> None:
     heads = [MaskQuality(CONFIG) for _ in range(2)]
     heads[1].load_state_dict(heads[0].state_dict())
     for head in heads:
-        fit(head, told_by_one_number(10, 10), FitConfig(steps=20))
+        fit(head, told_by_one_number(10, 10), FitConfig(visible=True, steps=20))
     for one, other in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
         assert torch.equal(one, other)
 

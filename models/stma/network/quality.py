@@ -1,8 +1,13 @@
 """Mask quality: how well a predicted mask will overlap with the truth, judged by what the decoder saw.
 
+An empty mask has nothing to pool and its overlap is all or nothing: the object is away, or it was missed. A few weights
+of their own judge it, or the many masks that can be seen would teach the head that no area is a bad sign.
+
 The idea is that of Mask Scoring R-CNN (arXiv 1903.00241): a small head regresses the IoU of the mask it is given. It
 learns beside the network and never changes a mask.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +21,9 @@ HIDDEN = 64
 RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows
 STATISTICS = 11
 SMALLEST = 1e-4  # share of the frame: a logarithm of no area at all
+EMPTY = 2e-5  # share of the frame below which a mask is empty: 8 pixels of 854x480
+EMPTY_INPUTS = 6  # of the statistics, the last: match strengths, and what labels and readout find
+RIGHTLY_EMPTY = 0.8  # of empty masks in training clips: what an untrained judge says of one
 
 
 class MaskQuality(nn.Module):
@@ -25,12 +33,11 @@ class MaskQuality(nn.Module):
         super().__init__()
         self.hidden = nn.Linear(2 * config.decoder_width + STATISTICS, HIDDEN)
         self.output = nn.Linear(HIDDEN, 1)
+        self.empty = nn.Linear(EMPTY_INPUTS, 1)
+        nn.init.constant_(self.empty.bias, math.log(RIGHTLY_EMPTY / (1 - RIGHTLY_EMPTY)))
 
     def forward(self, decoded: Decoded, masks: Tensor, propagated: PropagatedLabels) -> Tensor:
         """Judge all objects; no gradient reaches the inputs.
-
-        An empty mask leaves nothing to pool: whether the object is away or was missed then shows in what the labels
-        and the readout find by themselves.
 
         Args:
             decoded: what the decoder said.
@@ -60,6 +67,16 @@ class MaskQuality(nn.Module):
         extents = [torch.log(cover / inside[0, 0].numel() + SMALLEST) for cover in (area, found.sum((2, 3)))]
         peaks = [found.amax((2, 3)), torch.sigmoid(decoded.coarse.detach()).amax((2, 3))]
         statistics = [certainty, extents[0], *agreement, *match.unbind(2), extents[1], *peaks]
-        known = torch.cat([pooled, torch.stack(statistics, dim=2)], dim=2).to(self.hidden.weight.dtype)
-        logits: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0].float()
-        return logits
+        return self.judge(torch.cat([pooled, torch.stack(statistics, dim=2)], dim=2))
+
+    def judge(self, seen: Tensor) -> Tensor:
+        """Judge masks by the (..., C) numbers that `forward` finds: (...) float32 logits of the expected IoU."""
+        known = seen.to(self.hidden.weight.dtype)
+        visible: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0]
+        empty: Tensor = self.empty(known[..., -EMPTY_INPUTS:])[..., 0]
+        return torch.where(is_empty(seen), empty, visible).float()
+
+
+def is_empty(seen: Tensor) -> Tensor:
+    """(...) bool: whether the masks that these (..., C) numbers tell of are empty."""
+    return seen[..., 1 - STATISTICS] < math.log(EMPTY + SMALLEST)

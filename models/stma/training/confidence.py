@@ -17,7 +17,7 @@ from stma.config import SegmenterConfig
 from stma.errors import DataError
 from stma.metrics import region_similarity
 from stma.network.model import STMA
-from stma.network.quality import MaskQuality
+from stma.network.quality import MaskQuality, is_empty
 from stma.segmenter import Segmenter
 from stma.training.clips import Clip, ClipMaker
 from stma.training.config import DataConfig
@@ -40,11 +40,15 @@ CALIBRATION_DATA = DataConfig(
 class FitConfig:
     """How the head learns."""
 
+    visible: bool = (
+        False  # also what judges masks that can be seen: it warns of more that are lost, but ranks worse
+    )
     steps: int = 1500  # a second or two: the head has 9,000 weights
     batch: int = 256  # masks
     learning_rate: float = (
         3e-4  # AdamW peak, then half a cosine: a head that learns anew, or faster, warns too often
     )
+    ridge: float = 0.01  # on the weights that judge empty masks: few clips have many of these
     held_share: float = 0.2  # of the clips, kept apart to tell what was gained
     seed: int = 0
 
@@ -125,10 +129,37 @@ def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
     order = torch.randperm(count, generator=generator)
     held = torch.isin(evidence.clip, order[: max(1, int(config.held_share * count))])
     before = _agreement(head, evidence, held)
+    empty = is_empty(evidence.seen)
     head.requires_grad_(True)
-    _learn(nn.Sequential(head.hidden, nn.ReLU(), head.output), evidence, ~held, config, generator)
+    if (empty & ~held).any():
+        _learn_empty(head.empty, evidence, empty & ~held, config)
+    if config.visible:
+        network = nn.Sequential(head.hidden, nn.ReLU(), head.output)
+        _learn(network, evidence, ~empty & ~held, config, generator)
     head.requires_grad_(False)
     return FitReport(before, _agreement(head, evidence, held))
+
+
+def _learn_empty(layer: nn.Linear, evidence: Evidence, which: Tensor, config: FitConfig) -> None:
+    """Ridge logistic regression on inputs of unit variance, which has one solution."""
+    inputs, right = evidence.seen[which][:, -layer.in_features :], evidence.region[which]
+    mean, spread = inputs.mean(0), inputs.std(0, correction=0).clamp(min=1e-2)
+    known = (inputs - mean) / spread
+    weight = torch.zeros(layer.in_features, requires_grad=True)
+    bias = torch.zeros((), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        wrong = functional.binary_cross_entropy_with_logits(known @ weight + bias, right)
+        total = wrong + config.ridge * weight.square().sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    with torch.no_grad():
+        layer.weight.copy_((weight / spread)[None])
+        layer.bias.copy_((bias - (weight / spread * mean).sum())[None])
 
 
 def _learn(
@@ -148,5 +179,5 @@ def _learn(
 
 @torch.no_grad()
 def _agreement(head: MaskQuality, evidence: Evidence, which: Tensor) -> Calibration:
-    expected = torch.sigmoid(head.output(functional.relu(head.hidden(evidence.seen[which]))))[:, 0]
+    expected = torch.sigmoid(head.judge(evidence.seen[which]))
     return calibration(expected.tolist(), evidence.region[which].tolist())
