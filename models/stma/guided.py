@@ -20,9 +20,7 @@ from stma.hard_labels import largest_map, mixed_cells, repeated, samples
 from stma.resize import resize_frame
 
 SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of training and of validation
-RADIUS = (
-    3  # cells at which the window ends (twice SIGMA), and from an outline in which pixels are decided anew
-)
+RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outline in which pixels are decided
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
@@ -166,18 +164,18 @@ def _sampled(line: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     return np.asarray(found).reshape(-1, 4)[:count]
 
 
-def guided_masks(masks: Tensor, frame: Tensor) -> Tensor:
+def guided_masks(masks: Tensor, guide: Tensor, frame: Tensor) -> Tensor:
     """Soft masks at the frame's size by the lines of `color_lines`; gradients reach the masks.
 
     Args:
         masks: (K, h, w) float32 soft masks in 0..1.
-        frame: (3, H, W) float32 RGB in 0..1, on the same device.
+        guide: (3, h, w) float32 RGB in 0..1, the frame scaled to cells, on the same device.
+        frame: (3, H, W) float32 RGB in 0..1, likewise.
 
     Returns:
         (K, H, W) float32, a little beyond 0..1 where a line overshoots.
     """
     size = frame.shape[1:]
-    guide = functional.interpolate(frame[None], size=masks.shape[1:], mode="area")[0]
     colours = _blurred(frame, SMOOTHING * size[0] / masks.shape[1])
     shares = []
     for line in color_lines(masks, guide):
@@ -186,19 +184,21 @@ def guided_masks(masks: Tensor, frame: Tensor) -> Tensor:
     return torch.stack(shares)
 
 
-def guided_labels_on_device(logits: Tensor, frame: Tensor) -> Tensor:
+def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Tensor:
     """As `guided_labels`, where an operation on a whole frame costs nothing.
 
     Args:
         logits: (K+1, h, w), as there.
-        frame: (H, W, 3) uint8 RGB, on the same device.
+        guide: (h, w, 3) uint8 RGB, the frame as `resize_frame` scales it to cells, on the same device.
+        frame: (H, W, 3) uint8 RGB, likewise.
 
     Returns:
         (H, W) int64 index of the map.
     """
     height, width = frame.shape[:2]
     cells = logits.argmax(0)
-    objects = guided_masks(logits.softmax(0)[1:], frame.permute(2, 0, 1).float() / 255)
+    colours = [picture.permute(2, 0, 1).float() / 255 for picture in (guide, frame)]
+    objects = guided_masks(logits.softmax(0)[1:], *colours)
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
     mixed = torch.zeros_like(cells, dtype=torch.bool)

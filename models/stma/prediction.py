@@ -11,6 +11,7 @@ from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
 from stma.labels import LEAVE
+from stma.resize import resize_frame
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,10 @@ def label_maps(logits: Tensor, height: int, width: int, guide: np.ndarray | None
     if guide is None:
         labels = hard_labels_on_device(logits, height, width)
     else:
-        labels = guided_labels_on_device(logits, to_device(torch.from_numpy(guide), logits.device))
+        pictures = (resize_frame(guide, *logits.shape[1:]), guide)
+        labels = guided_labels_on_device(
+            logits, *(to_device(torch.from_numpy(picture), logits.device) for picture in pictures)
+        )
     return labels.to(torch.int32)
 
 

@@ -7,6 +7,7 @@ import torch
 from stma.guided import guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
 from stma.prediction import Outcome
+from stma.resize import resize_frame
 
 
 def logits(maps: int, smooth: bool) -> torch.Tensor:
@@ -44,7 +45,8 @@ def test_with_a_guide_both_ways_follow_its_colours() -> None:
     given = logits(3, smooth=True)
     guide = np.random.default_rng(0).integers(0, 255, (80, 124, 3), dtype=np.uint8)
     soft, expected = given[1:].sigmoid(), torch.tensor([0.5, 0.25])
-    maps = (given, guided_labels_on_device(given, torch.from_numpy(guide)).to(torch.int32))
+    pictures = (torch.from_numpy(picture) for picture in (resize_frame(guide, 20, 31), guide))
+    maps = (given, guided_labels_on_device(given, *pictures).to(torch.int32))
     here, there = (
         Outcome(3, (80, 124), (7, 9), each, soft, expected, None, guide).prediction() for each in maps
     )

@@ -101,9 +101,9 @@ def _embed(model: STMA, frames: Tensor, watched: int) -> list[Features]:
 
 def _refined(masks: Tensor, frames: Tensor) -> Tensor:
     """(B, K, h, w) soft masks whose outlines follow the colours of (B, 3, H, W) uint8 frames: (B, K+1, H, W) logits."""
-    guided = torch.stack(
-        [guided_masks(some, frame) for some, frame in zip(masks, frames.float() / 255, strict=True)]
-    )
+    colours = frames.float() / 255
+    guides = functional.avg_pool2d(colours, 4)
+    guided = torch.stack([guided_masks(*parts) for parts in zip(masks, guides, colours, strict=True)])
     distribution = torch.cat([1 - guided.sum(1, keepdim=True), guided], dim=1)
     return distribution.clamp(min=LEAST_SHARE).log()
 
