@@ -112,7 +112,7 @@ def test_only_the_named_modules_learn(training_folder: Path, tmp_path: Path) -> 
     trainer.train()
     after = trainer.model.state_dict()
     moved = {".".join(name.split(".")[:2]) for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {"quality.hidden", "quality.output", "decoder.logit"}
+    assert moved == {"quality.hidden", "quality.output", "quality.empty", "decoder.logit"}
     assert trainer.loss.label_weight == 0, "the labels' keys cannot learn"
     with pytest.raises(SettingsError, match="its modules are embedding"):
         Trainer(training_folder, tmp_path / "other", replace(frozen(), only=("qualities",)))

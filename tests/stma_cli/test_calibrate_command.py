@@ -6,6 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
+from stma.errors import DataError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
 from stma_cli.main import app
@@ -17,7 +18,11 @@ def test_the_confidence_alone_changes(training_folder: Path, tmp_path: Path) -> 
     save_weights(STMA(MODEL_CONFIGS["tiny"]), given)
     words = ["calibrate", str(training_folder), "--model", str(given), "--out", str(made), "--clips", "10"]
     words += ["--frames", "3", "--crop", "64", "--size", "0", "--device", "cpu", "--threads", "1"]
-    result = CliRunner().invoke(app, words)
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, DataError)  # an untrained network leaves no mask empty
+    assert "--visible" in str(refused.exception)
+    assert not made.exists()
+    result = CliRunner().invoke(app, [*words, "--visible"])
     assert result.exit_code == 0, result.output
     assert "of 10 clips, a fifth of them kept apart" in result.output
     assert "after   rank correlation" in result.output

@@ -120,7 +120,7 @@ def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
     """Let a head go on learning from evidence, in place.
 
     Raises:
-        DataError: fewer than two clips, so that none can be kept apart.
+        DataError: fewer than two clips, so that none can be kept apart, or no empty mask where these alone teach.
     """
     generator = torch.Generator().manual_seed(config.seed)
     count = int(evidence.clip.max()) + 1
@@ -130,6 +130,11 @@ def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
     held = torch.isin(evidence.clip, order[: max(1, int(config.held_share * count))])
     before = _agreement(head, evidence, held)
     empty = is_empty(evidence.seen)
+    if not (config.visible or (empty & ~held).any()):
+        raise DataError(
+            "no mask of the clips is empty, so there is nothing to learn; ask for more clips, or for masks that can be "
+            "seen too (--visible)"
+        )
     head.requires_grad_(True)
     if (empty & ~held).any():
         _learn_empty(head.empty, evidence, empty & ~held, config)
