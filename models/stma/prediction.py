@@ -118,7 +118,7 @@ def label_maps(logits: Tensor, height: int, width: int, guide: np.ndarray | None
     if guide is None:
         labels = hard_labels_on_device(logits, height, width)
     else:
-        pictures = (resize_frame(guide, *logits.shape[1:]), guide)
+        pictures = (resize_frame(guide, *logits.shape[1:]), np.ascontiguousarray(guide))
         labels = guided_labels_on_device(
             logits, *(to_device(torch.from_numpy(picture), logits.device) for picture in pictures)
         )

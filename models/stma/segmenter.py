@@ -151,9 +151,8 @@ class Segmenter:
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
         height, width = self.working_size
         stack = np.stack([resize_frame(frame, height, width) for frame in frames])
-        batch = to_device(torch.from_numpy(stack), self.device).permute(
-            0, 3, 1, 2
-        )  # (B, 3, H, W), channels last
+        batch = to_device(torch.from_numpy(stack), self.device)
+        batch = batch.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
         return batch.to(self.precision) / 255
 
     def _associate(
