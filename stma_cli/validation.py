@@ -1,54 +1,20 @@
-"""`stma validate`: its settings, the figures of each set, and how they are shown."""
+"""`stma validate`: the figures of each set, and how they are shown."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from stma.errors import SettingsError
 from stma_cli.output import replacing
 from stma_cli.validation_run import LOOPED
 
 if TYPE_CHECKING:
-    from stma.config import MemoryConfig
     from stma.training.validate import ClipResult
 
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
-
-
-def memory_settings(text: str) -> "MemoryConfig":
-    """Read "capacity=2,label_window=none": the default policy with some fields changed.
-
-    Raises:
-        SettingsError: a field that does not exist, or a value that is none for it.
-    """
-    from stma.config import MemoryConfig
-
-    known = {field.name: field.default for field in fields(MemoryConfig)}
-    changes: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = (word.strip() for word in part.partition("="))
-        if name not in known:
-            raise SettingsError(f"the memory has no setting {name!r}; use {', '.join(known)}")
-        changes[name] = _setting(name, value.lower(), type(known[name]))
-    return MemoryConfig(**changes)
-
-
-def _setting(name: str, value: str, kind: type) -> Any:
-    if value == "none" and name.endswith("window"):
-        return None
-    if kind is bool and value in ("true", "false"):
-        return value == "true"
-    try:
-        if kind is not bool:
-            return kind(value)
-    except ValueError:
-        pass
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-    raise SettingsError(f"{name}={value} is no setting of the memory; give {wanted}")
 
 
 def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:

@@ -12,6 +12,20 @@ def train(
         Path, typer.Option("--out", "-o", help="Folder of checkpoints and logs; a run in it is resumed.")
     ] = Path("runs/small"),
     model: Annotated[str, typer.Option(help="Architecture: small or tiny.")] = "small",
+    network: Annotated[
+        str,
+        typer.Option(
+            help="Another shape of that architecture, with commas between, e.g. stml_blocks=3,widths=48/96/192 "
+            "(the fields of ModelConfig)."
+        ),
+    ] = "",
+    without: Annotated[
+        str,
+        typer.Option(
+            help="Parts of the network that stay switched off: readout, stml, object-tokens, fusion, newest, decoder; "
+            "commas between."
+        ),
+    ] = "",
     initial_weights: Annotated[
         str | None,
         typer.Option("--init", help="Shipped model or weights file to go on from.", show_default="random"),
@@ -38,6 +52,10 @@ def train(
         ),
     ] = 3,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
+    ema: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the averaged weights that a step keeps; 0 for no average."),
+    ] = 0.998,
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
     ] = 1.0,
@@ -58,6 +76,9 @@ def train(
     ] = "2.5,5",
     readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = "1,2.2",
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
+    max_objects: Annotated[
+        int, typer.Option(min=1, help="Objects that are followed in a clip, at most.")
+    ] = 3,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
     blur: Annotated[
         float, typer.Option(min=0, max=1, help="Share of synthetic clips that blur along their motion.")
@@ -119,11 +140,14 @@ def train(
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
+    from stma_cli.field_settings import with_settings
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
     config = TrainConfig(
         model=model,
+        network=with_settings(TrainConfig(model=model).shape, network, "the network") if network else None,
+        without=tuple(part.strip() for part in without.split(",") if part.strip()),
         initial_weights=initial_weights,
         renewed=tuple(renew.split(",")) if renew else (),
         only=tuple(only.split(",")) if only else (),
@@ -131,6 +155,7 @@ def train(
         minutes=minutes,
         batch=batch,
         learning_rate=learning_rate,
+        ema=ema,
         embedding_rate=embedding_rate,
         fixed_statistics=fixed_statistics,
         seed=seed,
@@ -150,6 +175,7 @@ def train(
             crop=crop,
             frames=frames,
             real_share=real_share,
+            max_objects=max_objects,
             max_gap=max_gap,
             blur_probability=blur,
             bars_probability=bars,

@@ -61,19 +61,20 @@ def validate(
     """
     from rich.console import Console
 
-    from stma.config import SegmenterConfig
+    from stma.config import MemoryConfig, SegmenterConfig
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
+    from stma_cli.field_settings import with_settings
     from stma_cli.threads import default_threads, prepare_process
-    from stma_cli.validation import memory_settings, print_rows, summary, write_json
+    from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)
     switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
-    policy = memory_settings(memory)
+    policy = with_settings(MemoryConfig(), memory, "the memory")
     config = SegmenterConfig(
         size=size or None, device=device, precision=precision, refine_edges=refine_edges, memory=policy
     )

@@ -1,12 +1,15 @@
 """`stma train` and `stma models`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from stma.config import MODEL_CONFIGS
 from stma.errors import SettingsError, WeightsError
+from stma.weights import load_model
 from stma_cli.main import app
 
 SMALL = [
@@ -74,3 +77,37 @@ def test_a_range_that_is_none_is_refused(training_folder: Path) -> None:
     words = ["train", str(training_folder), "--steps", "1", "--label-sharpness", "much"]
     with pytest.raises(SettingsError, match="--label-sharpness much is no range"):
         CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def test_a_variant_is_trained_and_loads_again(training_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = [
+        "train",
+        str(training_folder),
+        "--out",
+        str(run),
+        "--steps",
+        "2",
+        "--validation-frames",
+        "3",
+        *SMALL,
+    ]
+    variant = ["--network", "stml_blocks=1,widths=16/24/48", "--without", "object-tokens", "--ema", "0"]
+    result = CliRunner().invoke(app, [*words, *variant, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    model = load_model(str(run / "last.safetensors")).model
+    assert model.config == replace(MODEL_CONFIGS["tiny"], stml_blocks=1, widths=(16, 24, 48))
+    assert not model.object_projection.project.weight.any()
+    assert model.stml.norm.bias.any(), "the rest has learned"
+
+
+def test_an_unknown_part_or_shape_is_refused(training_folder: Path, tmp_path: Path) -> None:
+    words = ["train", str(training_folder), "--out", str(tmp_path / "run"), "--steps", "1", *SMALL]
+    for option, value, message in (
+        ("--without", "eyes", "use readout, stml"),
+        ("--network", "eyes=2", "the network has no setting 'eyes'"),
+        ("--network", "heads=5", "multiple of the heads"),
+        ("--model", "huge", "use one of small, tiny"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            CliRunner().invoke(app, [*words, option, value], catch_exceptions=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stma.config import MODEL_CONFIGS, MemoryConfig
+from stma.config import MODEL_CONFIGS
 from stma.errors import DataError, SettingsError
 from stma.network.model import STMA, join_entries
 from stma.training.ablation import PARTS, switch_off
@@ -17,7 +17,6 @@ from stma.training.pool import scan
 from stma.training.validate import read_frames, reversed_frames
 from stma.weights import save_weights
 from stma_cli.main import app
-from stma_cli.validation import memory_settings
 
 
 @pytest.fixture(scope="module")
@@ -107,28 +106,6 @@ def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:
     )
     assert isinstance(result.exception, SettingsError)
     assert "crossing" in str(result.exception)
-
-
-def test_memory_settings_are_read_by_their_names() -> None:
-    policy = memory_settings("capacity=2, label_window=none,previous_frame=false, label_sharpness=2.5")
-    assert policy == MemoryConfig(capacity=2, label_window=None, previous_frame=False, label_sharpness=2.5)
-    assert memory_settings("") == MemoryConfig()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("size=3", "no setting 'size'; use interval, capacity"),
-        ("capacity=many", "whole number"),
-        ("capacity=0", "use 1 or more"),
-        ("capacity=none", "whole number"),
-        ("previous_frame=1", "true or false"),
-        ("label_sharpness", "a number"),
-    ],
-)
-def test_wrong_memory_settings_are_refused(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        memory_settings(text)
 
 
 def test_parts_can_be_switched_off(training_folder: Path, weights: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from stma.config import MODEL_CONFIGS, ModelConfig
 from stma.errors import SettingsError
 
 
@@ -84,6 +85,8 @@ class TrainConfig:
     """How the network is trained."""
 
     model: str = "small"
+    network: ModelConfig | None = None  # a shape of its own in place of the one that goes by that name
+    without: tuple[str, ...] = ()  # parts of `stma.training.ablation` that stay off: what is each worth?
     initial_weights: str | None = None  # a shipped model or weights file to go on from; None = random
     renewed: tuple[
         str, ...
@@ -113,3 +116,14 @@ class TrainConfig:
     checkpoint_minutes: float = 4.0
     device: str = "auto"
     data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def shape(self) -> ModelConfig:
+        """The shape of the network.
+
+        Raises:
+            SettingsError: `model` is no known name.
+        """
+        if self.model not in MODEL_CONFIGS:
+            raise SettingsError(f"model {self.model!r} is unknown; use one of {', '.join(MODEL_CONFIGS)}")
+        return self.network or MODEL_CONFIGS[self.model]

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from stma.config import MODEL_CONFIGS
+from stma.config import ModelConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import SettingsError, WeightsError
 from stma.network.model import STMA
+from stma.training.ablation import switch_off
 from stma.training.clip import ClipBatch, ClipLoss, run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
@@ -75,13 +76,12 @@ class Trainer:
 
         Raises:
             DataError: the training folder cannot be used.
-            SettingsError: the configuration gives no end, or names an unknown model.
+            SettingsError: the configuration gives no end, or names an unknown model or part of it.
             WeightsError: the checkpoint or the initial weights are damaged or of another model.
         """
         if config.steps is None and config.minutes is None:
             raise SettingsError("training has no end; give --steps or --minutes")
-        if config.model not in MODEL_CONFIGS:
-            raise SettingsError(f"model {config.model!r} is unknown; use one of {', '.join(MODEL_CONFIGS)}")
+        shape = config.shape
         if config.fixed_statistics and config.initial_weights is None:
             raise SettingsError(
                 "--fixed-statistics keeps the statistics of weights, and none are given; add --init, or leave it out"
@@ -94,7 +94,8 @@ class Trainer:
         self.group: Group = join_group()
         self.device = local_device(self.group, resolve_device(config.device))
         self.precision = resolve_precision("auto", self.device)
-        self.model = self._initial_model().to(self.device).train()
+        self.model = self._initial_model(shape).to(self.device).train()
+        switch_off(self.model, config.without)
         self.average = AveragedModel(self.model, config.ema)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, config),
@@ -118,13 +119,13 @@ class Trainer:
         if self.checkpoint.is_file():
             self._resume()
 
-    def _initial_model(self) -> STMA:
+    def _initial_model(self, shape: ModelConfig) -> STMA:
         if self.config.initial_weights is None:
-            return STMA(MODEL_CONFIGS[self.config.model])
+            return STMA(shape)
         model = load_model(self.config.initial_weights).model
-        if model.config != MODEL_CONFIGS[self.config.model]:
+        if model.config != shape:
             raise WeightsError(
-                f"{self.config.initial_weights} is not a {self.config.model} model; give weights of that model, or "
+                f"{self.config.initial_weights} is no {self.config.model} model of that shape; give weights of one, or "
                 "another --model"
             )
         if self.config.renewed:
@@ -211,6 +212,7 @@ class Trainer:
             self._log("gradients.jsonl", {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
+        switch_off(self.model, self.config.without)
         self.average.update(self.model, self.step)
         self.step += 1
         self.clips_drawn += config.batch * self.group.size
@@ -255,7 +257,7 @@ class Trainer:
         if not self.group.leads:
             return
         state = {
-            "config": asdict(MODEL_CONFIGS[self.config.model]),
+            "config": asdict(self.model.config),
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
