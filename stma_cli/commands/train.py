@@ -93,6 +93,10 @@ def train(
         float,
         typer.Option(min=0, max=1, help="Share of pasted objects cut from real clips, with their motion."),
     ] = 0.0,
+    look_alikes: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of real clips in which an object's twin moves beside it."),
+    ] = 0.0,
     absences: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that are out of sight for a while.")
     ] = 0.0,
@@ -181,6 +185,7 @@ def train(
             bars_probability=bars,
             shadow_probability=shadows,
             moving_probability=moving,
+            look_alike_probability=look_alikes,
             absence_probability=absences,
             close_up_probability=close_ups,
             newcomer_probability=newcomers,

@@ -20,6 +20,7 @@ from stma.training.plot import plot_run, read_log
 from stma.training.pool import scan
 from stma.training.regions import REGIONS, partition
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.training.sources import cut_from_clip
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
 from stma.weights import save_weights
@@ -34,6 +35,7 @@ BUSY = replace(
     moving_probability=0.5,
     absence_probability=0.5,
     close_up_probability=0.5,
+    look_alike_probability=0.5,
 )
 
 
@@ -76,6 +78,30 @@ def test_clips_are_reproducible_and_well_formed(training_folder: Path, data: Dat
         assert regions.shape == (3, 8, 8)
         assert regions.max() <= REGIONS
         assert torch.equal(regions, second[index][2])
+
+
+def test_twins_of_real_objects_are_followed_or_not(training_folder: Path) -> None:
+    """Of a clip of one object, alone but for its twin: some twins have a label of their own and some have none."""
+    alone = replace(DATA, real_share=1.0, paste_probability=0.0, bars_probability=0.0)
+    pool = scan(training_folder)
+    lonely = ClipDataset(pool, alone, 7, 12)
+    twins = ClipDataset(pool, replace(alone, look_alike_probability=1.0), 7, 12)
+    assert {int(lonely[index][3].sum()) for index in range(12)} == {1}
+    assert {int(twins[index][3].sum()) for index in range(12)} == {1, 2}
+
+
+def test_what_is_too_small_is_not_cut_from_a_clip() -> None:
+    image, label = np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.uint8)
+    rng = np.random.default_rng(0)
+    assert cut_from_clip(rng, [image] * 2, [label] * 2) is None
+    label[:5, :5] = 1
+    assert cut_from_clip(rng, [image] * 2, [label] * 2) is None
+    moved = np.zeros_like(label)
+    label[:20, :22], moved[10:30, 20:42] = 1, 1
+    cut_out = cut_from_clip(rng, [image] * 2, [label, moved])
+    assert cut_out is not None
+    assert [alpha.shape for alpha in cut_out.alphas] == [(30, 42)] * 2
+    assert [int((alpha > 0).sum()) for alpha in cut_out.alphas] == [440, 440]
 
 
 def test_colours_are_rgb(training_folder: Path) -> None:

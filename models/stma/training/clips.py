@@ -12,6 +12,7 @@ from stma.training.colour import degrade, draw_colour
 from stma.training.config import DataConfig
 from stma.training.layers import (
     BARS_SIZES,
+    CUT_OUT_SIZES,
     DISTRACTOR,
     PASSING_SIZES,
     Scene,
@@ -36,9 +37,11 @@ from stma.training.motion import (
 )
 from stma.training.pool import TrainingPool
 from stma.training.regions import BACKGROUND_REGIONS, partition
-from stma.training.sources import CutOut, Sources, happens
+from stma.training.sources import CutOut, Sources, cut_from_clip, happens
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
+LOOK_ALIKE_SIZES = 1.3  # times larger or smaller than what they resemble, at most
+SAME_AGAIN = 0.35  # of composed objects that look like the one before
 CLOSEST = 3.0  # a close-up enlarges so many times at most: beyond, it is only blurred
 REFLECT = cv2.BORDER_REFLECT_101
 
@@ -121,6 +124,12 @@ class ClipMaker:
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
             number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
+        if happens(rng, self.config.look_alike_probability):
+            twin = cut_from_clip(rng, images, labels)
+            if twin is not None:
+                number = int(max(seen[seen != DISTRACTOR].max() for seen in scene.maps)) + 1
+                number = number if rng.random() < 0.5 else DISTRACTOR
+                self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
 
     def _moving_still(self, rng: np.random.Generator) -> Scene:
@@ -179,7 +188,7 @@ class ClipMaker:
         cut_out = self.sources.cut_out(rng)
         for number in range(1, objects + 1):
             self._paste(rng, scene, cut_out, number)
-            if rng.random() > 0.35:  # otherwise the next object looks like this one
+            if rng.random() > max(SAME_AGAIN, self.config.look_alike_probability):
                 cut_out = self.sources.cut_out(rng)
         if rng.random() < 0.3:
             self._paste(rng, scene, cut_out, DISTRACTOR)
@@ -201,11 +210,24 @@ class ClipMaker:
                 x, y = float(columns[pick]), float(rows[pick])
         return tuple(zoom_walk(rng, self.config.frames, CLOSEST, x, y))
 
-    def _paste(self, rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
+    def _paste(
+        self,
+        rng: np.random.Generator,
+        scene: Scene,
+        cut_out: CutOut,
+        number: int,
+        sizes: tuple[float, float] = CUT_OUT_SIZES,
+    ) -> None:
         """Let an object move over the frames of a scene, with its shadow where it has one, and sometimes away."""
         shadow = draw_shadow(rng, self.config.shadow_probability)
         absent = draw_absence(rng, self.config.absence_probability, len(scene.frames))
-        paste(rng, scene, cut_out, number, OBJECT, shadow=shadow, absent=absent)
+        paste(rng, scene, cut_out, number, OBJECT, sizes, shadow=shadow, absent=absent)
+
+
+def _sizes_of(label: np.ndarray, side: int) -> tuple[float, float]:
+    """Shortest and longest size of what resembles the labelled, as `paste` takes them."""
+    size = max(cv2.boundingRect((label > 0).astype(np.uint8))[2:]) / side
+    return max(0.1, size / LOOK_ALIKE_SIZES), max(0.15, size * LOOK_ALIKE_SIZES)
 
 
 def _seen_by(camera: tuple[np.ndarray, ...], moves: list[np.ndarray]) -> list[np.ndarray]:

@@ -29,6 +29,9 @@ class DataConfig:
     moving_probability: float = (
         0.0  # of a cut-out from a real clip, with the motion of its own that it has there
     )
+    look_alike_probability: float = (
+        0.0  # of a real object's twin beside it, and of composed ones that look alike
+    )
     absence_probability: float = 0.0  # of a pasted object that is out of sight for a part of the clip
     close_up_probability: float = (
         0.0  # of a clip that begins with a close-up: most of the background comes later

@@ -105,19 +105,30 @@ class Sources:
             return _varied(rng, [image], [alpha], 1.0)
 
     def _moving(self, rng: np.random.Generator) -> CutOut:
-        """An object of a real sequence, cut from each of its frames within the box that holds it in all of them."""
+        """An object of a real sequence with the motion that it has there."""
         while True:
-            images, labels = self.frames(rng)
-            ids = np.unique(labels[0])
-            ids = ids[ids > 0]
-            if len(ids) == 0:
-                continue
-            number = rng.choice(ids)
-            alphas = [np.where(label == number, 255, 0).astype(np.uint8) for label in labels]
-            if not _large_enough(_bounds(alphas[0])):
-                continue
-            part = _slices(_bounds(np.maximum.reduce(alphas)))
-            return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
+            cut_out = cut_from_clip(rng, *self.frames(rng))
+            if cut_out is not None:
+                return cut_out
+
+
+def cut_from_clip(
+    rng: np.random.Generator, images: list[np.ndarray], labels: list[np.ndarray]
+) -> CutOut | None:
+    """An object that the first frame shows, cut from every frame within the box that holds it in all of them.
+
+    None where there is none, or it is too small.
+    """
+    ids = np.unique(labels[0])
+    ids = ids[ids > 0]
+    if len(ids) == 0:
+        return None
+    number = rng.choice(ids)
+    alphas = [np.where(label == number, 255, 0).astype(np.uint8) for label in labels]
+    if not _large_enough(_bounds(alphas[0])):
+        return None
+    part = _slices(_bounds(np.maximum.reduce(alphas)))
+    return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
 
 
 def happens(rng: np.random.Generator, probability: float) -> bool:
