@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.hard_labels import largest_map, mixed_cells, repeated, samples
+from stma.hard_labels import differing, largest_map, mixed_cells, repeated, samples
 from stma.resize import resize_frame
 
 SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of training and of validation
@@ -201,10 +201,10 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     objects = guided_masks(logits.softmax(0)[1:], *colours)
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
-    mixed = torch.zeros_like(cells, dtype=torch.bool)
-    for neighbour in (padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]):
-        mixed |= neighbour != padded[:-1, :-1]
-    near = functional.max_pool2d(mixed[None].float(), 2 * RADIUS + 1, stride=1, padding=RADIUS)[0] > 0
+    near = (
+        functional.max_pool2d(differing(padded)[None].float(), 2 * RADIUS + 1, stride=1, padding=RADIUS)[0]
+        > 0
+    )
     rows = torch.from_numpy(samples(cells.shape[0], height).first).to(cells.device)
     columns = torch.from_numpy(samples(cells.shape[1], width).first).to(cells.device)
     return torch.where(near[rows][:, columns], guided, cells[rows][:, columns])

@@ -5,10 +5,13 @@ them. Only pixels between cells that differ, at the borders of objects, are inte
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 from torch.nn import functional
+
+Cells = TypeVar("Cells", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ def largest_map(maps: np.ndarray) -> np.ndarray:
 
 def mixed_cells(cells: np.ndarray) -> np.ndarray:
     """Whether a cell differs from the next one in its row, the next in its column, or the one between these."""
-    padded = np.pad(cells, ((0, 1), (0, 1)), mode="edge")
-    mixed: np.ndarray = (
-        (padded[:-1, :-1] != padded[:-1, 1:])
-        | (padded[:-1, :-1] != padded[1:, :-1])
-        | (padded[:-1, :-1] != padded[1:, 1:])
-    )
+    return differing(np.pad(cells, ((0, 1), (0, 1)), mode="edge"))
+
+
+def differing(padded: Cells) -> Cells:
+    """The same of cells that are repeated beyond their last row and column: (h+1, w+1) to (h, w) bool."""
+    here = padded[:-1, :-1]
+    mixed: Cells = (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
     return mixed
 
 

@@ -70,6 +70,10 @@ class ClipMaker:
         self.sources = Sources(pool, config)
         self.config = config
 
+    def numbered(self, seed: int, index: int) -> Clip:
+        """Clip number `index` of the endless stream that a seed stands for."""
+        return self.draw(np.random.default_rng((seed, index)))
+
     def draw(self, rng: np.random.Generator) -> Clip:
         """Draw one clip with at least one visible object in its first frame."""
         pool = self.sources.pool
@@ -247,7 +251,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         return self.length
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        clip = self.maker.draw(np.random.default_rng((self.seed, index)))
+        clip = self.maker.numbered(self.seed, index)
         return (
             torch.from_numpy(clip.frames).permute(0, 3, 1, 2),
             torch.from_numpy(clip.labels),

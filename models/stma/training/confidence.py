@@ -79,7 +79,7 @@ class FitReport:
 def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[Clip]:
     """`count` clips of a pool, made one at a time; the same seed gives the same."""
     maker = ClipMaker(pool, config)
-    return (maker.draw(np.random.default_rng((seed, index))) for index in range(count))
+    return (maker.numbered(seed, index) for index in range(count))
 
 
 def gather(model: STMA, clips: Iterable[Clip], config: SegmenterConfig) -> Evidence:

@@ -46,7 +46,7 @@ class CutOut:
     def box(self) -> tuple[int, int, int, int]:
         """Left, top, width and height in pixels: of a still the whole picture, else what the first frame shows."""
         if len(self.alphas) > 1:
-            return _bounds(self.alphas[0])
+            return bounds(self.alphas[0])
         height, width = self.alphas[0].shape
         return 0, 0, width, height
 
@@ -96,11 +96,11 @@ class Sources:
             if len(ids) == 0:
                 continue
             alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
-            box = _bounds(alpha)
+            box = bounds(alpha)
             if not _large_enough(box):
                 continue
             image, alpha = (
-                np.ascontiguousarray(part[_slices(box)]) for part in (read_image(still.image), alpha)
+                np.ascontiguousarray(part[box_slices(box)]) for part in (read_image(still.image), alpha)
             )
             return _varied(rng, [image], [alpha], 1.0)
 
@@ -125,9 +125,9 @@ def cut_from_clip(
         return None
     number = rng.choice(ids)
     alphas = [np.where(label == number, 255, 0).astype(np.uint8) for label in labels]
-    if not _large_enough(_bounds(alphas[0])):
+    if not _large_enough(bounds(alphas[0])):
         return None
-    part = _slices(_bounds(np.maximum.reduce(alphas)))
+    part = box_slices(bounds(np.maximum.reduce(alphas)))
     return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
 
 
@@ -148,7 +148,7 @@ def _varied(
     )
 
 
-def _bounds(alpha: np.ndarray) -> tuple[int, int, int, int]:
+def bounds(alpha: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, width and height of what an alpha covers."""
     x, y, width, height = cv2.boundingRect(alpha)
     return x, y, width, height
@@ -158,7 +158,8 @@ def _large_enough(box: tuple[int, int, int, int]) -> bool:
     return box[2] * box[3] >= SMALLEST_BOX and min(box[2:]) >= SMALLEST_CUT
 
 
-def _slices(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+def box_slices(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """Rows and columns of such a box."""
     x, y, width, height = box
     return slice(y, y + height), slice(x, x + width)
 

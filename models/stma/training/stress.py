@@ -12,7 +12,7 @@ from stma.errors import DataError
 from stma.training.colour import draw_colour, shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_label
-from stma.training.sources import CutOut
+from stma.training.sources import CutOut, bounds, box_slices
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
@@ -140,9 +140,9 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         if not len(ids):
             continue
         alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
-        x, y, width, height = cv2.boundingRect(alpha)
-        if max(width, height) >= SMALLEST_CUT:
-            part = (slice(y, y + height), slice(x, x + width))
+        box = bounds(alpha)
+        if max(box[2:]) >= SMALLEST_CUT:
+            part = box_slices(box)
             return CutOut((read_image(pair.image)[part].copy(),), (alpha[part].copy(),))
     raise DataError(
         f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
