@@ -1,5 +1,6 @@
 """Properties of the network that need neither data nor training."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -236,14 +237,31 @@ def label_query() -> torch.Tensor:
     return functional.normalize(torch.randn(1, 16, 17, 20, generator=torch.Generator().manual_seed(3)), dim=1)
 
 
-def test_label_propagation_is_one_softmax_over_all_entries(model: STMA) -> None:
+@pytest.mark.parametrize("unlikeness", [0.13, 0.9])
+def test_label_propagation_is_one_softmax_over_all_entries_and_background(
+    model: STMA, unlikeness: float
+) -> None:
+    propagation = copy.deepcopy(model.label_propagation)
+    propagation.unlikeness.fill_(unlikeness)
     query, first, second = label_query(), label_entry(), label_entry()
     second = LabelEntry(second.key.flip(1), second.mask)
     keys, masks = torch.cat([first.key, second.key], dim=1), torch.cat([first.mask, second.mask], dim=2)
     similarity = query.flatten(2).transpose(1, 2) @ keys.transpose(1, 2)
-    weights = (similarity * model.label_propagation.temperature()).softmax(dim=2)
+    similarity = functional.pad(similarity, (0, 1), value=1 - unlikeness)  # the cell that is background
+    weights = (similarity * propagation.temperature()).softmax(dim=2)[..., :-1]
     expected = (weights @ masks.transpose(1, 2)).transpose(1, 2).view(1, 2, 17, 20)
-    torch.testing.assert_close(model.label_propagation(query, [first, second]).masks, expected)
+    torch.testing.assert_close(propagation(query, [first, second]).masks, expected)
+
+
+def test_what_looks_like_nothing_remembered_is_background(model: STMA) -> None:
+    query, entry = label_query(), label_entry()
+    everywhere = LabelEntry(entry.key, torch.ones_like(entry.mask))
+    strange = model.label_propagation(query, [everywhere]).masks
+    same = model.label_propagation(
+        query, [LabelEntry(query.flatten(2).transpose(1, 2).contiguous(), everywhere.mask)]
+    ).masks
+    assert strange.max() < same.min()
+    assert same.min() > 0.5
 
 
 def test_annotated_frames_are_told_apart(model: STMA) -> None:

@@ -22,6 +22,7 @@ from stma.network.windows import (
 )
 
 HOTTEST = 120.0  # a cosine of 0.1 less then counts for nothing: 1 to 160,000
+UNLIKENESS = 0.13  # at first; in a video the one cell then weighs a millionth of one that looks the same
 FAINTEST = 1e-6  # weight below which a match is no better than none
 MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1
 
@@ -162,12 +163,15 @@ class PropagatedLabels:
 class LabelPropagation(nn.Module):
     """Finer association level: soft masks of the memory carried to the test frame at stride 8.
 
-    One softmax runs over the cells of all entries: numerators and denominators are summed up entry by entry.
+    One softmax runs over the cells of all entries and one more that is background and looks a little like everything:
+    numerators and denominators are summed up entry by entry. What nothing remembered looks like is background then,
+    not the least unlike object.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.temperature = Temperature(config.initial_temperature)
+        self.unlikeness = nn.Parameter(torch.tensor(UNLIKENESS))  # 1 - cosine of that one cell and any other
 
     def forward(
         self, query: Tensor, entries: Sequence[LabelEntry], sharpness: float = 1.0
@@ -192,19 +196,21 @@ class LabelPropagation(nn.Module):
             if kind[2]:
                 newest = part
         every = annotated + others
+        background = (-self.unlikeness.clamp(min=0) * temperature).float().exp()
         kinds = [annotated, others.expand_as(every), newest.expand_as(every)]
         weights = torch.stack([sums[:, -1:].expand(-1, objects, -1, -1) for sums in kinds], dim=2)
         return PropagatedLabels(
-            _shares(every),
-            _shares(annotated),
-            _shares(kinds[2]),
+            _shares(every, background),
+            _shares(annotated, background),
+            _shares(kinds[2], background),
             (weights.detach() + FAINTEST).log() / MATCH_SCALE,  # (B, K, 3, h, w)
         )
 
 
-def _shares(sums: Tensor) -> Tensor:
-    """Sums of labels, (B, K+1, h, w), over the weights' own sum, which is the last: (B, K, h, w)."""
-    return sums[:, :-1] / sums[:, -1:].clamp(min=1e-30)
+def _shares(sums: Tensor, background: Tensor) -> Tensor:
+    """Sums of labels, (B, K+1, h, w), over the weights' own sum, which is the last, and the background's weight: (B,
+    K, h, w)."""
+    return sums[:, :-1] / (sums[:, -1:] + background).clamp(min=1e-30)
 
 
 def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, window: int | None) -> Tensor:
