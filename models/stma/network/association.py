@@ -22,7 +22,7 @@ from stma.network.windows import (
 )
 
 HOTTEST = 120.0  # a cosine of 0.1 less then counts for nothing: 1 to 160,000
-UNLIKENESS = 0.13  # at first; in a video the one cell then weighs a millionth of one that looks the same
+UNLIKENESS = 0.5  # at first, when all keys are still alike: next to nothing; it is learned
 FAINTEST = 1e-6  # weight below which a match is no better than none
 MATCH_SCALE = 5.0  # brings the logarithms of weights between none and a hundred cells to about -3..1
 
