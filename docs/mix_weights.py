@@ -12,7 +12,7 @@ from stma import load_model
 from stma.weights import save_weights
 
 
-def mix(target: Path, shares: dict[str, float], by_hand: dict[str, float]) -> str:
+def mix(target: Path, shares: dict[str, float], by_hand: dict[str, float] | None = None) -> str:
     """Write the weighted mean of weights files of one network, some parameters set to a number; returns the sha256 of
     the file."""
     if abs(sum(shares.values()) - 1) > 1e-6:
@@ -24,7 +24,7 @@ def mix(target: Path, shares: dict[str, float], by_hand: dict[str, float]) -> st
             if tensor.is_floating_point():
                 parts = [share * models[file].state_dict()[name] for file, share in shares.items()]
                 tensor.copy_(torch.stack(parts).sum(0))
-        for name, number in by_hand.items():
+        for name, number in (by_hand or {}).items():
             first.get_parameter(name).fill_(number)
     return save_weights(first, target)
 

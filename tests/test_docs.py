@@ -84,5 +84,9 @@ def test_weights_are_mixed_by_their_shares(tmp_path: Path) -> None:
     mix(tmp_path / "mean.safetensors", files)
     mean = load_model(str(tmp_path / "mean.safetensors")).model
     assert all((parameter == 4.0).all() for parameter in mean.parameters())
+    mix(tmp_path / "set.safetensors", files, {"label_propagation.unlikeness": 0.25})
+    changed = load_model(str(tmp_path / "set.safetensors")).model
+    assert changed.label_propagation.unlikeness.item() == 0.25
+    assert changed.label_propagation.temperature.logarithm.item() == 4.0
     with pytest.raises(SystemExit, match=r"add up to 0\.500"):
         mix(tmp_path / "half.safetensors", dict.fromkeys(files, 0.25))

@@ -125,8 +125,8 @@ class Trainer:
         model = load_model(self.config.initial_weights).model
         if model.config != shape:
             raise WeightsError(
-                f"{self.config.initial_weights} is no {self.config.model} model of that shape; give weights of one, or "
-                "another --model"
+                f"{self.config.initial_weights} is not a {self.config.model} model of that shape; give weights of one, "
+                "or another --model"
             )
         if self.config.renewed:
             renew(model, STMA(model.config), self.config.renewed)
