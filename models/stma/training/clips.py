@@ -131,7 +131,7 @@ class ClipMaker:
         if happens(rng, self.config.look_alike_probability):
             twin = cut_from_clip(rng, images, labels)
             if twin is not None:
-                number = int(max(seen[seen != DISTRACTOR].max() for seen in scene.maps)) + 1
+                number = int(max(np.where(seen == DISTRACTOR, 0, seen).max() for seen in scene.maps)) + 1
                 number = number if rng.random() < 0.5 else DISTRACTOR
                 self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
