@@ -13,6 +13,11 @@ else:
     Config = TypeVar("Config")
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a text with commas between; empty ones do not count."""
+    return tuple(word for word in map(str.strip, text.split(",")) if word)
+
+
 def with_settings(config: Config, text: str, owner: str) -> Config:
     """A configuration with some of its fields changed.
 
@@ -26,7 +31,7 @@ def with_settings(config: Config, text: str, owner: str) -> Config:
     """
     known = {field.name: getattr(config, field.name) for field in fields(config)}
     changes: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in listed(text):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in known:
             raise SettingsError(f"{owner} has no setting {name!r}; use {', '.join(known)}")

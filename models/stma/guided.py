@@ -201,10 +201,8 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     objects = guided_masks(logits.softmax(0)[1:], *colours)
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
-    near = (
-        functional.max_pool2d(differing(padded)[None].float(), 2 * RADIUS + 1, stride=1, padding=RADIUS)[0]
-        > 0
-    )
+    mixed = differing(padded)[None].float()
+    near = functional.max_pool2d(mixed, 2 * RADIUS + 1, stride=1, padding=RADIUS)[0] > 0
     rows = torch.from_numpy(samples(cells.shape[0], height).first).to(cells.device)
     columns = torch.from_numpy(samples(cells.shape[1], width).first).to(cells.device)
     return torch.where(near[rows][:, columns], guided, cells[rows][:, columns])

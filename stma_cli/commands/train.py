@@ -95,7 +95,11 @@ def train(
     ] = 0.0,
     look_alikes: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of real clips in which an object's twin moves beside it."),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of real clips in which an object's twin moves beside it, and of composed ones alike.",
+        ),
     ] = 0.0,
     absences: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that are out of sight for a while.")
@@ -144,14 +148,14 @@ def train(
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
-    from stma_cli.field_settings import with_settings
+    from stma_cli.field_settings import listed, with_settings
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
     config = TrainConfig(
         model=model,
         network=with_settings(TrainConfig(model=model).shape, network, "the network") if network else None,
-        without=tuple(part.strip() for part in without.split(",") if part.strip()),
+        without=listed(without),
         initial_weights=initial_weights,
         renewed=tuple(renew.split(",")) if renew else (),
         only=tuple(only.split(",")) if only else (),

@@ -65,7 +65,7 @@ def validate(
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
-    from stma_cli.field_settings import with_settings
+    from stma_cli.field_settings import listed, with_settings
     from stma_cli.threads import default_threads, prepare_process
     from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
@@ -73,7 +73,7 @@ def validate(
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)
-    switch_off(loaded.model, [part.strip() for part in without.split(",") if part.strip()])
+    switch_off(loaded.model, listed(without))
     policy = with_settings(MemoryConfig(), memory, "the memory")
     config = SegmenterConfig(
         size=size or None, device=device, precision=precision, refine_edges=refine_edges, memory=policy

@@ -28,19 +28,15 @@ SMALL = [
 ]
 
 
+def short_run(data: Path, run: Path, steps: int, frames: int) -> list[str]:
+    """Words of a run of so many steps that validates on so many frames of each clip."""
+    ends = ["--steps", str(steps), "--validation-frames", str(frames)]
+    return ["train", str(data), "--out", str(run), *ends, *SMALL]
+
+
 def test_a_short_run_leaves_weights_logs_and_plot(training_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    words = [
-        "train",
-        str(training_folder),
-        "--out",
-        str(run),
-        "--steps",
-        "4",
-        "--validation-frames",
-        "5",
-        *SMALL,
-    ]
+    words = short_run(training_folder, run, steps=4, frames=5)
     first = CliRunner().invoke(app, [*words, "--device", "cpu"])
     assert first.exit_code == 0, first.output
     assert "validation on 1 clips" in first.output
@@ -81,17 +77,7 @@ def test_a_range_that_is_none_is_refused(training_folder: Path) -> None:
 
 def test_a_variant_is_trained_and_loads_again(training_folder: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    words = [
-        "train",
-        str(training_folder),
-        "--out",
-        str(run),
-        "--steps",
-        "2",
-        "--validation-frames",
-        "3",
-        *SMALL,
-    ]
+    words = short_run(training_folder, run, steps=2, frames=3)
     variant = ["--network", "stml_blocks=1,widths=16/24/48", "--without", "object-tokens", "--ema", "0"]
     result = CliRunner().invoke(app, [*words, *variant, "--device", "cpu"])
     assert result.exit_code == 0, result.output
