@@ -15,9 +15,8 @@ from stma.errors import MaskError, VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
-from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
-from stma.network.model import STMA, Readout, TestFrame, masks_from_logits, sharpen_foreground
+from stma.network.model import STMA, TestFrame, masks_from_logits, sharpen_foreground
 from stma.network.stml import ReferenceCache
 from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_device, to_host
 from stma.resize import model_size, resize_frame, resize_labels
@@ -43,6 +42,7 @@ class Segmenter:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.model.prepare(self.device, self.precision)
         self.bank = MemoryBank(self.config.memory)
+        self._focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
@@ -168,8 +168,8 @@ class Segmenter:
         expected = masks.new_zeros(0)  # IoU, per object
         if not self.bank.empty:
             test = self.model.encode_test(features, self._reference_cache())
-            readout = self._read(test)
-            decoded = self.model.decode(test, readout)
+            views = [self.bank.view(group) for group in self.bank.groups]
+            readout, decoded = self.model.follow(test, views, focus=self._focus)
             logits, masks = masks_from_logits(decoded.logits)
             expected = torch.sigmoid(self.model.judge(decoded, masks, readout))[0]
         if annotation is not None:
@@ -187,15 +187,6 @@ class Segmenter:
         if self._references is None or self._references[0] != self.bank.version:
             self._references = (self.bank.version, self.model.encode_references(*self.bank.references()))
         return self._references[1]
-
-    def _read(self, test: TestFrame) -> Readout:
-        parts = [self.model.read(test, self.bank.view(group)) for group in self.bank.groups]
-        if len(parts) == 1:
-            return parts[0]
-        return Readout(
-            torch.cat([part.values for part in parts], dim=1),
-            PropagatedLabels.join([part.labels for part in parts]),
-        )
 
     def _checked(self, mask: np.ndarray, ids: tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...]]:
         if mask.shape != self.frame_size:

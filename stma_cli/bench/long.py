@@ -9,7 +9,6 @@ from statistics import fmean, median
 from typing import Any
 
 from stma.benchmark import FrameLoop, resident
-from stma.config import SegmenterConfig
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.weights import load_model
@@ -122,10 +121,7 @@ def one_run(
 ) -> LongRun:
     """Run a fresh segmenter through `frames` frames of a stage, see `LongRun`."""
     loop = FrameLoop(size, frame_width(size), objects)
-    config = SegmenterConfig(
-        size=size, chunk=settings.chunk, device=settings.device, precision=settings.precisions[0]
-    )
-    segmenter = Segmenter(model, config)
+    segmenter = Segmenter(model, settings.of_model(size, settings.precisions[0]))
     samples = _Samples()
     if stage == "model":
         for _ in _predicted(segmenter, loop, frames):

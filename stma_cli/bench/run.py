@@ -15,7 +15,6 @@ from stma.benchmark import (
     reset_peak_resident,
     warmed_up,
 )
-from stma.config import SegmenterConfig
 from stma.device import precision_name, resolve_device, resolve_precision
 from stma.network.model import STMA
 from stma.weights import load_model
@@ -59,10 +58,9 @@ def _measure(
     settings: BenchSettings, model: STMA, size: int, objects: int, precision: str, peak: MatrixPeak
 ) -> BenchRow:
     width = frame_width(size)
-    config = SegmenterConfig(size=size, chunk=settings.chunk, device=settings.device, precision=precision)
     reset_peak_resident()
     loop = FrameLoop(size, width, objects)
-    segmenter = warmed_up(model, config, loop)
+    segmenter = warmed_up(model, settings.of_model(size, precision), loop)
     speed = measure_model(segmenter, loop, settings.frames, settings.repeats, peak)
     pipeline = profile = None
     if settings.pipeline:

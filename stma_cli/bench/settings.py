@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stma.config import SegmenterConfig
 from stma.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class BenchSettings:
         device: as `stma.device.resolve_device` takes it.
         threads: that the model computes with, or None as `stma segment` chooses.
         chunk: frames that the model takes at once.
+        refine_edges, focus: as `SegmenterConfig` has them.
         frames: per repeat.
         repeats: of every measurement.
         pipeline: whether to measure decoding, writing and all stages together.
@@ -42,10 +44,23 @@ class BenchSettings:
     device: str
     threads: int | None
     chunk: int
+    refine_edges: bool
+    focus: bool
     frames: int
     repeats: int
     pipeline: bool
     profile: bool
+
+    def of_model(self, size: int, precision: str) -> SegmenterConfig:
+        """The segmenter's own settings of one measurement."""
+        return SegmenterConfig(
+            size=size,
+            chunk=self.chunk,
+            device=self.device,
+            precision=precision,
+            refine_edges=self.refine_edges,
+            focus=self.focus,
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stma_cli.bench.settings import SHORTEST_RUN
+from stma_cli.commands.model_options import FocusOption, RefineEdgesOption
 
 
 def bench(
@@ -29,6 +30,8 @@ def bench(
         typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
     ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
+    refine_edges: RefineEdgesOption = True,
+    focus: FocusOption = True,
     frames: Annotated[int, typer.Option(min=1, help="Frames per repeat; 20 or more for a fair mean.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats, for median and quartiles.")] = 5,
     pipeline: Annotated[
@@ -80,6 +83,8 @@ def bench(
         device=device,
         threads=threads,
         chunk=chunk,
+        refine_edges=refine_edges,
+        focus=focus,
         frames=frames,
         repeats=repeats,
         pipeline=pipeline,

@@ -49,6 +49,13 @@ RefineEdgesOption = Annotated[
         help="Let outlines follow the colours of the frame at its full size, or upsample the masks as they are.",
     ),
 ]
+FocusOption = Annotated[
+    bool,
+    typer.Option(
+        "--focus/--no-focus",
+        help="Look closely only where an object may be, or everywhere. A CPU alone does so; masks stay the same.",
+    ),
+]
 ChunkOption = Annotated[
     int, typer.Option(min=1, help="Frames the model takes at once; same result, more memory.")
 ]

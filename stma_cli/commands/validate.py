@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.commands.model_options import RefineEdgesOption
+from stma_cli.commands.model_options import FocusOption, RefineEdgesOption
 
 
 def validate(
@@ -43,6 +43,7 @@ def validate(
         ),
     ] = "",
     refine_edges: RefineEdgesOption = True,
+    focus: FocusOption = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     threads: Annotated[
@@ -76,7 +77,12 @@ def validate(
     switch_off(loaded.model, listed(without))
     policy = with_settings(MemoryConfig(), memory, "the memory")
     config = SegmenterConfig(
-        size=size or None, device=device, precision=precision, refine_edges=refine_edges, memory=policy
+        size=size or None,
+        device=device,
+        precision=precision,
+        refine_edges=refine_edges,
+        focus=focus,
+        memory=policy,
     )
     names = tuple(name.strip() for name in sets.split(","))
     settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads)
@@ -94,7 +100,13 @@ def validate(
     rows = [summary(name, every) for name, every in results.items()]
     print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
     if json_file is not None:
-        head = {"model": loaded.info.name, "sha256": loaded.info.sha256, "without": without}
-        write_json(
-            json_file, rows, {**head, "size": size, "refine_edges": refine_edges, "memory": asdict(policy)}
-        )
+        head = {
+            "model": loaded.info.name,
+            "sha256": loaded.info.sha256,
+            "without": without,
+            "size": size,
+            "refine_edges": refine_edges,
+            "focus": focus,
+            "memory": asdict(policy),
+        }
+        write_json(json_file, rows, head)

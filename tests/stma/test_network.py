@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -333,6 +334,20 @@ def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: 
     for way in (by_strips, unfolded):
         sums = way(query, keys, values, temperature, window)
         torch.testing.assert_close(sums.flatten(2), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_strips_read_for_the_wanted_cells_alone() -> None:
+    generator = torch.Generator().manual_seed(5)
+    query = functional.normalize(torch.randn(1, 8, 40, 50, generator=generator), dim=1)
+    keys = [functional.normalize(torch.randn(1, 2000, 8, generator=generator), dim=2) for _ in range(2)]
+    values = [torch.rand(1, 3, 2000, generator=generator) for _ in range(2)]
+    wanted = np.zeros((40, 50), dtype=bool)
+    wanted[5:20, 12:18] = True  # of four tiles
+    wanted[39, 49] = True
+    every = by_strips(query, keys, values, torch.tensor(9.0), 20)
+    some = by_strips(query, keys, values, torch.tensor(9.0), 20, wanted)
+    torch.testing.assert_close(some, every * torch.from_numpy(wanted))
+    assert not by_strips(query, keys, values, torch.tensor(9.0), 20, np.zeros_like(wanted)).any()
 
 
 def test_sums_stay_finite_in_fp16() -> None:

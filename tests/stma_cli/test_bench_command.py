@@ -94,7 +94,19 @@ def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.Monke
     monkeypatch.setattr(long, "WINDOW", 2)
     loaded = load_model("tiny.safetensors").model
     settings = BenchSettings(
-        "tiny", (1,), (48,), ("fp32",), "cpu", 1, chunk=2, frames=1, repeats=1, pipeline=True, profile=False
+        "tiny",
+        (1,),
+        (48,),
+        ("fp32",),
+        "cpu",
+        1,
+        chunk=2,
+        refine_edges=True,
+        focus=True,
+        frames=1,
+        repeats=1,
+        pipeline=True,
+        profile=False,
     )
     run = long.one_run(settings, loaded, "pipeline", 48, 1, frames=6)
     assert run.frames == (2, 4, 6)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -174,7 +175,11 @@ class LabelPropagation(nn.Module):
         self.unlikeness = nn.Parameter(torch.tensor(UNLIKENESS))  # 1 - cosine of that one cell and any other
 
     def forward(
-        self, query: Tensor, entries: Sequence[LabelEntry], sharpness: float = 1.0
+        self,
+        query: Tensor,
+        entries: Sequence[LabelEntry],
+        sharpness: float = 1.0,
+        wanted: np.ndarray | None = None,
     ) -> PropagatedLabels:
         """Propagate labels.
 
@@ -182,13 +187,15 @@ class LabelPropagation(nn.Module):
             query: (B, key_width, h, w) unit keys of the test frame.
             entries: remembered frames of the same size with the same K objects, one annotated or more.
             sharpness: factor on the learned temperature, see `MemoryConfig.label_sharpness`.
+            wanted: (h, w) bool, the cells that matter; others may stay without labels and matches where that saves
+                time. None for all.
         """
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         objects = entries[0].mask.shape[1]
         annotated = others = newest = query.new_zeros((), dtype=torch.float32)
         for kind in dict.fromkeys((entry.window, entry.annotated, entry.newest) for entry in entries):
             alike = [entry for entry in entries if (entry.window, entry.annotated, entry.newest) == kind]
-            part = _sums(query, alike, temperature, kind[0])  # (B, K+1, h, w)
+            part = _sums(query, alike, temperature, kind[0], wanted)  # (B, K+1, h, w)
             if kind[1]:
                 annotated = annotated + part
             else:
@@ -213,7 +220,13 @@ def _shares(sums: Tensor, background: Tensor) -> Tensor:
     return sums[:, :-1] / (sums[:, -1:] + background).clamp(min=1e-30)
 
 
-def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, window: int | None) -> Tensor:
+def _sums(
+    query: Tensor,
+    entries: Sequence[LabelEntry],
+    temperature: Tensor,
+    window: int | None,
+    wanted: np.ndarray | None,
+) -> Tensor:
     """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
     height, width = query.shape[2:]
     if window is None or window >= max(height, width):
@@ -228,5 +241,5 @@ def _sums(query: Tensor, entries: Sequence[LabelEntry], temperature: Tensor, win
     keys = [entry.key for entry in entries]
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
     if query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
-        return by_strips(query, keys, values, temperature, window)
+        return by_strips(query, keys, values, temperature, window, wanted)
     return unfolded(query, keys, values, temperature, window)

@@ -1,5 +1,6 @@
 """Decoder: one logit map per object from the readout, the test features and the propagated labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +9,12 @@ from torch import Tensor, nn
 from stma.config import ModelConfig
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
+from stma.network.interest import Box
 from stma.network.layers import PlainResidual, leaky, upsample_twice
 
+NOWHERE = (
+    -10.0
+)  # logit where an object was not looked for: below what the floor of the labels gives elsewhere
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
 LABEL_MAPS = (
     7  # of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
@@ -23,6 +28,19 @@ class DecoderContext:
     stride16: Tensor
     stride8: Tensor
     stride4: Tensor
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the readout alone says, before the labels are seen.
+
+    Attributes:
+        hidden: (B*K, decoder_width, H/16, W/16) per-object maps.
+        coarse: (B, K, H/16, W/16) float32 logits of theirs, see `Decoded`.
+    """
+
+    hidden: Tensor
+    coarse: Tensor
 
 
 @dataclass(frozen=True)
@@ -68,30 +86,101 @@ class Decoder(nn.Module):
             self.shared16(final), self.shared8(features.stride8), self.shared4(features.stride4)
         )
 
-    def forward(self, context: DecoderContext, readout: Tensor, propagated: PropagatedLabels) -> Decoded:
-        """Decode all objects.
+    def draft(self, context: DecoderContext, readout: Tensor) -> Draft:
+        """The stages at stride 16, for all objects.
 
         Args:
             context: shared maps of the B frames.
             readout: (B, K, value_width, H/16, W/16).
-            propagated: soft masks and match strengths at stride 8.
         """
         batch, objects = readout.shape[:2]
-        masks = propagated.masks
-        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
-        label = torch.stack([masks, others, propagated.annotated, propagated.newest], dim=2)
-        label = torch.cat([label, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
-        label = label.contiguous(memory_format=torch.channels_last).to(readout.dtype)
         x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         x = self.refine16(leaky(_add_shared(x, context.stride16, objects)))
         coarse = self.coarse(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/16, W/16)
-        x = self.mix8(upsample_twice(x)) + self.label(label)
-        stride8 = self.refine8(leaky(_add_shared(x, context.stride8, objects)))
+        return Draft(x, coarse)
+
+    def forward(self, context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -> Decoded:
+        """The finer stages, for all objects on the whole frame.
+
+        Args:
+            context: shared maps of the B frames.
+            draft: of the same frames.
+            propagated: soft masks and match strengths at stride 8.
+        """
+        fine = _Fine(
+            draft.hidden, context.stride8, context.stride4, *_label_maps(propagated, draft.hidden.dtype)
+        )
+        stride8, logits = self._finer(fine)
+        return Decoded(logits.unflatten(0, draft.coarse.shape[:2]), stride8, draft.coarse)
+
+    def within(
+        self,
+        context: DecoderContext,
+        draft: Draft,
+        propagated: PropagatedLabels,
+        boxes: Sequence[Box | None],
+    ) -> Decoded:
+        """As `forward` for one clip, each of its objects within its own box alone; elsewhere it is `NOWHERE`."""
+        fine = _Fine(
+            draft.hidden, context.stride8, context.stride4, *_label_maps(propagated, draft.hidden.dtype)
+        )
+        height, width = draft.coarse.shape[2:]
+        logits = draft.coarse.new_full((len(boxes), 4 * height, 4 * width), NOWHERE)
+        stride8 = fine.labels.new_zeros((len(boxes), draft.hidden.shape[1], 2 * height, 2 * width))
+        for number, box in enumerate(boxes):
+            if box is not None:
+                some8, some4 = self._finer(fine.part(number, box))
+                stride8[(number, slice(None), *box.at(2))] = some8[0]
+                logits[(number, *box.at(4))] = some4[0]
+        return Decoded(logits[None], stride8, draft.coarse)
+
+    def _finer(self, fine: "_Fine") -> tuple[Tensor, Tensor]:
+        """(B*K, decoder_width, h, w) maps at stride 8 and float32 (B*K, 2h, 2w) logits of some
+        cells of some objects."""
+        objects = len(fine.hidden) // len(fine.stride8)
+        x = self.mix8(upsample_twice(fine.hidden)) + self.label(fine.labels)
+        stride8 = self.refine8(leaky(_add_shared(x, fine.stride8, objects)))
         x = self.mix4(upsample_twice(stride8))
-        x = self.refine4(leaky(_add_shared(x, context.stride4, objects)))
-        logits: Tensor = self.logit(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/4, W/4)
-        certain = masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
-        return Decoded(logits + upsample_twice(torch.logit(certain)), stride8, coarse)
+        x = self.refine4(leaky(_add_shared(x, fine.stride4, objects)))
+        certain = fine.masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
+        logits: Tensor = self.logit(x).float() + upsample_twice(torch.logit(certain))
+        return stride8, logits[:, 0]
+
+
+@dataclass(frozen=True)
+class _Fine:
+    """What the finer stages see: maps of B*K objects at stride 16, the context, label maps and masks at stride 8."""
+
+    hidden: Tensor
+    stride8: Tensor
+    stride4: Tensor
+    labels: Tensor
+    masks: Tensor
+
+    def part(self, number: int, box: Box) -> "_Fine":
+        """One object within a box."""
+        one = slice(number, number + 1), slice(None)
+        return _Fine(
+            _packed(self.hidden[(*one, *box.at(1))]),
+            self.stride8[(..., *box.at(2))],
+            self.stride4[(..., *box.at(4))],
+            _packed(self.labels[(*one, *box.at(2))]),
+            self.masks[(*one, *box.at(2))],
+        )
+
+
+def _label_maps(propagated: PropagatedLabels, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """(B*K, LABEL_MAPS, H/8, W/8) maps in this precision, and the soft masks among them, (B*K, 1, H/8, W/8), as they
+    are."""
+    masks = propagated.masks
+    others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+    maps = torch.stack([masks, others, propagated.annotated, propagated.newest], dim=2)
+    maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)
+    return _packed(maps).to(dtype), masks.flatten(0, 1)[:, None]
+
+
+def _packed(maps: Tensor) -> Tensor:
+    return maps.contiguous(memory_format=torch.channels_last)
 
 
 def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:

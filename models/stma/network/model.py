@@ -15,6 +15,7 @@ from stma.network import winograd
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
 from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
 from stma.network.embedding import Embedding, Features
+from stma.network.interest import boxes_of_interest, covered
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
@@ -148,9 +149,9 @@ class STMA(nn.Module):
     def read(self, test: TestFrame, view: MemoryView) -> Readout:
         """ID association and label propagation of one frame against the memory."""
         labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
-        return Readout(self.read_values(test, view), labels)
+        return Readout(self._read_values(test, view), labels)
 
-    def read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
+    def _read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16."""
         height, width = test.final.shape[2:]
         values = self.id_association(
@@ -161,8 +162,36 @@ class STMA(nn.Module):
 
     def decode(self, test: TestFrame, readout: Readout) -> Decoded:
         """Per-object logits, before soft aggregation."""
-        decoded: Decoded = self.decoder(test.context, readout.values, readout.labels)
+        draft = self.decoder.draft(test.context, readout.values)
+        decoded: Decoded = self.decoder(test.context, draft, readout.labels)
         return decoded
+
+    def follow(self, test: TestFrame, views: Sequence[MemoryView], focus: bool) -> tuple[Readout, Decoded]:
+        """Read and decode the objects of one clip, which may be remembered since different frames.
+
+        Args:
+            test: the frame.
+            views: what each group of objects reads, in the order of the objects.
+            focus: look only where an object may be at strides below 16, see `boxes_of_interest`; the host then waits
+                for the device once.
+        """
+        values = torch.cat([self._read_values(test, view) for view in views], dim=1)
+        draft = self.decoder.draft(test.context, values)
+        boxes = wanted = None
+        if focus:
+            height, width = draft.coarse.shape[2:]
+            newest = [view.labels[-1].mask.unflatten(2, (2 * height, 2 * width)) for view in views]
+            boxes = boxes_of_interest(draft.coarse[0], functional.avg_pool2d(torch.cat(newest, dim=1), 2)[0])
+            wanted = covered(boxes, 2 * height, 2 * width, 2)
+        query = test.features.label_key
+        labels = PropagatedLabels.join(
+            [self.label_propagation(query, view.labels, view.label_sharpness, wanted) for view in views]
+        )
+        if boxes is None:
+            decoded = self.decoder(test.context, draft, labels)
+        else:
+            decoded = self.decoder.within(test.context, draft, labels, boxes)
+        return Readout(values, labels), decoded
 
     def judge(self, decoded: Decoded, masks: Tensor, readout: Readout) -> Tensor:
         """(B, K) float32 logits of the IoU to expect of (B, K, H/4, W/4) soft masks, see `MaskQuality`."""

@@ -8,6 +8,7 @@ once, and so does a CPU where windows are narrow: few operations, at the price o
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -62,7 +63,12 @@ def tile_side(window: int) -> int:
 
 
 def by_strips(
-    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor, window: int
+    query: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    temperature: Tensor,
+    window: int,
+    wanted: np.ndarray | None = None,
 ) -> Tensor:
     """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
 
@@ -75,9 +81,10 @@ def by_strips(
         values: (B, D, h*w) of each remembered frame.
         temperature: scalar.
         window: cells that a value may travel, in rows and in columns, counted from the tile of the query.
+        wanted: (h, w) bool, the cells to read for; of each tile those in the box around them are. None for all.
 
     Returns:
-        (B, D, h, w) sums over all frames, float32.
+        (B, D, h, w) sums over all frames, float32; 0 where nothing was read.
     """
     height, width = query.shape[2:]
     tile = tile_side(window)
@@ -85,39 +92,66 @@ def by_strips(
     queries = with_ones(query.permute(0, 2, 3, 1) * factor)  # (B, h, w, C+2)
     shift = (factor - SAFE).clamp(min=0)
     offset = offset_channels(-shift, query.dtype).expand(height, width, 2)
-    clips = []
+    sums = query.new_zeros((query.shape[0], values[0].shape[1], height, width), dtype=torch.float32)
     for clip in range(query.shape[0]):
         key_maps = [torch.cat([key[clip].view(height, width, -1), offset], dim=2) for key in keys]
         value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
-        columns = [
-            _column(queries[clip, :, left : left + tile], key_maps, value_maps, left, window)
-            for left in range(0, width, tile)
-        ]
-        clips.append(torch.cat(columns, dim=2))
-    return torch.stack(clips) * torch.exp2((shift - factor).float())
+        for left in range(0, width, tile):
+            strip = slice(max(0, left - window), min(width, left + tile + window))
+            boxes = [
+                box
+                for top in range(0, height, tile)
+                if (box := _box(wanted, top, left, tile, (height, width)))
+            ]
+            _read_column(sums[clip], queries[clip], key_maps, value_maps, boxes, strip, window)
+    return sums * torch.exp2((shift - factor).float())
 
 
-def _column(
-    queries: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], left: int, window: int
-) -> Tensor:
-    """Sums for one column of tiles that begins at `left`: (D, h, tile or less), from (h, tile or less, C) queries and
-    (h, w, C) keys, whose products are exponents of 2, and (D, h, w) values of each frame."""
-    height, columns, channels = queries.shape
-    width, tile = keys[0].shape[1], tile_side(window)
-    strip = slice(max(0, left - window), min(width, left + tile + window))
-    near_keys = torch.stack([key[:, strip] for key in keys], dim=1)  # (h, frames, columns, C)
-    near_values = torch.stack([value[:, :, strip] for value in values], dim=2)  # (D, h, frames, columns)
+def _box(
+    wanted: np.ndarray | None, top: int, left: int, tile: int, size: tuple[int, int]
+) -> tuple[slice, slice] | None:
+    """Rows and columns of a tile that hold what is wanted of it, None where nothing is."""
+    bottom, right = min(size[0], top + tile), min(size[1], left + tile)
+    if wanted is None:
+        return slice(top, bottom), slice(left, right)
+    some = wanted[top:bottom, left:right]
+    rows, columns = np.flatnonzero(some.any(axis=1)), np.flatnonzero(some.any(axis=0))
+    if not len(rows):
+        return None
+    return (
+        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
+        slice(left + int(columns[0]), left + int(columns[-1]) + 1),
+    )
+
+
+def _read_column(
+    sums: Tensor,
+    queries: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    boxes: Sequence[tuple[slice, slice]],
+    strip: slice,
+    window: int,
+) -> None:
+    """Write the sums for the boxes of one column of tiles, the memory's columns around which are `strip`, into (D, h,
+    w), from (h, w, C) queries and keys, whose products are exponents of 2, and (D, h, w) values of each frame."""
+    if not boxes:
+        return
+    height, _, channels = queries.shape
+    tile = tile_side(window)
+    tops = [box[0].start // tile * tile for box in boxes]
+    first, last = max(0, tops[0] - window), min(height, tops[-1] + tile + window)
+    near_keys = torch.stack([key[first:last, strip] for key in keys], dim=1)  # (rows, frames, columns, C)
+    near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2)
     cells_per_row = near_keys.shape[1] * near_keys.shape[2]
-    near_keys, near_values = near_keys.view(-1, channels), near_values.flatten(1)
-    sums = []
-    for top in range(0, height, tile):
-        rows = range(max(0, top - window), min(height, top + tile + window))
-        cells = slice(rows.start * cells_per_row, rows.stop * cells_per_row)
-        some = queries[top : top + tile].reshape(-1, channels)  # (tile^2, C)
-        weights = torch.mm(near_keys[cells], some.t()).exp2_()  # (M, tile^2)
-        part = torch.mm(near_values[:, cells], weights).float()  # (D, tile^2)
-        sums.append(part.view(len(part), -1, columns))
-    return torch.cat(sums, dim=1)
+    near_keys, near_values = near_keys.view(-1, channels), near_values.flatten(1)  # (M, C) and (D, M)
+    for top, box in zip(tops, boxes, strict=True):
+        rows = range(max(first, top - window), min(last, top + tile + window))
+        cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
+        some = queries[box]  # (rows, columns, C) of the box
+        weights = torch.mm(near_keys[cells], some.reshape(-1, channels).t()).exp2_()  # (cells, queries)
+        part = torch.mm(near_values[:, cells], weights).float()  # (D, queries)
+        sums[(slice(None), *box)] = part.view(len(part), *some.shape[:2])
 
 
 def unfolded(

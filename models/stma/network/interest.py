@@ -1,0 +1,62 @@
+"""Regions of interest: where an object may be, found at stride 16, so that finer strides look nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LEAST = 0.05  # probability or share of a cell from which on an object may be there
+MARGIN = (
+    2  # cells of 16 pixels around them: outlines lie within, a few of the finer convolutions see the border
+)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Cells at stride 16: rows `top` up to `bottom` and columns `left` up to `right`, the last ones exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def at(self, factor: int) -> tuple[slice, slice]:
+        """Rows and columns in a map of `factor` times as many cells: 1 at stride 16, 2 at stride 8, 4 at stride 4."""
+        return (
+            slice(self.top * factor, self.bottom * factor),
+            slice(self.left * factor, self.right * factor),
+        )
+
+
+def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box | None, ...]:
+    """Where each object may be: around what the readout finds, and around where it was on the frame before.
+
+    Args:
+        coarse: (K, h, w) logits of the readout alone at stride 16, see `Decoded`.
+        newest: (K, h, w) soft masks in 0..1 of the newest remembered frame at stride 16.
+
+    Returns:
+        A box for each of the K objects, None for one that is nowhere. They have to be known in main memory.
+    """
+    seeds = (torch.sigmoid(coarse) > LEAST) | (newest > LEAST)
+    near = functional.max_pool2d(seeds.float(), 2 * MARGIN + 1, stride=1, padding=MARGIN) > 0
+    return tuple(_bounds(cells) for cells in near.cpu().numpy())
+
+
+def _bounds(cells: np.ndarray) -> Box | None:
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    if not len(rows):
+        return None
+    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+
+
+def covered(boxes: Sequence[Box | None], height: int, width: int, factor: int) -> np.ndarray:
+    """(height, width) bool: the cells of a map, of `factor` times those of stride 16, that lie in any of the boxes."""
+    cells = np.zeros((height, width), dtype=bool)
+    for box in boxes:
+        if box is not None:
+            cells[box.at(factor)] = True
+    return cells

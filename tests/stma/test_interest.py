@@ -1,0 +1,95 @@
+"""Regions of interest: an object is looked for where it may be, and its mask there is what it is on the whole frame."""
+
+import numpy as np
+import pytest
+import torch
+
+from stma.config import MODEL_CONFIGS, SegmenterConfig
+from stma.network.association import PropagatedLabels
+from stma.network.decoder import NOWHERE, Decoder, DecoderContext
+from stma.network.interest import MARGIN, Box, boxes_of_interest, covered
+from stma.segmenter import Segmenter
+from stma.synthetic import SyntheticScene
+from stma.weights import load_model
+
+TINY = MODEL_CONFIGS["tiny"]
+ROWS, COLUMNS = 12, 15  # cells at stride 16
+SEEN8, SEEN4 = 5, 8  # cells at stride 8 that maps at strides 8 and 4 depend on, around their own
+
+
+def test_an_object_may_be_where_the_readout_finds_it_and_where_it_was() -> None:
+    coarse, newest = torch.full((3, ROWS, COLUMNS), -9.0), torch.zeros(3, ROWS, COLUMNS)
+    coarse[0, 5, 6] = 1.0
+    newest[0, 5, 9] = 0.5
+    newest[1, 0, 14] = 1.0  # at the border
+    boxes = boxes_of_interest(coarse, newest)
+    assert boxes == (
+        Box(5 - MARGIN, 6 + MARGIN, 6 - MARGIN, 10 + MARGIN),
+        Box(0, 1 + MARGIN, 14 - MARGIN, COLUMNS),
+        None,
+    )
+    cells = covered(boxes, 2 * ROWS, 2 * COLUMNS, 2)
+    assert cells[2 * 5, 2 * 6]
+    assert cells[0, 2 * COLUMNS - 1]
+    assert not cells[-1].any()
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    torch.manual_seed(3)
+    decoder = Decoder(TINY).eval().requires_grad_(False)
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return decoder
+
+
+def test_within_a_box_an_object_is_decoded_as_on_the_whole_frame(decoder: Decoder) -> None:
+    generator = torch.Generator().manual_seed(6)
+
+    def maps(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    wide, thin, objects = TINY.decoder_width, TINY.decoder_width // 2, 3
+    context = DecoderContext(
+        maps(1, wide, ROWS, COLUMNS),
+        maps(1, wide, 2 * ROWS, 2 * COLUMNS),
+        maps(1, thin, 4 * ROWS, 4 * COLUMNS),
+    )
+    draft = decoder.draft(context, maps(1, objects, TINY.value_width, ROWS, COLUMNS))
+    labels = PropagatedLabels(
+        *(maps(1, objects, 2 * ROWS, 2 * COLUMNS) for _ in range(3)),
+        match=maps(1, objects, 3, 2 * ROWS, 2 * COLUMNS),
+    )
+    whole = decoder(context, draft, labels)
+    boxes = (Box(0, ROWS, 0, COLUMNS), Box(1, 11, 3, 13), None)
+    parts = decoder.within(context, draft, labels, boxes)
+    assert parts.logits.shape == whole.logits.shape
+    torch.testing.assert_close(parts.logits[:, 0], whole.logits[:, 0])
+    torch.testing.assert_close(parts.stride8[0], whole.stride8[0])
+    inner8 = slice(2 + SEEN8, 22 - SEEN8), slice(6 + SEEN8, 26 - SEEN8)
+    inner4 = slice(2 * (2 + SEEN4), 2 * (22 - SEEN4)), slice(2 * (6 + SEEN4), 2 * (26 - SEEN4))
+    torch.testing.assert_close(parts.stride8[1][:, *inner8], whole.stride8[1][:, *inner8])
+    torch.testing.assert_close(parts.logits[0, 1][inner4], whole.logits[0, 1][inner4])
+    outside = parts.logits[0, 1].clone()
+    outside[boxes[1].at(4)] = NOWHERE
+    assert outside.eq(NOWHERE).all()
+    assert parts.logits[0, 2].eq(NOWHERE).all()
+    assert not parts.stride8[2].any()
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_masks_of_the_shipped_network_stay_what_they_are_without_focus(objects: int) -> None:
+    scene = SyntheticScene(192, 256, objects)
+    model = load_model("small").model
+    everywhere, focused = (
+        Segmenter(model, SegmenterConfig(size=192, device="cpu", precision="fp32", focus=focus))
+        for focus in (False, True)
+    )
+    different = found = 0
+    for index in range(7):
+        frame, labels = scene.frame(index)
+        one, other = (s.step(frame, labels if index == 0 else None).labels for s in (everywhere, focused))
+        different += np.count_nonzero(one != other)
+        found += np.count_nonzero(one)
+    assert found > 7 * np.count_nonzero(scene.frame(0)[1]) / 2
+    assert different <= found / 1000
