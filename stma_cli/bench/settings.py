@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stma.config import SegmenterConfig
@@ -156,11 +155,3 @@ def _listed(option: str, text: str, read: Callable[[str], Value], wanted: str) -
         raise SettingsError(
             f"{option} is {text!r}, which cannot be used; give {wanted}, with commas between"
         ) from None
-
-
-def require_file_place(option: str, path: Path | None) -> None:
-    """Raise SettingsError before the long work when a result could not be written there."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise SettingsError(
-            f"{option} {path} is a folder or lies in one that does not exist; give a file in an existing folder"
-        )

@@ -68,11 +68,12 @@ def bench(
 
     from stma.errors import SettingsError
     from stma_cli.bench import settings as options
+    from stma_cli.result_files import require_file_place
 
     if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
-    options.require_file_place("--json", json_file)
-    options.require_file_place("--plot", plot)
+    require_file_place("--json", json_file)
+    require_file_place("--plot", plot)
     settings = options.BenchSettings(
         model=model,
         objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),

@@ -45,8 +45,10 @@ def calibrate(
     from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
     from stma.training.pool import scan
     from stma.weights import load_model, save_weights
+    from stma_cli.result_files import require_file_place
     from stma_cli.threads import default_threads, prepare_process
 
+    require_file_place("--out", out)
     prepare_process(threads or default_threads())
     network = load_model(model).model
     drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)

@@ -149,6 +149,7 @@ def train(
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
     from stma_cli.field_settings import listed, with_settings
+    from stma_cli.threads import prepare_process
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
@@ -157,8 +158,8 @@ def train(
         network=with_settings(TrainConfig(model=model).shape, network, "the network") if network else None,
         without=listed(without),
         initial_weights=initial_weights,
-        renewed=tuple(renew.split(",")) if renew else (),
-        only=tuple(only.split(",")) if only else (),
+        renewed=listed(renew or ""),
+        only=listed(only or ""),
         steps=steps,
         minutes=minutes,
         batch=batch,
@@ -196,6 +197,7 @@ def train(
             leaver_probability=leavers,
         ),
     )
+    prepare_process(threads)
     trainer = Trainer(data, run, config)
     leads = trainer.group.leads
 

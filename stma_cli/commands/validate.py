@@ -67,10 +67,12 @@ def validate(
     from stma.training.pool import scan
     from stma.weights import load_model
     from stma_cli.field_settings import listed, with_settings
+    from stma_cli.result_files import require_file_place
     from stma_cli.threads import default_threads, prepare_process
     from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
+    require_file_place("--json", json_file)
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)

@@ -6,7 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
-from stma.errors import DataError
+from stma.errors import DataError, SettingsError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
 from stma_cli.main import app
@@ -30,3 +30,9 @@ def test_the_confidence_alone_changes(training_folder: Path, tmp_path: Path) -> 
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed
     assert all(name.startswith("quality.") for name in changed)
+
+
+def test_a_folder_is_no_place_for_weights(training_folder: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["calibrate", str(training_folder), "--out", str(tmp_path)])
+    assert isinstance(result.exception, SettingsError)
+    assert f"--out {tmp_path}" in str(result.exception)

@@ -41,6 +41,18 @@ def test_scores_of_every_set_are_written(training_folder: Path, weights: Path, t
     assert real["confidence"]["pairs"] == 8, "one object on every frame after the first"
 
 
+def test_a_place_that_is_none_is_refused_before_the_long_work(training_folder: Path, tmp_path: Path) -> None:
+    words = [
+        "--model",
+        str(tmp_path / "none.safetensors"),
+        "--json",
+        str(tmp_path / "absent" / "scores.json"),
+    ]
+    result = CliRunner().invoke(app, ["validate", str(training_folder), *words])
+    assert isinstance(result.exception, SettingsError)
+    assert "--json" in str(result.exception)
+
+
 def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(training_folder, folder)
