@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
-from stma.network.layers import pool_twice
+from stma.network.layers import pool_twice, to_map, to_tokens
 
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
 
@@ -64,13 +64,20 @@ class STMLBlock(nn.Module):
             nn.init.zeros_(last.weight)  # a new block starts as the identity
             nn.init.zeros_(last.bias)
 
-    def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, N, C) tokens to queries, keys and values of (B, heads, N, C/heads)."""
-        projected = self.projection(self.norm_attention(tokens))  # (B, N, 3C)
-        projected = projected.unflatten(2, (3, self.heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )  # (3, B, heads, N, C/heads)
-        return projected[0], projected[1], projected[2]
+    def project(self, tokens: Tensor, grid: tuple[int, int] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N, C) tokens to queries, keys and values of (B, heads, N, C/heads); with the rows and columns of the N
+        cells, keys and values are averages of 2x2 of them."""
+        query, read = self.projection(self.norm_attention(tokens)).split(
+            [tokens.shape[2], 2 * tokens.shape[2]], dim=2
+        )
+        if grid is not None:
+            read = to_tokens(pool_twice(to_map(read, *grid)))  # (B, N/4, 2C)
+        key, value = read.chunk(2, dim=2)
+        return self._by_head(query), self._by_head(key), self._by_head(value)
+
+    def _by_head(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) to (B, heads, N, C/heads)."""
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def finish(self, tokens: Tensor, attended: Tensor) -> Tensor:
         """Residual additions of the attended values (B, heads, N, C/heads) and of the feed-forward part."""
@@ -128,9 +135,7 @@ class STMLBlock(nn.Module):
             grid: rows and columns of the N cells: then a token attends to averages of 2x2 of its own frame's cells,
                 at a quarter of the cost; None for the cells themselves.
         """
-        query, key, value = self.project(test)
-        if grid is not None:
-            key, value = _pool_cells(key, grid), _pool_cells(value, grid)
+        query, key, value = self.project(test, grid)
         attended = attend(
             query, torch.cat([key, reference_key], dim=2), torch.cat([value, reference_value], dim=2)
         )
@@ -168,10 +173,3 @@ class STML(nn.Module):
             test = block.test_stream(test, key, value, grid)
         result: Tensor = self.norm(test)
         return result
-
-
-def _pool_cells(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Averages of 2x2 cells: (B, heads, h*w, D) to (B, heads, ceil(h/2)*ceil(w/2), D)."""
-    maps = x.flatten(0, 1).transpose(1, 2).unflatten(2, grid)  # (B*heads, D, h, w)
-    cells: Tensor = pool_twice(maps).flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
-    return cells
