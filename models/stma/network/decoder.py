@@ -107,10 +107,7 @@ class Decoder(nn.Module):
             draft: of the same frames.
             propagated: soft masks and match strengths at stride 8.
         """
-        fine = _Fine(
-            draft.hidden, context.stride8, context.stride4, *_label_maps(propagated, draft.hidden.dtype)
-        )
-        stride8, logits = self._finer(fine)
+        stride8, logits = self._finer(_fine(context, draft, propagated))
         return Decoded(logits.unflatten(0, draft.coarse.shape[:2]), stride8, draft.coarse)
 
     def within(
@@ -120,10 +117,8 @@ class Decoder(nn.Module):
         propagated: PropagatedLabels,
         boxes: Sequence[Box | None],
     ) -> Decoded:
-        """As `forward` for one clip, each of its objects within its own box alone; elsewhere it is `NOWHERE`."""
-        fine = _Fine(
-            draft.hidden, context.stride8, context.stride4, *_label_maps(propagated, draft.hidden.dtype)
-        )
+        """As `forward` for one clip, each object within its own box alone; elsewhere its logit is `NOWHERE`."""
+        fine = _fine(context, draft, propagated)
         height, width = draft.coarse.shape[2:]
         logits = draft.coarse.new_full((len(boxes), 4 * height, 4 * width), NOWHERE)
         stride8 = fine.labels.new_zeros((len(boxes), draft.hidden.shape[1], 2 * height, 2 * width))
@@ -135,8 +130,7 @@ class Decoder(nn.Module):
         return Decoded(logits[None], stride8, draft.coarse)
 
     def _finer(self, fine: "_Fine") -> tuple[Tensor, Tensor]:
-        """(B*K, decoder_width, h, w) maps at stride 8 and float32 (B*K, 2h, 2w) logits of some
-        cells of some objects."""
+        """(B*K, decoder_width, 2h, 2w) maps at stride 8 and float32 (B*K, 4h, 4w) logits."""
         objects = len(fine.hidden) // len(fine.stride8)
         x = self.mix8(upsample_twice(fine.hidden)) + self.label(fine.labels)
         stride8 = self.refine8(leaky(_add_shared(x, fine.stride8, objects)))
@@ -149,13 +143,13 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class _Fine:
-    """What the finer stages see: maps of B*K objects at stride 16, the context, label maps and masks at stride 8."""
+    """What the finer stages see of B*K objects in B frames, or in a part of them."""
 
-    hidden: Tensor
-    stride8: Tensor
-    stride4: Tensor
-    labels: Tensor
-    masks: Tensor
+    hidden: Tensor  # (B*K, decoder_width, h, w) at stride 16
+    stride8: Tensor  # of the context: (B, decoder_width, 2h, 2w)
+    stride4: Tensor  # of the context: (B, decoder_width / 2, 4h, 4w)
+    labels: Tensor  # (B*K, LABEL_MAPS, 2h, 2w)
+    masks: Tensor  # (B*K, 1, 2h, 2w) soft masks, the first of the label maps, in float32
 
     def part(self, number: int, box: Box) -> "_Fine":
         """One object within a box."""
@@ -169,14 +163,14 @@ class _Fine:
         )
 
 
-def _label_maps(propagated: PropagatedLabels, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """(B*K, LABEL_MAPS, H/8, W/8) maps in this precision, and the soft masks among them, (B*K, 1, H/8, W/8), as they
-    are."""
+def _fine(context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -> _Fine:
+    """Of all objects on the whole frame."""
     masks = propagated.masks
     others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
     maps = torch.stack([masks, others, propagated.annotated, propagated.newest], dim=2)
-    maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)
-    return _packed(maps).to(dtype), masks.flatten(0, 1)[:, None]
+    maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
+    labels = _packed(maps).to(draft.hidden.dtype)
+    return _Fine(draft.hidden, context.stride8, context.stride4, labels, masks.flatten(0, 1)[:, None])
 
 
 def _packed(maps: Tensor) -> Tensor:
