@@ -77,7 +77,8 @@ class STMLBlock(nn.Module):
 
     def _by_head(self, tokens: Tensor) -> Tensor:
         """(B, N, C) to (B, heads, N, C/heads)."""
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        by_head: Tensor = tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return by_head
 
     def finish(self, tokens: Tensor, attended: Tensor) -> Tensor:
         """Residual additions of the attended values (B, heads, N, C/heads) and of the feed-forward part."""
