@@ -115,7 +115,7 @@ class Decoder(nn.Module):
         context: DecoderContext,
         draft: Draft,
         propagated: PropagatedLabels,
-        boxes: Sequence[Box | None],
+        boxes: Sequence[Box],
     ) -> Decoded:
         """As `forward` for one clip, each object within its own box alone; elsewhere its logit is `NOWHERE`."""
         fine = _fine(context, draft, propagated)
@@ -123,10 +123,9 @@ class Decoder(nn.Module):
         logits = draft.coarse.new_full((len(boxes), 4 * height, 4 * width), NOWHERE)
         stride8 = fine.labels.new_zeros((len(boxes), draft.hidden.shape[1], 2 * height, 2 * width))
         for number, box in enumerate(boxes):
-            if box is not None:
-                some8, some4 = self._finer(fine.part(number, box))
-                stride8[(number, slice(None), *box.at(2))] = some8[0]
-                logits[(number, *box.at(4))] = some4[0]
+            some8, some4 = self._finer(fine.part(number, box))
+            stride8[(number, slice(None), *box.at(2))] = some8[0]
+            logits[(number, *box.at(4))] = some4[0]
         return Decoded(logits[None], stride8, draft.coarse)
 
     def _finer(self, fine: "_Fine") -> tuple[Tensor, Tensor]:

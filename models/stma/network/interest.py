@@ -31,32 +31,32 @@ class Box:
         )
 
 
-def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box | None, ...]:
-    """Where each object may be: around what the readout finds, and around where it was on the frame before.
+def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
+    """Where each object may be: around what the readout finds, and around where it was on the frame before; anywhere
+    when there is neither, so that an object that is away is looked for on the whole frame.
 
     Args:
         coarse: (K, h, w) logits of the readout alone at stride 16, see `Decoded`.
         newest: (K, h, w) soft masks in 0..1 of the newest remembered frame at stride 16.
 
     Returns:
-        A box for each of the K objects, None for one that is nowhere. They have to be known in main memory.
+        A box for each of the K objects; the host waits for them.
     """
     seeds = (torch.sigmoid(coarse) > LEAST) | (newest > LEAST)
     near = functional.max_pool2d(seeds.float(), 2 * MARGIN + 1, stride=1, padding=MARGIN) > 0
     return tuple(_bounds(cells) for cells in near.cpu().numpy())
 
 
-def _bounds(cells: np.ndarray) -> Box | None:
+def _bounds(cells: np.ndarray) -> Box:
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     if not len(rows):
-        return None
+        return Box(0, cells.shape[0], 0, cells.shape[1])
     return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
-def covered(boxes: Sequence[Box | None], height: int, width: int, factor: int) -> np.ndarray:
+def covered(boxes: Sequence[Box], height: int, width: int, factor: int) -> np.ndarray:
     """(height, width) bool: the cells of a map, of `factor` times those of stride 16, that lie in any of the boxes."""
     cells = np.zeros((height, width), dtype=bool)
     for box in boxes:
-        if box is not None:
-            cells[box.at(factor)] = True
+        cells[box.at(factor)] = True
     return cells
