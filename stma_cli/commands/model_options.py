@@ -53,7 +53,7 @@ FocusOption = Annotated[
     bool,
     typer.Option(
         "--focus/--no-focus",
-        help="Look closely only where an object may be, or everywhere. A CPU alone does so; masks stay the same.",
+        help="Look closely only where an object may be, or everywhere. Only a CPU does; few pixels differ.",
     ),
 ]
 ChunkOption = Annotated[

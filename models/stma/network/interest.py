@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 LEAST = 0.05  # probability or share of a cell from which on an object may be there
-MARGIN = (
-    2  # cells of 16 pixels around them: outlines lie within, a few of the finer convolutions see the border
-)
+MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at stride 16
 
 
 @dataclass(frozen=True)
