@@ -95,9 +95,7 @@ class SegmenterConfig:
     device: str = "auto"  # cuda, then mps, then cpu
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
-    focus: bool = (
-        True  # on a CPU look closely only where an object may be: a fifth less time, few pixels differ
-    )
+    focus: bool = True  # on a CPU look closely only where an object may be: a fifth less time
     memory: MemoryConfig = field(default_factory=MemoryConfig)
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at str
 
 @dataclass(frozen=True)
 class Box:
-    """Cells at stride 16: rows `top` up to `bottom` and columns `left` up to `right`, the last ones exclusive."""
+    """Cells of a map: rows `top` up to `bottom` and columns `left` up to `right`, the last ones exclusive."""
 
     top: int
     bottom: int
@@ -22,7 +22,7 @@ class Box:
     right: int
 
     def at(self, factor: int) -> tuple[slice, slice]:
-        """Rows and columns in a map of `factor` times as many cells: 1 at stride 16, 2 at stride 8, 4 at stride 4."""
+        """Rows and columns in a map of `factor` times as many: of a box at stride 16, 2 at stride 8, 4 at stride 4."""
         return (
             slice(self.top * factor, self.bottom * factor),
             slice(self.left * factor, self.right * factor),
@@ -46,9 +46,14 @@ def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
 
 
 def _bounds(cells: np.ndarray) -> Box:
+    return extent(cells) or Box(0, cells.shape[0], 0, cells.shape[1])
+
+
+def extent(cells: np.ndarray) -> Box | None:
+    """The smallest box that holds all true cells of (h, w) bool, None where there is none."""
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     if not len(rows):
-        return Box(0, cells.shape[0], 0, cells.shape[1])
+        return None
     return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT
+from stma.network.interest import extent
 
 TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
@@ -114,14 +115,10 @@ def _box(
     bottom, right = min(size[0], top + tile), min(size[1], left + tile)
     if wanted is None:
         return slice(top, bottom), slice(left, right)
-    some = wanted[top:bottom, left:right]
-    rows, columns = np.flatnonzero(some.any(axis=1)), np.flatnonzero(some.any(axis=0))
-    if not len(rows):
+    box = extent(wanted[top:bottom, left:right])
+    if box is None:
         return None
-    return (
-        slice(top + int(rows[0]), top + int(rows[-1]) + 1),
-        slice(left + int(columns[0]), left + int(columns[-1]) + 1),
-    )
+    return slice(top + box.top, top + box.bottom), slice(left + box.left, left + box.right)
 
 
 def _read_column(
