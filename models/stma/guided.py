@@ -31,30 +31,31 @@ def color_lines(masks: Tensor, guide: Tensor) -> Tensor:
     """Fit each mask as a linear function of colour, around every cell.
 
     Args:
-        masks: (K, h, w) float32 soft masks in 0..1.
-        guide: (3, h, w) float32 RGB in 0..1: the mean colours of the cells.
+        masks: (B, K, h, w) float32 soft masks in 0..1.
+        guide: (B, 3, h, w) float32 RGB in 0..1: the mean colours of the cells.
 
     Returns:
-        (K, 4, h, w) float32: factors of red, green and blue, and the constant.
+        (B, K, 4, h, w) float32: factors of red, green and blue, and the constant.
     """
-    mean = _blurred(guide)  # (3, h, w)
-    products = _blurred((guide[:, None] * guide).flatten(0, 1)).unflatten(0, (3, 3))
-    covariance = products - mean[:, None] * mean  # (3, 3, h, w)
-    inverse = _inverse(covariance + EPSILON * torch.eye(3, device=guide.device)[:, :, None, None])
+    mean = _blurred(guide)  # (B, 3, h, w)
+    products = _blurred((guide[:, :, None] * guide[:, None]).flatten(1, 2)).unflatten(1, (3, 3))
+    covariance = (products - mean[:, :, None] * mean[:, None]).movedim(0, 2)  # (3, 3, B, h, w)
+    flat = EPSILON * torch.eye(3, device=guide.device)[:, :, None, None, None]
+    inverse = _inverse(covariance + flat).movedim(2, 0)  # (B, 3, 3, h, w)
     lines = []
-    for mask in masks:
-        means = _blurred(torch.cat([mask[None], guide * mask]))  # (4, h, w)
-        factors = (inverse * (means[1:] - mean * means[:1])).sum(1)  # (3, h, w)
-        lines.append(torch.cat([factors, means[:1] - (factors * mean).sum(0, keepdim=True)]))
-    return torch.stack(lines)
+    for mask in masks.split(1, dim=1):
+        means = _blurred(torch.cat([mask, guide * mask], dim=1))  # (B, 4, h, w)
+        factors = (inverse * (means[:, 1:] - mean * means[:, :1])[:, None]).sum(2)  # (B, 3, h, w)
+        lines.append(torch.cat([factors, means[:, :1] - (factors * mean).sum(1, keepdim=True)], dim=1))
+    return torch.stack(lines, dim=1)
 
 
 def _blurred(maps: Tensor, sigma: float = SIGMA) -> Tensor:
-    """Gaussian means of (C, h, w) maps, repeated beyond the border."""
+    """Gaussian means of (B, C, h, w) maps, repeated beyond the border."""
     radius = math.ceil(2 * sigma)
     weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-radius, radius + 1)]
-    padded = functional.pad(maps[None], (radius,) * 4, mode="replicate")[0]
-    for axis, length in ((1, maps.shape[1]), (2, maps.shape[2])):
+    padded = functional.pad(maps, (radius,) * 4, mode="replicate")
+    for axis, length in ((2, maps.shape[2]), (3, maps.shape[3])):
         total = padded.narrow(axis, 0, length) * weights[0]
         for place, weight in enumerate(weights[1:], start=1):
             total.add_(padded.narrow(axis, place, length), alpha=weight)
@@ -93,7 +94,8 @@ def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
         return labels
     guide = resize_frame(frame, *cells.shape)[window]
     masks = torch.from_numpy(logits[:, *window]).softmax(0)[1:]
-    lines = color_lines(masks, torch.from_numpy(guide).permute(2, 0, 1).float() / 255).numpy()
+    colours_of_cells = torch.from_numpy(guide).permute(2, 0, 1).float() / 255
+    lines = color_lines(masks[None], colours_of_cells[None])[0].numpy()
     faint = masks.numpy() <= FAINT
     pixels = np.flatnonzero(repeated(near, rows, columns))
     row, column = np.divmod(pixels, width)
@@ -164,24 +166,24 @@ def _sampled(line: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     return np.asarray(found).reshape(-1, 4)[:count]
 
 
-def guided_masks(masks: Tensor, guide: Tensor, frame: Tensor) -> Tensor:
-    """Soft masks at the frame's size by the lines of `color_lines`; gradients reach the masks.
+def guided_masks(masks: Tensor, guide: Tensor, frames: Tensor) -> Tensor:
+    """Soft masks at the frames' size by the lines of `color_lines`; gradients reach the masks.
 
     Args:
-        masks: (K, h, w) float32 soft masks in 0..1.
-        guide: (3, h, w) float32 RGB in 0..1, the frame scaled to cells, on the same device.
-        frame: (3, H, W) float32 RGB in 0..1, likewise.
+        masks: (B, K, h, w) float32 soft masks in 0..1.
+        guide: (B, 3, h, w) float32 RGB in 0..1, the frames scaled to cells, on the same device.
+        frames: (B, 3, H, W) float32 RGB in 0..1, likewise.
 
     Returns:
-        (K, H, W) float32, a little beyond 0..1 where a line overshoots.
+        (B, K, H, W) float32, a little beyond 0..1 where a line overshoots.
     """
-    size = frame.shape[1:]
-    colours = _blurred(frame, SMOOTHING * size[0] / masks.shape[1])
+    size = frames.shape[2:]
+    colours = _blurred(frames, SMOOTHING * size[0] / masks.shape[2])
     shares = []
-    for line in color_lines(masks, guide):
-        full = functional.interpolate(line[None], size=size, mode="bilinear", align_corners=False)[0]
-        shares.append((full[:3] * colours).sum(0) + full[3])
-    return torch.stack(shares)
+    for line in color_lines(masks, guide).unbind(1):
+        full = functional.interpolate(line, size=size, mode="bilinear", align_corners=False)  # (B, 4, H, W)
+        shares.append((full[:, :3] * colours).sum(1) + full[:, 3])
+    return torch.stack(shares, dim=1)
 
 
 def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Tensor:
@@ -197,8 +199,8 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     """
     height, width = frame.shape[:2]
     cells = logits.argmax(0)
-    colours = [picture.permute(2, 0, 1).float() / 255 for picture in (guide, frame)]
-    objects = guided_masks(logits.softmax(0)[1:], *colours)
+    colours = [picture.permute(2, 0, 1)[None].float() / 255 for picture in (guide, frame)]
+    objects = guided_masks(logits.softmax(0)[None, 1:], *colours)[0]
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
     mixed = differing(padded)[None].float()

@@ -43,6 +43,14 @@ def train(
         float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = 4,
+    uses: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Times that a clip is learned from, mirrored half of the later times; more than 1 where the log shows "
+            "that data takes longer than the model.",
+        ),
+    ] = 1,
     crop: Annotated[int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")] = 256,
     frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 4,
     scored_frames: Annotated[
@@ -63,6 +71,12 @@ def train(
         bool,
         typer.Option("--fixed-statistics", help="With --init: batch norms keep the statistics they have."),
     ] = False,
+    statistics_until: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of the run after which batch norms keep the statistics they then have."
+        ),
+    ] = 1.0,
     hard_pixels: Annotated[
         float,
         typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on."),
@@ -163,10 +177,12 @@ def train(
         steps=steps,
         minutes=minutes,
         batch=batch,
+        uses=uses,
         learning_rate=learning_rate,
         ema=ema,
         embedding_rate=embedding_rate,
         fixed_statistics=fixed_statistics,
+        statistics_until=statistics_until,
         seed=seed,
         threads=threads,
         workers=workers,

@@ -85,21 +85,31 @@ def test_the_device_decides_as_main_memory_does() -> None:
 
 def test_gradients_of_refined_masks_reach_the_masks_around_an_outline() -> None:
     labels = discs([(14.0, 12.0)], 6.5)
-    masks = torch.from_numpy(soft_logits(labels)).softmax(0)[1:2].requires_grad_()
-    frame = torch.from_numpy(painted(discs([(14.5, 12.5)], 6.5, CELL))).permute(2, 0, 1).float() / 255
+    masks = torch.from_numpy(soft_logits(labels)).softmax(0)[None, 1:2].requires_grad_()
+    frame = torch.from_numpy(painted(discs([(14.5, 12.5)], 6.5, CELL))).permute(2, 0, 1)[None].float() / 255
     refined = guided_masks(masks, torch.nn.functional.avg_pool2d(frame, CELL), frame)
-    assert refined.shape == (1, SHAPE[0] * CELL, SHAPE[1] * CELL)
+    assert refined.shape == (1, 1, SHAPE[0] * CELL, SHAPE[1] * CELL)
     refined.square().sum().backward()
     assert masks.grad is not None
-    assert masks.grad[0, 14, 18].abs() > 1e-4
+    assert masks.grad[0, 0, 14, 18].abs() > 1e-4
 
 
 def test_lines_reproduce_a_mask_that_is_linear_in_colour() -> None:
-    guide = torch.rand(3, 20, 25, generator=torch.Generator().manual_seed(0))
-    mask = 0.2 + 0.1 * guide[0] + 0.3 * guide[1] - 0.1 * guide[2]
-    lines = color_lines(mask[None], guide)
-    again = (lines[0, :3] * guide).sum(0) + lines[0, 3]
+    guide = torch.rand(2, 3, 20, 25, generator=torch.Generator().manual_seed(0))
+    mask = 0.2 + 0.1 * guide[:, 0] + 0.3 * guide[:, 1] - 0.1 * guide[:, 2]
+    lines = color_lines(mask[:, None], guide)[:, 0]  # (B, 4, h, w)
+    again = (lines[:, :3] * guide).sum(1) + lines[:, 3]
     assert torch.allclose(again, mask, atol=0.01)  # EPSILON shrinks the factors a little
+
+
+def test_frames_of_a_batch_are_refined_as_each_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masks, frames = (torch.rand(3, maps, *SHAPE, generator=generator) for maps in (2, 3))
+    frames = torch.nn.functional.interpolate(frames, scale_factor=4.0)
+    guides = torch.nn.functional.avg_pool2d(frames, 4)
+    together = guided_masks(masks, guides, frames)
+    alone = [guided_masks(masks[i : i + 1], guides[i : i + 1], frames[i : i + 1])[0] for i in range(3)]
+    torch.testing.assert_close(together, torch.stack(alone))
 
 
 def test_edges_are_refined_by_default() -> None:

@@ -291,7 +291,7 @@ def test_the_newest_frame_is_told_apart_and_counts_with_the_rest(model: STMA) ->
 
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.label_propagation(label_query(), [label_entry()]).masks
-    monkeypatch.setattr("stma.network.association.AFFINITY_LIMIT", 5 * 17 * 20)
+    monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", 5 * 17 * 20)
     torch.testing.assert_close(model.label_propagation(label_query(), [label_entry()]).masks, whole)
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import AFFINITY_LIMIT, ModelConfig
-from stma.network.layers import to_tokens
+from stma.config import ModelConfig
+from stma.network.layers import to_tokens, unit
 from stma.network.windows import (
     TILE,
+    at_once,
     binary,
     by_strips,
     headroom,
@@ -52,7 +53,7 @@ class IDAssociation(nn.Module):
 
     def keys(self, tokens: Tensor) -> Tensor:
         """(B, N, C) final tokens of a frame to (B, N, key_width) unit keys."""
-        return functional.normalize(self.key(tokens), dim=2)
+        return unit(self.key(tokens), dim=2)
 
     def forward(
         self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], sharpness: float = 1.0
@@ -92,7 +93,7 @@ def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tens
     Returns:
         (B, N, D) sums of the values and (B, N, 1) sums of the weights, both float32.
     """
-    rows = max(1, AFFINITY_LIMIT // keys.shape[1])
+    rows = max(1, at_once(query.device) // (keys.shape[0] * keys.shape[1]))
     room = headroom(query.dtype)
     factor = binary(temperature)
     offset = offset_channels(-factor - math.log2(room), keys.dtype)

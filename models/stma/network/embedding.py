@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
-from stma.network.layers import ConvNorm, ResidualBlock, upsample_twice
+from stma.network.layers import ConvNorm, ResidualBlock, unit, upsample_twice
 
 RGB_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's photographs, on the 0..1 scale
 RGB_DEVIATION = (0.229, 0.224, 0.225)
@@ -70,5 +70,4 @@ class Embedding(nn.Module):
         stride8 = functional.relu(
             self.lateral8(stride8) + upsample_twice(self.top_down(stride16)), inplace=True
         )
-        label_key = functional.normalize(self.label_key(stride8), dim=1)
-        return Features(stride4, stride8, stride16, label_key)
+        return Features(stride4, stride8, stride16, unit(self.label_key(stride8), dim=1))

@@ -76,6 +76,11 @@ class PlainResidual(nn.Module):
         return leaky(self.second(leaky(self.first(x))) + x)
 
 
+def unit(x: Tensor, dim: int) -> Tensor:
+    """L2-normalised along a dimension, of the same type, where autocast would go over to float32 too."""
+    return functional.normalize(x, dim=dim).to(x.dtype)
+
+
 def pool_twice(x: Tensor) -> Tensor:
     """Averages of 2x2 cells of a (B, C, h, w) map; of fewer at the border where a side is odd."""
     return functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)

@@ -25,6 +25,11 @@ SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits st
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
 
+def at_once(device: torch.device) -> int:
+    """Cells of affinity that a device holds at once."""
+    return AFFINITY_LIMIT if device.type == "cpu" else GPU_AFFINITIES
+
+
 def headroom(dtype: torch.dtype) -> float:
     """Factor by which weights are made smaller before they are summed up in this precision."""
     return HALF_ROOM if dtype == torch.float16 else 1.0
@@ -184,11 +189,10 @@ def unfolded(
         4, side, tile
     )  # (B, C+2+D, frames, rows, columns, side, side)
     joined = joined.permute(0, 3, 4, 1, 2, 5, 6)  # (B, rows, columns, C+2+D, frames, side, side)
-    limit = AFFINITY_LIMIT if query.device.type == "cpu" else GPU_AFFINITIES
-    at_once = max(1, limit // (batch * columns * tile * tile * len(keys) * side * side))
+    rows_at_once = max(1, at_once(query.device) // (batch * columns * tile * tile * len(keys) * side * side))
     sums = []
-    for top in range(0, rows, at_once):
-        some = slice(top, top + at_once)
+    for top in range(0, rows, rows_at_once):
+        some = slice(top, top + rows_at_once)
         near = joined[:, some].flatten(4)  # (B, some rows, columns, C+2+D, M)
         weights = torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]).exp2_()
         sums.append(torch.matmul(weights, near[:, :, :, channels + 2 :].transpose(3, 4)).float())

@@ -1,7 +1,7 @@
 """The differentiable run over one batch of clips: the same steps as inference, on a short memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -65,6 +65,12 @@ class ClipLoss:
     quality: Tensor
     iou: Tensor
 
+    def numbers(self) -> dict[str, float]:
+        """All of them by name, brought to main memory at once."""
+        names = [field.name for field in fields(self)]
+        values = torch.stack([getattr(self, name).detach().float() for name in names]).tolist()
+        return dict(zip(names, values, strict=True))
+
 
 def one_hot(labels: Tensor, objects: int) -> Tensor:
     """(..., H, W) integer labels to (..., K, H, W) float32 masks of the objects 1..K."""
@@ -103,7 +109,7 @@ def _refined(masks: Tensor, frames: Tensor) -> Tensor:
     """(B, K, h, w) soft masks whose outlines follow the colours of (B, 3, H, W) uint8 frames: (B, K+1, H, W) logits."""
     colours = frames.float() / 255
     guides = functional.avg_pool2d(colours, 4)
-    guided = torch.stack([guided_masks(*parts) for parts in zip(masks, guides, colours, strict=True)])
+    guided = guided_masks(masks, guides, colours)
     distribution = torch.cat([1 - guided.sum(1, keepdim=True), guided], dim=1)
     return distribution.clamp(min=LEAST_SHARE).log()
 

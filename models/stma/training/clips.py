@@ -22,13 +22,13 @@ from stma.training.layers import (
     draw_shadow,
     draw_shutter,
     paste,
-    warp_regions,
 )
 from stma.training.motion import (
     CAMERA,
     JITTER,
     OBJECT,
     STILL,
+    Warp,
     affine_walk,
     elastic_walk,
     placement,
@@ -44,6 +44,7 @@ LOOK_ALIKE_SIZES = 1.3  # times larger or smaller than what they resemble, at mo
 SAME_AGAIN = 0.35  # of composed objects that look like the one before
 CLOSEST = 3.0  # a close-up enlarges so many times at most: beyond, it is only blurred
 REFLECT = cv2.BORDER_REFLECT_101
+UNKNOWN = cv2.BORDER_CONSTANT  # of regions: beyond a layer's border its picture is only mirrored
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,15 @@ class ClipMaker:
         moves = _seen_by(camera, moves)
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
-        frames = [warp(image, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)]
-        maps = [warp(label, m @ base, side, f, True, REFLECT) for m, f in zip(moves, fields, strict=True)]
+        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
+        frames = [place(image, False, REFLECT) for place in placed]
+        maps = [place(label, True, REFLECT) for place in placed]
         parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
             blur_whole(frames, moves, shutter),
             maps,
-            [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            [place(parts, True, UNKNOWN) for place in placed],
             shutter,
         )
         if rng.random() < 0.5:  # so that as many shrink as grow
@@ -176,15 +178,14 @@ class ClipMaker:
         camera = self._camera(rng)
         moves = _seen_by(camera, affine_walk(rng, count, side, CAMERA.over(count)))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
-        frames = [
-            warp(background, m @ base, side, f, False, REFLECT) for m, f in zip(moves, fields, strict=True)
-        ]
+        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
+        frames = [place(background, False, REFLECT) for place in placed]
         parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
             blur_whole(frames, moves, shutter),
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
-            [warp_regions(parts, m @ base, side, f) for m, f in zip(moves, fields, strict=True)],
+            [place(parts, True, UNKNOWN) for place in placed],
             shutter,
             camera,
         )

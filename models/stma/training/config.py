@@ -98,9 +98,13 @@ class TrainConfig:
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds
+    uses: int = 1  # times that a clip is learned from: more where clips are made slower than they are used
     learning_rate: float = 8e-4  # AdamW peak
     fixed_statistics: bool = (
         False  # batch norms as in inference: right for a trained network, a fresh one has none yet
+    )
+    statistics_until: float = (
+        1.0  # share of the run after which batch norms keep theirs: the end learns as inference is
     )
     embedding_rate: float = 1.0  # factor on the rate of embedding and label propagation; 0 freezes both
     weight_decay: float = 0.02  # little data, but batch norm and synthesis regularise already
@@ -119,6 +123,15 @@ class TrainConfig:
     checkpoint_minutes: float = 4.0
     device: str = "auto"
     data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        if self.uses < 1 or self.batch % self.uses:
+            raise SettingsError(
+                f"a batch of {self.batch} clips cannot be made of clips that are used {self.uses} times; "
+                "use a divisor of the batch"
+            )
+        if not 0 <= self.statistics_until <= 1:
+            raise SettingsError(f"statistics_until is {self.statistics_until}; use a share of 0 to 1")
 
     @property
     def shape(self) -> ModelConfig:

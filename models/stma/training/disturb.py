@@ -29,11 +29,12 @@ def disturb_masks(
     batch, objects, height, width = masks.shape
 
     def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator).to(masks.device)
+        return torch.rand(*shape, generator=generator).to(masks.device, non_blocking=True)
 
-    chosen = draw(batch, 1, 1, 1) < probability
-    if not bool(chosen.any()):
+    chosen = torch.rand(batch, 1, 1, 1, generator=generator) < probability
+    if not bool(chosen.any()):  # decided on the CPU: a GPU need not be waited for
         return masks
+    chosen = chosen.to(masks.device, non_blocking=True)
     field = torch.randn(batch, 1, BLOBS, BLOBS, generator=generator).to(masks.device)
     field = functional.interpolate(field, size=(height, width), mode="bicubic", align_corners=False)
     with torch.no_grad():

@@ -21,8 +21,9 @@ class AveragedModel(Generic[Network]):
         """Follow the model; early on the average is short so that it forgets the random start."""
         decay = min(self.decay, (1 + step) / (10 + step))
         source = model.state_dict()
-        for name, mine in self.model.state_dict().items():
-            if mine.is_floating_point():
-                mine.lerp_(source[name].detach(), 1 - decay)
-            else:
-                mine.copy_(source[name])
+        pairs = [(mine, source[name].detach()) for name, mine in self.model.state_dict().items()]
+        moving = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mine for mine, _ in moving], [theirs for _, theirs in moving], 1 - decay)
+        for mine, theirs in pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)

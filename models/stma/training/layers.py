@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from stma.training.colour import shutter_blur
-from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warp
+from stma.training.motion import MotionRange, Warp, affine_walk, elastic_walk, placement
 from stma.training.regions import BACKGROUND_REGIONS, CUT_OUT_REGIONS, REGIONS, partition
 from stma.training.sources import CutOut, happens
 
@@ -169,29 +169,62 @@ def paste(
     if used + CUT_OUT_REGIONS > REGIONS or len(cut_out.images) > 1:
         parts = np.zeros_like(parts)  # all numbers are given away, or parts move by themselves: unknown
     shifts = steps(matrices, middle_x, middle_y)
+    longest = int(LONGEST_BLUR * side)
     for time in seen or range(count):
         if time in absent:
             continue
         matrix, field = matrices[time], fields[time]
         source, outline = cut_out.at(time)
-        image = warp(source, matrix, side, field, False, cv2.BORDER_REPLICATE)
-        alpha = warp(outline, matrix, side, field, False, cv2.BORDER_CONSTANT)
-        soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
         if shadow is not None:
-            laid = warp(outline, matrix @ shadow.laid(bottom), side, field, False, cv2.BORDER_CONSTANT)
-            dark = shadow.depth / 255 * cv2.GaussianBlur(laid, (0, 0), max(0.5, shadow.softness * size))
-            scene.frames[time] = (scene.frames[time] * (1 - dark[..., None])).astype(np.uint8)
-        layer = np.concatenate(
-            [image * soft, soft], axis=2
-        )  # (side, side, 4): light adds up, so alpha goes first
-        layer = shutter_blur(layer, shifts[time], scene.shutter, int(LONGEST_BLUR * side))
+            _darken(scene.frames[time], outline, matrix @ shadow.laid(bottom), field, shadow, size)
+        box = _reach(outline, matrix, side, field, longest + 4)
+        if box is None:
+            continue
+        placed = Warp(matrix, side, field, box)
+        image = placed(source, False, cv2.BORDER_REPLICATE)
+        alpha = placed(outline, False, cv2.BORDER_CONSTANT)
+        soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
+        layer = np.concatenate([image * soft, soft], axis=2)  # (h, w, 4): light adds up, so alpha goes first
+        layer = shutter_blur(layer, shifts[time], scene.shutter, longest)
+        frame, labels = scene.frames[time][box], scene.maps[time][box]
         if behind:
-            free = scene.maps[time] == 0
+            free = labels == 0
             layer, alpha = layer * free[..., None], alpha * free
-        scene.frames[time] = (layer[..., :3] + scene.frames[time] * (1 - layer[..., 3:])).astype(np.uint8)
+        frame[:] = layer[..., :3] + frame * (1 - layer[..., 3:])
         covered = alpha > 127
-        scene.maps[time][covered] = number
-        scene.regions[time][covered] = warp_regions(parts, matrix, side, field)[covered]
+        labels[covered] = number
+        scene.regions[time][box][covered] = placed(parts, True, cv2.BORDER_CONSTANT)[covered]
+
+
+def _reach(
+    outline: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, margin: float
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the crop that a layer can touch, with a margin in pixels; None where it lies outside."""
+    height, width = outline.shape
+    corners = matrix[:2] @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])  # (2, 4)
+    if field is not None:
+        margin += float(np.abs(field).max())
+    left, top = (max(0, int(low)) for low in np.floor(corners.min(1) - margin))
+    right, down = (min(side, int(high)) for high in np.ceil(corners.max(1) + margin))
+    return None if left >= right or top >= down else (slice(top, down), slice(left, right))
+
+
+def _darken(
+    frame: np.ndarray,
+    outline: np.ndarray,
+    matrix: np.ndarray,
+    field: np.ndarray | None,
+    shadow: Shadow,
+    size: float,
+) -> None:
+    """Lay a shadow on a (side, side, 3) frame, in place; `matrix` takes the outline there, `size` is its length."""
+    blur = max(0.5, shadow.softness * size)
+    box = _reach(outline, matrix, frame.shape[0], field, 4 * blur + 2)
+    if box is None:
+        return
+    laid = Warp(matrix, frame.shape[0], field, box)(outline, False, cv2.BORDER_CONSTANT)
+    dark = shadow.depth / 255 * cv2.GaussianBlur(laid, (0, 0), blur).astype(np.float32)
+    frame[box] = frame[box] * (1 - dark[..., None])
 
 
 def _beside(
@@ -204,8 +237,3 @@ def _beside(
     pick = rng.integers(len(rows))
     x, y = (float(at) + rng.normal(0, 0.5) * size for at in (columns[pick], rows[pick]))
     return x, y
-
-
-def warp_regions(parts: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None) -> np.ndarray:
-    """Regions seen in a crop; unknown beyond the layer's border, where the picture is only mirrored."""
-    return warp(parts, matrix, side, field, True, cv2.BORDER_CONSTANT)

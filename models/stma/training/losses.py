@@ -63,7 +63,12 @@ def coarse_loss(logits: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
     masks = torch.sigmoid(logits)
     overlap = (masks * target).sum((2, 3))
     apart = 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + target.sum((2, 3)) + 1)  # (B, K)
-    return (wrong + apart)[object_valid].mean()
+    return _mean(wrong + apart, object_valid)
+
+
+def _mean(values: Tensor, object_valid: Tensor) -> Tensor:
+    """Mean over the real objects, without waiting for the device to count them."""
+    return values.where(object_valid, 0.0).sum() / object_valid.sum().clamp(min=1)
 
 
 def region_loss(propagated: Tensor, target: Tensor) -> Tensor:
@@ -87,4 +92,4 @@ def iou_loss(logits: Tensor, iou: Tensor, object_valid: Tensor) -> Tensor:
         object_valid: (B, K) bool.
     """
     loss = functional.binary_cross_entropy_with_logits(logits, iou, reduction="none")
-    return loss[object_valid].mean()
+    return _mean(loss, object_valid)

@@ -105,25 +105,55 @@ def elastic_walk(rng: np.random.Generator, frames: int, side: int, reach: float)
     cells = int(rng.integers(3, 6))
     target = rng.normal(0, reach * side, (2, cells, cells, 2)).astype(np.float32)
     fields = [cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC) for field in target]
-    phase = np.linspace(0, 1, frames)
-    return [
-        None
-        if i == 0
-        else (phase[i] * fields[0] + np.sin(np.pi * phase[i]) * 0.5 * fields[1]).astype(np.float32)
-        for i in range(frames)
-    ]
+    return [None, *(_displaced(fields, time / (frames - 1)) for time in range(1, frames))]
+
+
+def _displaced(fields: list[np.ndarray], phase: float) -> np.ndarray:
+    """Of two displacements all of the first at the end of a clip, half of the second at its middle."""
+    return cv2.addWeighted(fields[0], phase, fields[1], 0.5 * float(np.sin(np.pi * phase)), 0)
+
+
+class Warp:
+    """Takes layers of one shape to a square crop, or to a box of it, all along the same way."""
+
+    def __init__(
+        self,
+        matrix: np.ndarray,
+        side: int,
+        field: np.ndarray | None,
+        box: tuple[slice, slice] | None = None,
+    ) -> None:
+        """Prepare a warp.
+
+        Args:
+            matrix: 3x3, takes source to crop.
+            side: of the crop, in pixels.
+            field: (side, side, 2) float32 that displaces crop pixels, or None.
+            box: rows and columns of the crop that are wanted; None for all of it.
+        """
+        rows, columns = box or (slice(0, side), slice(0, side))
+        self._size = (columns.stop - columns.start, rows.stop - rows.start)
+        self._matrix = (placement(columns.start, rows.start, 0, 0, 0, 1) @ matrix)[:2]
+        self._places: tuple[np.ndarray, np.ndarray] | None = None
+        if field is not None:
+            inverse = np.linalg.inv(matrix).astype(np.float32)
+            x = field[rows, columns, 0] + np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
+            y = field[rows, columns, 1] + np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
+            self._places = (
+                inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2],
+                inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2],
+            )
+
+    def __call__(self, image: np.ndarray, nearest: bool, border: int) -> np.ndarray:
+        """Warp an (H, W[, C]) layer."""
+        interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+        if self._places is None:
+            return cv2.warpAffine(image, self._matrix, self._size, flags=interpolation, borderMode=border)
+        return cv2.remap(image, *self._places, interpolation, borderMode=border)
 
 
 def warp(
     image: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, nearest: bool, border: int
 ) -> np.ndarray:
-    """Warp (H, W[, C]) to a side x side crop; `matrix` takes source to crop, `field` displaces crop pixels."""
-    interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    if field is None:
-        return cv2.warpAffine(image, matrix[:2], (side, side), flags=interpolation, borderMode=border)
-    inverse = np.linalg.inv(matrix).astype(np.float32)
-    grid = np.arange(side, dtype=np.float32)
-    x, y = field[..., 0] + grid[None, :], field[..., 1] + grid[:, None]
-    source_x = inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]
-    source_y = inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]
-    return cv2.remap(image, source_x, source_y, interpolation, borderMode=border)
+    """Warp one (H, W[, C]) layer to a side x side crop, see `Warp`."""
+    return Warp(matrix, side, field)(image, nearest, border)

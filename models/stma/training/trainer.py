@@ -11,7 +11,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from stma.config import ModelConfig
@@ -19,7 +18,7 @@ from stma.device import resolve_device, resolve_precision
 from stma.errors import SettingsError, WeightsError
 from stma.network.model import STMA
 from stma.training.ablation import switch_off
-from stma.training.clip import ClipBatch, ClipLoss, run_clip
+from stma.training.clip import run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import TrainConfig
 from stma.training.distributed import Group, join_group, local_device
@@ -35,6 +34,7 @@ from stma.training.parameters import (
 )
 from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
+from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.weights import load_model, save_weights
 
@@ -115,6 +115,7 @@ class Trainer:
         self.clips_drawn = 0
         self.seconds = 0.0
         self._stopping = False
+        self._fixed = config.fixed_statistics
         run.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self._resume()
@@ -148,7 +149,7 @@ class Trainer:
             validate: called on every process with the averaged model; its result is logged.
         """
         config = self.config
-        batches = iter(self._loader())
+        batches = Replay(iter(self._loader()), config.batch, config.uses, self.device)
         last_checkpoint = last_validation = started = time.monotonic()
         before = self.seconds
         while True:
@@ -184,7 +185,7 @@ class Trainer:
         first = self.clips_drawn + self.group.rank
         loader: DataLoader[Any] = DataLoader(
             Subset(dataset, range(first, ENDLESS, self.group.size)),
-            batch_size=config.batch,
+            batch_size=config.batch // config.uses,
             num_workers=config.workers,
             worker_init_fn=_quiet_worker,
             pin_memory=self.device.type == "cuda",
@@ -192,17 +193,20 @@ class Trainer:
         )
         return loader
 
-    def _step(self, batches: Any, done: float) -> StepReport:
+    def _step(self, batches: Replay, done: float) -> StepReport:
         config = self.config
         begin = time.monotonic()
-        clips = ClipBatch(*next(batches)).to(self.device)
-        loaded = time.monotonic()
         rate = learning_rate(config, self.step, done)
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate * (config.embedding_rate if settings["features"] else 1.0)
         generator = torch.Generator().manual_seed(
             ((config.seed << 32) + self.step * self.group.size + self.group.rank) % (1 << 63)
         )  # by the step, so that a resumed run goes on alike
+        clips, fresh = batches.draw(generator)
+        loaded = time.monotonic()
+        if not self._fixed and done >= config.statistics_until:
+            fix_statistics(self.model)
+            self._fixed = True
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             loss = run_clip(self.model, clips, hard_share(config, done), self.loss, generator)
         self.optimizer.zero_grad(set_to_none=True)
@@ -215,22 +219,18 @@ class Trainer:
         switch_off(self.model, self.config.without)
         self.average.update(self.model, self.step)
         self.step += 1
-        self.clips_drawn += config.batch * self.group.size
-        finished = time.monotonic()
-        return self._report(loss, done, rate, loaded - begin, finished - loaded)
+        self.clips_drawn += fresh * self.group.size
+        numbers = loss.numbers()  # waits for the device
+        return self._report(numbers, done, rate, loaded - begin, time.monotonic() - loaded)
 
-    def _report(self, loss: ClipLoss, done: float, rate: float, data: float, model: float) -> StepReport:
+    def _report(
+        self, numbers: dict[str, float], done: float, rate: float, data: float, model: float
+    ) -> StepReport:
         return StepReport(
             step=self.step,
             done=round(done, 5),
-            loss=_number(loss.total),
-            cross_entropy=_number(loss.cross_entropy),
-            dice=_number(loss.dice),
-            labels=_number(loss.labels),
-            regions=_number(loss.regions),
-            coarse=_number(loss.coarse),
-            quality=_number(loss.quality),
-            iou=_number(loss.iou),
+            loss=round(numbers.pop("total"), 4),
+            **{name: round(number, 4) for name, number in numbers.items()},
             learning_rate=rate,
             data_seconds=round(data, 4),
             model_seconds=round(model, 4),
@@ -281,10 +281,6 @@ class Trainer:
                 f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
-
-
-def _number(value: Tensor) -> float:
-    return round(float(value.detach()), 4)
 
 
 def _quiet_worker(worker: int) -> None:
