@@ -64,7 +64,7 @@ class Replay:
         frames, labels, regions, valid = next(self._fresh)
         objects = [int(count) for count in valid.sum(1)]
         parts = (part.to(self._device, non_blocking=True) for part in (frames, labels, regions))
-        return [_Kept(*clip, count) for *clip, count in zip(*parts, objects, strict=True)]
+        return [_Kept(*clip) for clip in zip(*parts, objects, strict=True)]
 
     def _keep(self, clip: _Kept) -> None:
         if len(self._kept) < KEPT:
