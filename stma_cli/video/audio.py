@@ -5,7 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
-import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import FFmpegError
@@ -13,6 +12,7 @@ from av.packet import Packet
 
 from stma.errors import VideoError
 from stma_cli.video.encodings import SoundRules
+from stma_cli.video.pyav import exact, open_input
 
 AudioPacket: TypeAlias = "Packet[AudioStream]"
 
@@ -35,12 +35,12 @@ class SoundTrack:
         self._path = path
         self._output = output
         try:
-            self._source = av.open(str(path), metadata_errors="replace")
+            self._source = open_input(path)
         except FFmpegError as error:
             raise self._unreadable(error) from error
         tracks = [track for track in self._source.streams.audio if track.codec_context is not None]
         self._track: AudioStream = tracks[0]
-        self._unit = self._track.time_base or Fraction(1, self._track.codec_context.sample_rate)
+        self._unit = exact(self._track.time_base) or Fraction(1, self._track.codec_context.sample_rate)
         self.start_time = (self._track.start_time or 0) * self._unit
         self._copies = self._track.codec_context.name in rules.copied
         self.note = f"of {len(tracks)} sound tracks the first is kept" if len(tracks) > 1 else None

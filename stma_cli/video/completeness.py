@@ -6,6 +6,8 @@ from fractions import Fraction
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from stma_cli.video.pyav import exact
+
 _INDEXED = {"mov", "mp4", "avi"}  # containers whose index lists every packet
 _DECLARING = {"matroska", "webm"}  # containers whose header declares the duration
 _TOLERANCE = Fraction(1, 4)  # seconds, as headers round; or
@@ -34,8 +36,9 @@ def missing_part(
     if names & _DECLARING:
         declared = _declared_end(container, stream)
         tolerance = _TOLERANCE
-        if stream.average_rate:
-            tolerance = max(tolerance, _TOLERATED_FRAMES / stream.average_rate)
+        rate = exact(stream.average_rate)
+        if rate:
+            tolerance = max(tolerance, _TOLERATED_FRAMES / rate)
         if declared is not None and reached + tolerance < declared:
             return f"its header says {float(declared):.2f} s but it ends after {float(reached):.2f} s"
     return None

@@ -17,6 +17,7 @@ from stma_cli.threads import usable_cores
 from stma_cli.video import orientation
 from stma_cli.video.colour import HDR_TRANSFERS, ToRgb, read_tags
 from stma_cli.video.completeness import missing_part
+from stma_cli.video.pyav import exact, open_input
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
 from stma_cli.video.timeline import Timeline
 
@@ -26,7 +27,6 @@ _HIGHEST_RATE = 1000  # an average above is a broken header, not a camera
 _LISTS = frozenset(
     {"concat", "dash", "hls", "imf", "sdp"}
 )  # formats that only name other files and addresses
-_ONLY_FILES = {"protocol_whitelist": "file"}  # a file from elsewhere must not make this machine call others
 _FALLBACK_RATE = Fraction(25)  # what FFmpeg assumes for streams without a clock
 
 
@@ -128,7 +128,7 @@ class ContainerSource(VideoSource):
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the file for decoding; yields the container and its video stream."""
     try:
-        container = av.open(str(path), metadata_errors="replace", options=_ONLY_FILES)
+        container = open_input(path)
     except FFmpegError as error:
         raise VideoError(_unreadable(path, error)) from error
     with container:
@@ -183,6 +183,7 @@ def _decoded(
     """
     count = packets = undecodable = damaged = 0
     started = False
+    unit = exact(stream.time_base)
     position = Fraction(0)
     reached = Fraction(0)
     try:
@@ -197,11 +198,11 @@ def _decoded(
                 undecodable += 1
                 continue
             packet_time = packet.dts if packet.pts is None else packet.pts
-            if packet_time is not None and stream.time_base:
-                reached = max(reached, (packet_time + (packet.duration or 0)) * stream.time_base)
+            if packet_time is not None and unit:
+                reached = max(reached, (packet_time + (packet.duration or 0)) * unit)
             for frame in frames:
-                if frame.pts is not None and stream.time_base:
-                    position = frame.pts * stream.time_base
+                if frame.pts is not None and unit:
+                    position = frame.pts * unit
                 damaged += bool(frame.is_corrupt)
                 yield frame
                 count += 1
@@ -235,11 +236,11 @@ def _describe(
     first: av.VideoFrame,
     turn: orientation.Orientation,
 ) -> VideoInfo:
-    ratio = stream.sample_aspect_ratio or Fraction(1)
+    ratio = exact(stream.sample_aspect_ratio) or Fraction(1)
     width, height = first.width, first.height
     if turn.transpose:
         width, height, ratio = height, width, 1 / ratio
-    time_base = stream.time_base or Fraction(1, 90_000)
+    time_base = exact(stream.time_base) or Fraction(1, 90_000)
     rate = _average_rate(stream)
     return VideoInfo(
         path=path,
@@ -260,9 +261,9 @@ def _describe(
 
 
 def _average_rate(stream: VideoStream) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+    for rate in map(exact, (stream.average_rate, stream.guessed_rate, stream.base_rate)):
         if rate and 0 < rate <= _HIGHEST_RATE:
-            return Fraction(rate)
+            return rate
     return _FALLBACK_RATE
 
 
@@ -271,15 +272,16 @@ def _count_hint(container: InputContainer, stream: VideoStream, rate: Fraction) 
         return len(stream.index_entries)
     if stream.frames:
         return stream.frames
-    if stream.duration and stream.time_base:
-        return max(1, round(stream.duration * stream.time_base * rate))
+    unit = exact(stream.time_base)
+    if stream.duration and unit:
+        return max(1, round(stream.duration * unit * rate))
     if container.duration:
         return max(1, round(Fraction(container.duration, av.time_base) * rate))
     return None
 
 
 def _varies(stream: VideoStream) -> bool | None:
-    average, lowest = stream.average_rate, stream.base_rate
+    average, lowest = exact(stream.average_rate), exact(stream.base_rate)
     if not average or not lowest:
         return None
     return abs(average - lowest) > Fraction(1, 1000) * lowest

@@ -19,6 +19,7 @@ from stma_cli.video.colour import FromRgb, output_tags
 from stma_cli.video.container import thread_count
 from stma_cli.video.encoding_errors import removed_on_error
 from stma_cli.video.encodings import H264, Encoding
+from stma_cli.video.pyav import exact
 from stma_cli.video.source import Frame, VideoInfo
 
 _ADVICE = "try another place for it, or --no-audio"  # when FFmpeg refuses to encode
@@ -252,7 +253,7 @@ class VideoWriter:
         packets = self._picture.encode(frame)
         self._container.mux(packets)
         if self._sound and packets and packets[-1].dts is not None:
-            self._sound.write_until(packets[-1].dts * (packets[-1].time_base or self._unit))
+            self._sound.write_until(packets[-1].dts * (exact(packets[-1].time_base) or self._unit))
 
 
 def _unit(time_base: Fraction) -> Fraction:

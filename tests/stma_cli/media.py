@@ -145,12 +145,15 @@ def decoded(path: Path) -> list[tuple[Fraction, np.ndarray]]:
 
 
 def copy_track(
-    source: av.container.InputContainer, target: av.container.OutputContainer, track: av.stream.Stream
+    source: av.container.InputContainer,
+    target: av.container.OutputContainer,
+    track: av.stream.Stream,
+    lost: range = range(0),
 ) -> None:
-    """Copy one track packet by packet."""
+    """Copy one track packet by packet, without those that are lost."""
     copy = target.add_stream_from_template(track)
-    for packet in source.demux(track):
-        if packet.size:
+    for number, packet in enumerate(source.demux(track)):
+        if packet.size and number not in lost:
             packet.stream = copy
             target.mux(packet)
 
