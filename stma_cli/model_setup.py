@@ -45,7 +45,7 @@ def set_up_model(
     """Choose the device, load the weights and make the segmenter.
 
     Args:
-        settings: --model, --device, --precision, --size, --chunk, --refine-edges and --threads.
+        settings: --model, --device, --precision, --size, --chunk, --refine-edges, --adapt and --threads.
         height: rows of the frames to come.
         width: their columns.
         load: stands in for `load_model`, for callers that keep models loaded.
@@ -68,6 +68,7 @@ def set_up_model(
         device=settings.device,
         precision=settings.precision,
         refine_edges=settings.refine_edges,
+        adapt=settings.adapt,
     )
     threads = settings.threads or default_threads()
     prepare_process(threads)

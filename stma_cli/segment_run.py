@@ -108,6 +108,7 @@ def _opening_lines(
         f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
+        *([f"adapts   {settings.adapt} steps on the first marked frame"] if settings.adapt else []),
         *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]

@@ -11,7 +11,7 @@ from stma_cli.rendering.settings import RenderSettings
 
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
-    "overlay", "device", "precision", "model", "size", "chunk", "threads", "start", "end", "objects",
+    "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
     "direction", "checkpoint", "states", "force",
 )  # fmt: skip
 
@@ -30,6 +30,7 @@ class SegmentSettings:
         size: shorter side in pixels that the model works at; 0 for the video's own.
         chunk: frames that the model takes at once.
         refine_edges: outlines follow the colours of the frame.
+        adapt: steps of learning from the first marked frame.
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
         direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
@@ -55,6 +56,7 @@ class SegmentSettings:
     size: int = 480
     chunk: int = 4
     refine_edges: bool = True
+    adapt: int = 0
     threads: int | None = None
     start: int = 0
     end: int | None = None

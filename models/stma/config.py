@@ -96,9 +96,12 @@ class SegmenterConfig:
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
     focus: bool = True  # on a CPU look closely only where an object may be: a fifth less time
+    adapt: int = 0  # steps of learning from the first annotated frame: half a minute on a CPU, so by request
     memory: MemoryConfig = field(default_factory=MemoryConfig)
 
     def __post_init__(self) -> None:
+        if self.adapt < 0:
+            raise SettingsError(f"adapt is {self.adapt} steps; use 0 (none) or more")
         if self.size is not None and self.size < 32:
             raise SettingsError(f"size is {self.size} pixels; use 32 or more")
         if self.chunk < 1:

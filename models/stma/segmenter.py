@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.adaptation import adapted
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
@@ -39,8 +40,8 @@ class Segmenter:
         self.config = config or SegmenterConfig()
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.prepare(self.device, self.precision)
+        self._learner = model if self.config.adapt else None  # until it has learned from an annotated frame
+        self.model = self._prepared(model)
         self.bank = MemoryBank(self.config.memory)
         self._focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         self.object_ids: tuple[int, ...] = ()
@@ -48,6 +49,11 @@ class Segmenter:
         self.frame_size: tuple[int, int] | None = None
         self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
         self._references: tuple[int, ReferenceCache] | None = None
+
+    def _prepared(self, model: STMA) -> STMA:
+        ready = copy.deepcopy(model).eval().requires_grad_(False)
+        ready.prepare(self.device, self.precision)
+        return ready
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
         """Annotate the next frame; see `step` for the arguments."""
@@ -95,6 +101,7 @@ class Segmenter:
             return []
         for frame in frames:
             self._check_frame(frame)
+        self._adapt(frames, masks)
         features = self.model.embed(self._to_batch(frames))
         outcomes = []
         for position in range(len(frames)):
@@ -109,6 +116,28 @@ class Segmenter:
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
+
+    def _adapt(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> None:
+        """Learn from the first annotation that shows an object, if the settings ask for it."""
+        if self._learner is None:
+            return
+        annotated = {**({} if self._pending is None else {0: self._pending[0]}), **masks}
+        for position in sorted(annotated):
+            labels = np.asarray(annotated[position])
+            if labels.shape != self.frame_size or not np.issubdtype(labels.dtype, np.integer):
+                return  # it will be refused
+            if ((labels != 0) & (labels != LEAVE)).any():
+                learned = adapted(
+                    self._learner,
+                    frames[position],
+                    labels,
+                    self.config.adapt,
+                    self.config.size,
+                    self.device,
+                    self.precision,
+                )
+                self.model, self._learner = self._prepared(learned), None
+                return
 
     def _check_frame(self, frame: np.ndarray) -> None:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
@@ -286,6 +315,7 @@ class Segmenter:
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
             "precision": str(self.precision),
+            "weights": self.model.state_dict() if self.config.adapt and self._learner is None else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -296,4 +326,7 @@ class Segmenter:
         self.frame_size = (
             None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         )
+        if state["weights"] is not None:
+            self.model.load_state_dict(state["weights"])
+            self._learner = None
         self._references = None

@@ -7,6 +7,7 @@ import typer
 
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.commands.model_options import (
+    AdaptOption,
     ChunkOption,
     Direction,
     DirectionOption,
@@ -100,6 +101,7 @@ def batch(
     size: SizeOption = 480,
     chunk: ChunkOption = 4,
     refine_edges: RefineEdgesOption = True,
+    adapt: AdaptOption = 0,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
     model: ModelOption = "small",
@@ -151,6 +153,7 @@ def batch(
             size=size,
             chunk=chunk,
             refine_edges=refine_edges,
+            adapt=adapt,
             direction=direction.value,
             objects=objects,
             checkpoint=checkpoint,

@@ -49,6 +49,15 @@ RefineEdgesOption = Annotated[
         help="Let outlines follow the colours of the frame at its full size, or upsample the masks as they are.",
     ),
 ]
+AdaptOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="STEPS",
+        help="Learn from the first marked frame before following its objects: better masks where they are hard to "
+        "tell from what is around them. 40 is a good number, about a second each on a CPU. 0 = off.",
+    ),
+]
 FocusOption = Annotated[
     bool,
     typer.Option(

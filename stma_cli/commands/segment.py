@@ -7,6 +7,7 @@ import typer
 
 from stma_cli.commands.model_options import (
     INTERRUPTED,
+    AdaptOption,
     ChunkOption,
     Direction,
     DirectionOption,
@@ -92,6 +93,7 @@ def segment(
     size: SizeOption = 480,
     chunk: ChunkOption = 4,
     refine_edges: RefineEdgesOption = True,
+    adapt: AdaptOption = 0,
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
@@ -160,6 +162,7 @@ def segment(
         size=size,
         chunk=chunk,
         refine_edges=refine_edges,
+        adapt=adapt,
         threads=threads,
         start=start,
         end=end,

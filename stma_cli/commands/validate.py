@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.commands.model_options import FocusOption, RefineEdgesOption
+from stma_cli.commands.model_options import AdaptOption, FocusOption, RefineEdgesOption
 
 
 def validate(
@@ -43,6 +43,7 @@ def validate(
         ),
     ] = "",
     refine_edges: RefineEdgesOption = True,
+    adapt: AdaptOption = 0,
     focus: FocusOption = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
@@ -83,6 +84,7 @@ def validate(
         device=device,
         precision=precision,
         refine_edges=refine_edges,
+        adapt=adapt,
         focus=focus,
         memory=policy,
     )
@@ -108,6 +110,7 @@ def validate(
             "without": without,
             "size": size,
             "refine_edges": refine_edges,
+            "adapt": adapt,
             "focus": focus,
             "memory": asdict(policy),
         }

@@ -270,7 +270,9 @@ def test_part_lost_without_a_trace_shows_as_a_jump_in_time(tmp_path: Path) -> No
     options = {"preset": "ultrafast", "g": "10"}
     whole = make_clip(tmp_path / "whole.mkv", 60, rate=Fraction(10), options=options)
     with av.open(str(whole)) as before, av.open(str(tmp_path / "clip.mkv"), "w") as after:
-        copy_track(before, after, before.streams.video[0], lost=range(20, 30))  # from one key frame to the next
+        copy_track(
+            before, after, before.streams.video[0], lost=range(20, 30)
+        )  # from one key frame to the next
     source = open_video(tmp_path / "clip.mkv")
     assert len(list(source.frames())) == 50
     assert any("the time jumps from" in note for note in source.notes)

@@ -87,7 +87,7 @@ class ClipMaker:
             else:
                 scene = self._composite(rng)
             self._surround(rng, scene)
-            clip = _finish(rng, scene, self.config.max_objects)
+            clip = finished(rng, scene, self.config.max_objects)
             if clip is not None:
                 return clip
 
@@ -280,7 +280,7 @@ def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.n
     return matrix
 
 
-def _finish(rng: np.random.Generator, scene: Scene, max_objects: int) -> Clip | None:
+def finished(rng: np.random.Generator, scene: Scene, max_objects: int) -> Clip | None:
     """Number the visible objects from 1 in random order; None when the first frame shows none."""
     maps = scene.maps
     ids, counts = np.unique(maps[0], return_counts=True)

@@ -146,21 +146,44 @@ def paste(
         shadow: falls on all that was there before, and belongs to no object.
         absent: frames on which it is not seen.
     """
-    side, count = scene.frames[0].shape[0], len(scene.frames)
+    side = scene.frames[0].shape[0]
     left, top, width, height = cut_out.box
-    middle_x, middle_y, bottom = left + width / 2, top + height / 2, top + height
     size = side * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
     x, y = rng.uniform(0.15, 0.85, 2) * side
     if seen is not None:
         x, y = _beside(rng, scene.maps[seen.start], (x, y), size)
-    base = placement(middle_x, middle_y, x, y, rng.uniform(-20, 20), size / max(height, width))
+    place = placement(
+        left + width / 2, top + height / 2, x, y, rng.uniform(-20, 20), size / max(height, width)
+    )
+    paste_at(rng, scene, cut_out, number, motion, place, seen, behind, shadow, absent)
+
+
+def paste_at(
+    rng: np.random.Generator,
+    scene: Scene,
+    cut_out: CutOut,
+    number: int,
+    motion: MotionRange,
+    place: np.ndarray,
+    seen: range | None = None,
+    behind: bool = False,
+    shadow: Shadow | None = None,
+    absent: range = range(0),
+) -> None:
+    """Move a cut-out about a place of its own: `place` is a 3x3 matrix that takes it to the crop of the first frame,
+    before the camera moves; the other arguments are as of `paste`."""
+    side, count = scene.frames[0].shape[0], len(scene.frames)
+    left, top, width, height = cut_out.box
+    middle_x, middle_y, bottom = left + width / 2, top + height / 2, top + height
+    x, y = (float(at) for at in (place @ (middle_x, middle_y, 1.0))[:2])
+    size = max(height, width) * float(np.hypot(place[0, 0], place[1, 0]))
     to_place, from_place = (
         placement(side / 2, side / 2, x, y, 0, 1),
         placement(x, y, side / 2, side / 2, 0, 1),
     )
     moves = affine_walk(rng, count, side, motion.over(count))
     camera = scene.camera or (np.eye(3),) * count
-    matrices = [view @ to_place @ move @ from_place @ base for view, move in zip(camera, moves, strict=True)]
+    matrices = [view @ to_place @ move @ from_place @ place for view, move in zip(camera, moves, strict=True)]
     fields = elastic_walk(rng, count, side, motion.elastic * min(1.0, size / side * 2))
     softness = rng.uniform(0.4, 1.2)
     used = max(BACKGROUND_REGIONS, *(int(regions.max()) for regions in scene.regions))

@@ -1,0 +1,119 @@
+"""Adaptation: a network learns for a few seconds from the frame that a person marked, before it follows its objects."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from stma.labels import LEAVE
+from stma.network.model import STMA
+from stma.resize import model_size, resize_frame, resize_labels
+from stma.training.clip import ClipBatch, run_clip
+from stma.training.config import LossConfig
+from stma.training.frame_clips import FrameClips
+from stma.training.parameters import fix_statistics
+
+MOST_OBJECTS = 254  # numbers of a uint8 label map but for one
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """How a network learns from one frame."""
+
+    crop: int = 448  # pixels, as in training: nearly the height of the frame that the model sees
+    frames: int = 4  # the first and three scored: the memory is written and read twice with a gradient
+    learning_rate: float = 1e-4  # AdamW peak
+    warm_up: int = 5  # steps: the first gradients of a frame are unlike any that trained the network
+    clip_norm: float = 3.0  # as in training
+    hard_pixels: float = 0.6  # share of the hardest pixels in the cross entropy, as at the end of training
+    loss: LossConfig = field(
+        default_factory=lambda: LossConfig(
+            region_weight=0.0,  # the keys learn from the labels, as in the last runs of training
+            quality_weight=0.0,  # the head that judges masks knows failures that one frame does not show
+            refine_edges=True,
+        )
+    )
+
+
+def adapted(
+    model: STMA,
+    frame: np.ndarray,
+    labels: np.ndarray,
+    steps: int,
+    size: int | None,
+    device: torch.device,
+    precision: torch.dtype,
+    config: AdaptationConfig | None = None,
+) -> STMA:
+    """Let a copy of a network learn from one annotated frame.
+
+    Args:
+        model: the network, not yet prepared for inference; it stays as it is.
+        frame: (H, W, 3) uint8 RGB.
+        labels: (H, W) integer object ids, 0 = background; `LEAVE` counts as background.
+        steps: clips to learn from; the same number gives the same weights on the same device.
+        size: shorter side in pixels that the model will work at, as of `SegmenterConfig`.
+        device: where it learns.
+        precision: of products and convolutions; weights stay in float32.
+        config: how it learns.
+
+    Returns:
+        The copy, in evaluation mode on `device`; the model's own weights where the frame shows no object.
+    """
+    config = config or AdaptationConfig()
+    height, width = model_size(labels.shape[0], labels.shape[1], size)
+    numbered = _numbered(resize_labels(labels, height, width))
+    with torch.inference_mode(False), torch.enable_grad():
+        network = copy.deepcopy(model).to(device)
+        if numbered.any():
+            side = min(config.crop, height // 16 * 16, width // 16 * 16)
+            clips = FrameClips(resize_frame(frame, height, width), numbered, side, config.frames)
+            _learn(network, clips, steps, device, precision, config)
+    return network.eval().requires_grad_(False)
+
+
+def _learn(
+    network: STMA,
+    clips: FrameClips,
+    steps: int,
+    device: torch.device,
+    precision: torch.dtype,
+    config: AdaptationConfig,
+) -> None:
+    network.train().requires_grad_(True)
+    network.quality.requires_grad_(False)
+    fix_statistics(network)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
+    for step in range(steps):
+        rate = config.learning_rate * min(1.0, (step + 1) / config.warm_up)
+        optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        batch = _batch(clips, step).to(device)
+        generator = torch.Generator().manual_seed(step)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss = run_clip(network, batch, config.hard_pixels, config.loss, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        torch.nn.utils.clip_grad_norm_(learning, config.clip_norm)
+        optimizer.step()
+
+
+def _batch(clips: FrameClips, number: int) -> ClipBatch:
+    clip = clips.draw(np.random.default_rng(number))
+    return ClipBatch(
+        torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None],
+        torch.from_numpy(clip.labels)[None],
+        torch.from_numpy(clip.regions)[None],
+        torch.arange(clips.objects)[None] < clip.objects,
+    )
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """Object ids as numbers from 1 without gaps."""
+    ids = [number for number in np.unique(labels) if number not in (0, LEAVE)][:MOST_OBJECTS]
+    result = np.zeros(labels.shape, dtype=np.uint8)
+    for number, found in enumerate(ids, start=1):
+        result[labels == found] = number
+    return result

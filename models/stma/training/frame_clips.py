@@ -1,0 +1,109 @@
+"""Clips made of one annotated frame: what a network learns from before it follows the objects of that frame.
+
+The objects are cut out, the hole behind them is filled in, and both move again, each by itself; or the frame moves as
+a whole. Khoreva et al., Lucid Data Dreaming for Video Object Segmentation (arXiv 1703.09554), with smaller motion.
+"""
+
+import cv2
+import numpy as np
+
+from stma.training.clips import REFLECT, Clip, finished
+from stma.training.colour import draw_colour
+from stma.training.layers import Scene, blur_whole, draw_shutter, paste_at
+from stma.training.motion import MotionRange, Warp, affine_walk, elastic_walk, placement
+from stma.training.sources import CutOut, bounds, box_slices
+
+CAMERA = MotionRange(shift=0.12, rotation=6.0, log_scale=0.12, elastic=0.01)
+WHOLE = MotionRange(shift=0.15, rotation=8.0, log_scale=0.2, elastic=0.03)
+OBJECT = MotionRange(shift=0.15, rotation=12.0, log_scale=0.15, elastic=0.025)
+WHOLE_SHARE = 0.4  # of clips in which the frame moves as a whole: nothing is filled in there
+BLURRED_SHARE = 0.2
+COLOUR = 0.5  # strength of colour shifts: the video's light changes less than that between two videos
+HOLE_MARGIN = 4  # pixels around the objects that are filled in too: their soft outlines belong to them
+FILL_RADIUS = 5  # pixels that the filling looks around
+SCALES = 1.3  # times larger or smaller than the model will see the frame
+
+
+class FrameClips:
+    """Draws clips of one frame; the same generator state gives the same clip."""
+
+    def __init__(self, frame: np.ndarray, labels: np.ndarray, side: int, frames: int) -> None:
+        """Cut the frame into its objects and what lies behind them.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, at the size that the model will see.
+            labels: (H, W) integer, objects numbered from 1 without gaps, 0 = background.
+            side: of the clips, in pixels.
+            frames: of a clip.
+        """
+        self._frame, self._labels = frame, labels.astype(np.uint8)
+        self._side, self._count = side, frames
+        self.objects = int(labels.max())
+        hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8))
+        self._behind = cv2.inpaint(np.ascontiguousarray(frame), hole, FILL_RADIUS, cv2.INPAINT_TELEA)
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        """Draw one clip with at least one visible object in its first frame."""
+        while True:
+            clip = finished(
+                rng, self._whole(rng) if rng.random() < WHOLE_SHARE else self._taken_apart(rng), self.objects
+            )
+            if clip is not None:
+                return clip
+
+    def _whole(self, rng: np.random.Generator) -> Scene:
+        side, count = self._side, self._count
+        base = self._crop(rng)
+        moves = affine_walk(rng, count, side, WHOLE.over(count))
+        fields = elastic_walk(rng, count, side, WHOLE.elastic)
+        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
+        picture = draw_colour(rng, COLOUR).apply(self._frame)
+        shutter = draw_shutter(rng, BLURRED_SHARE)
+        frames = blur_whole([place(picture, False, REFLECT) for place in placed], moves, shutter)
+        return Scene(
+            frames, [place(self._labels, True, REFLECT) for place in placed], self._nothing(), shutter
+        )
+
+    def _taken_apart(self, rng: np.random.Generator) -> Scene:
+        side, count = self._side, self._count
+        base = self._crop(rng)
+        moves = affine_walk(rng, count, side, CAMERA.over(count))
+        fields = elastic_walk(rng, count, side, CAMERA.elastic)
+        colour = draw_colour(rng, COLOUR)
+        behind, picture = colour.apply(self._behind), colour.apply(self._frame)
+        shutter = draw_shutter(rng, BLURRED_SHARE)
+        frames = [
+            Warp(move @ base, side, field)(behind, False, REFLECT)
+            for move, field in zip(moves, fields, strict=True)
+        ]
+        scene = Scene(
+            blur_whole(frames, moves, shutter), self._nothing(), self._nothing(), shutter, tuple(moves)
+        )
+        for number in rng.permutation(self.objects) + 1:
+            alpha = np.where(self._labels == number, 255, 0).astype(np.uint8)
+            box = bounds(alpha)
+            part = box_slices(box)
+            cut_out = CutOut((np.ascontiguousarray(picture[part]),), (np.ascontiguousarray(alpha[part]),))
+            paste_at(rng, scene, cut_out, int(number), OBJECT, base @ placement(0, 0, box[0], box[1], 0, 1))
+        return scene
+
+    def _nothing(self) -> list[np.ndarray]:
+        return [np.zeros((self._side, self._side), dtype=np.uint8) for _ in range(self._count)]
+
+    def _crop(self, rng: np.random.Generator) -> np.ndarray:
+        """3x3 matrix that takes the frame to a crop about a pixel of an object, mirrored half of the time."""
+        side = self._side
+        scale = float(np.exp(rng.uniform(-np.log(SCALES), np.log(SCALES))))
+        half = side / scale / 2  # of the crop, in pixels of the frame
+        rows, columns = np.nonzero(self._labels)
+        pick = rng.integers(len(rows))
+        x, y = (
+            float(
+                np.clip(at + rng.normal(0, 0.3) * half, min(half, extent / 2), max(extent - half, extent / 2))
+            )
+            for at, extent in ((columns[pick], self._labels.shape[1]), (rows[pick], self._labels.shape[0]))
+        )
+        matrix = placement(x, y, side / 2, side / 2, rng.normal(0, 3), scale)
+        if rng.random() < 0.5:
+            matrix = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
+        return matrix

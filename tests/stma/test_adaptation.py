@@ -1,0 +1,110 @@
+"""Learning from the first annotated frame."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stma.adaptation import AdaptationConfig, adapted
+from stma.config import MODEL_CONFIGS, SegmenterConfig
+from stma.errors import SettingsError
+from stma.labels import LEAVE
+from stma.network.model import STMA
+from stma.segmenter import Segmenter
+from stma.synthetic import SyntheticScene
+
+CPU = torch.device("cpu")
+CONFIG = SegmenterConfig(size=None, chunk=2, device="cpu", precision="fp32", adapt=2)
+
+
+@pytest.fixture(scope="module")
+def model() -> STMA:
+    torch.manual_seed(0)
+    return STMA(MODEL_CONFIGS["tiny"]).eval()
+
+
+@pytest.fixture(scope="module")
+def scene() -> list[tuple[np.ndarray, np.ndarray]]:
+    made = SyntheticScene(64, 96, 2)
+    return [made.frame(index) for index in range(8)]
+
+
+def learned(model: STMA, frame: np.ndarray, labels: np.ndarray, steps: int = 2) -> dict[str, torch.Tensor]:
+    return adapted(model, frame, labels, steps, None, CPU, torch.float32).state_dict()
+
+
+def test_a_copy_learns_and_the_model_stays(model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    after = learned(model, *scene[0])
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
+    changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert {"embedding", "decoder", "memory_encoder", "label_propagation"} <= changed
+    assert "quality" not in changed
+
+
+def test_the_same_steps_give_the_same_weights(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    once, again = (learned(model, *scene[0]) for _ in range(2))
+    assert all(torch.equal(value, again[name]) for name, value in once.items())
+
+
+def test_masks_of_the_frame_get_better(model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    def agreement(network: STMA) -> float:
+        segmenter = Segmenter(network, replace(CONFIG, adapt=0))
+        segmenter.step(*scene[0])
+        return float(np.mean([(segmenter.step(frame).labels == truth).mean() for frame, truth in scene[1:5]]))
+
+    config = replace(AdaptationConfig(), learning_rate=3e-3)
+    better = adapted(model, *scene[0], 25, None, CPU, torch.float32, config)
+    assert agreement(better) > agreement(model) + 0.02
+
+
+def test_a_frame_without_objects_teaches_nothing(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    nothing = np.full(scene[0][1].shape, LEAVE)
+    nothing[:5] = 0
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in learned(model, scene[0][0], nothing).items())
+
+
+def test_the_segmenter_learns_before_its_first_mask(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    frames = [frame for frame, _ in scene]
+    asked = Segmenter(model, CONFIG)
+    given = Segmenter(
+        adapted(model, *scene[2], CONFIG.adapt, None, CPU, torch.float32), replace(CONFIG, adapt=0)
+    )
+    ours = [p.labels for p in asked.steps(frames, {2: scene[2][1]})]
+    theirs = [p.labels for p in given.steps(frames, {2: scene[2][1]})]
+    assert all(np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    weights = asked.model.state_dict()
+    asked.step(scene[3][0], scene[3][1])
+    assert all(torch.equal(value, asked.model.state_dict()[name]) for name, value in weights.items()), (
+        "only once"
+    )
+
+
+def test_a_run_goes_on_with_what_was_learned(model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    whole = Segmenter(model, CONFIG)
+    whole.step(*scene[0])
+    state = whole.state_dict()
+    resumed = Segmenter(model, CONFIG)
+    resumed.load_state_dict(state)
+    for frame, _ in scene[1:5]:
+        assert np.array_equal(whole.step(frame).labels, resumed.step(frame).labels)
+
+
+def test_no_weights_are_kept_where_nothing_was_learned(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    plain = Segmenter(model, replace(CONFIG, adapt=0))
+    plain.step(*scene[0])
+    assert plain.state_dict()["weights"] is None
+
+
+def test_negative_steps_are_refused() -> None:
+    with pytest.raises(SettingsError, match="use 0"):
+        SegmenterConfig(adapt=-1)
