@@ -1,4 +1,9 @@
-"""Adaptation: a network learns for a few seconds from the frame that a person marked, before it follows its objects."""
+"""Adaptation: a network learns for a few seconds from the frame that a person marked, before it follows its objects.
+
+It learns on clips made of that frame (`FrameClips`), and then goes only a part of the way from what it knew to what it
+learned, which keeps what one frame does not show: Wortsman et al., Robust fine-tuning of zero-shot models
+(arXiv 2109.01903).
+"""
 
 import copy
 import math
@@ -24,9 +29,11 @@ class AdaptationConfig:
 
     crop: int = 448  # pixels, as in training: nearly the height of the frame that the model sees
     frames: int = 4  # the first and three scored: the memory is written and read twice with a gradient
-    learning_rate: float = 1e-4  # AdamW peak
+    learning_rate: float = 3e-4  # AdamW peak
+    share: float = 0.5  # of the way to what was learned: all of it loses objects that turn
     warm_up: int = 5  # steps: the first gradients of a frame are unlike any that trained the network
     clip_norm: float = 3.0  # as in training
+    seed: int = 0  # of the stream of clips
     hard_pixels: float = 0.6  # share of the hardest pixels in the cross entropy, as at the end of training
     loss: LossConfig = field(
         default_factory=lambda: LossConfig(
@@ -64,13 +71,16 @@ def adapted(
     """
     config = config or AdaptationConfig()
     height, width = model_size(labels.shape[0], labels.shape[1], size)
-    numbered = _numbered(resize_labels(labels, height, width))
+    if height < labels.shape[0]:
+        frame, labels = resize_frame(frame, height, width), resize_labels(labels, height, width)
+    numbered = _numbered(labels)
     with torch.inference_mode(False), torch.enable_grad():
         network = copy.deepcopy(model).to(device)
         if numbered.any():
             side = min(config.crop, height // 16 * 16, width // 16 * 16)
-            clips = FrameClips(resize_frame(frame, height, width), numbered, side, config.frames)
+            clips = FrameClips(frame, numbered, side, config.frames, min(height, width))
             _learn(network, clips, steps, device, precision, config)
+            _go_back(network, model, config.share)
     return network.eval().requires_grad_(False)
 
 
@@ -90,7 +100,7 @@ def _learn(
     for step in range(steps):
         rate = config.learning_rate * min(1.0, (step + 1) / config.warm_up)
         optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        batch = _batch(clips, step).to(device)
+        batch = _batch(clips, config.seed, step).to(device)
         generator = torch.Generator().manual_seed(step)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             loss = run_clip(network, batch, config.hard_pixels, config.loss, generator)
@@ -100,8 +110,15 @@ def _learn(
         optimizer.step()
 
 
-def _batch(clips: FrameClips, number: int) -> ClipBatch:
-    clip = clips.draw(np.random.default_rng(number))
+@torch.no_grad()
+def _go_back(network: STMA, model: STMA, share: float) -> None:
+    """Leave only a share of the way from a model's parameters to the network's."""
+    for mine, before in zip(network.parameters(), model.parameters(), strict=True):
+        mine.copy_(torch.lerp(before.to(mine.device), mine, share))
+
+
+def _batch(clips: FrameClips, seed: int, number: int) -> ClipBatch:
+    clip = clips.draw(np.random.default_rng((seed, number)))
     return ClipBatch(
         torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None],
         torch.from_numpy(clip.labels)[None],

@@ -20,7 +20,7 @@ def annotated(objects: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def clips() -> FrameClips:
-    return FrameClips(*annotated(), SIDE, 5)
+    return FrameClips(*annotated(), SIDE, 5, 120)
 
 
 def reddish(pixels: np.ndarray) -> np.ndarray:
@@ -68,6 +68,6 @@ def test_the_same_seed_gives_the_same_clip(clips: FrameClips) -> None:
 
 def test_an_object_that_fills_the_frame() -> None:
     frame = np.full((64, 64, 3), 90, np.uint8)
-    clip = FrameClips(frame, np.ones((64, 64), np.uint8), 64, 3).draw(np.random.default_rng(0))
+    clip = FrameClips(frame, np.ones((64, 64), np.uint8), 64, 3, 64).draw(np.random.default_rng(0))
     assert clip.objects == 1
     assert (clip.labels[0] == 1).mean() > 0.5

@@ -19,7 +19,9 @@ OBJECT = MotionRange(shift=0.15, rotation=12.0, log_scale=0.15, elastic=0.025)
 WHOLE_SHARE = 0.4  # of clips in which the frame moves as a whole: nothing is filled in there
 BLURRED_SHARE = 0.2
 COLOUR = 0.5  # strength of colour shifts: the video's light changes less than that between two videos
-HOLE_MARGIN = 4  # pixels around the objects that are filled in too: their soft outlines belong to them
+HOLE_MARGIN = (
+    0.011  # of the shorter side, around objects that are filled in: their soft outlines belong to them
+)
 FILL_RADIUS = 5  # pixels that the filling looks around
 SCALES = 1.3  # times larger or smaller than the model will see the frame
 
@@ -27,19 +29,23 @@ SCALES = 1.3  # times larger or smaller than the model will see the frame
 class FrameClips:
     """Draws clips of one frame; the same generator state gives the same clip."""
 
-    def __init__(self, frame: np.ndarray, labels: np.ndarray, side: int, frames: int) -> None:
+    def __init__(self, frame: np.ndarray, labels: np.ndarray, side: int, frames: int, shorter: int) -> None:
         """Cut the frame into its objects and what lies behind them.
 
         Args:
-            frame: (H, W, 3) uint8 RGB, at the size that the model will see.
+            frame: (H, W, 3) uint8 RGB.
             labels: (H, W) integer, objects numbered from 1 without gaps, 0 = background.
             side: of the clips, in pixels.
             frames: of a clip.
+            shorter: shorter side in pixels at which the model will see the frame. Clips are scaled to that only
+                once, or they would be less sharp than what it sees.
         """
         self._frame, self._labels = frame, labels.astype(np.uint8)
         self._side, self._count = side, frames
+        self._scale = shorter / min(labels.shape)
         self.objects = int(labels.max())
-        hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * HOLE_MARGIN + 1,) * 2, np.uint8))
+        margin = round(HOLE_MARGIN * min(labels.shape))
+        hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
         self._behind = cv2.inpaint(np.ascontiguousarray(frame), hole, FILL_RADIUS, cv2.INPAINT_TELEA)
 
     def draw(self, rng: np.random.Generator) -> Clip:
@@ -93,7 +99,7 @@ class FrameClips:
     def _crop(self, rng: np.random.Generator) -> np.ndarray:
         """3x3 matrix that takes the frame to a crop about a pixel of an object, mirrored half of the time."""
         side = self._side
-        scale = float(np.exp(rng.uniform(-np.log(SCALES), np.log(SCALES))))
+        scale = self._scale * float(np.exp(rng.uniform(-np.log(SCALES), np.log(SCALES))))
         half = side / scale / 2  # of the crop, in pixels of the frame
         rows, columns = np.nonzero(self._labels)
         pick = rng.integers(len(rows))
