@@ -9,6 +9,7 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
                  + 2 m R C i per STML block for the keys and values of m references
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
+    learning     with adaptation what its graph holds before the first mask, in place of bank and activations
     process      interpreter, libraries, and the loaded float32 weights
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
 """
@@ -23,6 +24,10 @@ LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they ar
 MEBIBYTE = 1 << 20
 PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
 KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
+LEARNING = 310 * MEBIBYTE  # per byte of a number: graph of one clip of `LEARNING_SIDE` pixels, fitted alike
+LEARNING_OBJECT = 28 * MEBIBYTE  # for each object in it
+LEARNING_OBJECTS = 6  # that clips of one frame show at once at most
+LEARNING_SIDE = 448  # pixels, `AdaptationConfig.crop`
 
 
 class NumberFormat(Protocol):
@@ -57,6 +62,7 @@ class MemoryEstimate:
         activations: largest sum of temporary maps within one step.
         frames: decoded frames and label maps that wait on either side of the model, in main memory.
         process: interpreter and libraries, and the float32 weights as loaded, in main memory.
+        learning: of adaptation, before anything is remembered.
     """
 
     weights: int
@@ -65,16 +71,18 @@ class MemoryEstimate:
     activations: int
     frames: int
     process: int
+    learning: int = 0
 
     @property
     def device(self) -> int:
         """What lies on the computing device; on a CPU `total` counts."""
-        return self.weights + self.bank + self.activations
+        return self.weights + max(self.bank + self.activations, self.learning)
 
     @property
     def total(self) -> int:
         """Resident memory of a process that computes on the CPU."""
-        return self.device + int(KEPT * self.activations) + self.frames + self.process
+        following = self.bank + int((1 + KEPT) * self.activations)
+        return self.weights + max(following, self.learning) + self.frames + self.process
 
     def sentence(self, on_gpu: bool) -> str:
         """Return what the run needs as words without a full stop, rounded to two digits."""
@@ -97,6 +105,7 @@ def estimate_memory(
     weights: WeightCount | None = None,
     frame_size: tuple[int, int] | None = None,
     frames_held: int | None = None,
+    adapts: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a run, whatever its length.
 
@@ -111,6 +120,7 @@ def estimate_memory(
         annotated_frames: frames with a mask; each stays in the bank for good.
         frame_size: (height, width) of the video in pixels, by default the working size.
         frames_held: decoded frames that wait around the model, by default those of one chunk.
+        adapts: whether the network learns from the first annotated frame.
     """
     cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
     count = annotated_frames + memory.capacity + memory.previous_frame
@@ -127,7 +137,14 @@ def estimate_memory(
         activations=_activations(config, height * width, frame_pixels, objects, chunk, item, references),
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
         process=PROCESS + numbers.loaded * FLOAT32,
+        learning=_learning(min(height, width), objects, item) if adapts else 0,
     )
+
+
+def _learning(shorter: int, objects: int, item: int) -> int:
+    """What the graph of one clip holds, in a copy of the network that was fitted at the `small` one."""
+    shown = LEARNING + LEARNING_OBJECT * min(objects, LEARNING_OBJECTS)
+    return int(item * shown * min(1.0, shorter / LEARNING_SIDE) ** 2)
 
 
 def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item: int) -> int:

@@ -175,6 +175,7 @@ class Segmenter:
             annotated_frames,
             frame_size=self.frame_size,
             frames_held=frames_held,
+            adapts=self.config.adapt > 0,
         )
 
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
