@@ -84,6 +84,7 @@ def set_up_model(
         "precision": precision,
         "threads": threads,
         "working_size": segmenter.working_size,
+        "adapt": settings.adapt,
     }
 
     def needs(objects: int, annotated_frames: int) -> str:

@@ -5,8 +5,18 @@ from dataclasses import dataclass, field
 from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
+GPU_AFFINITIES = 1 << 26  # the same on a GPU: 128 MiB in 16 bits
+TILE = (
+    8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
+)
+WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
+
+
+def tile_side(window: int) -> int:
+    """Cells of a query tile in rows and in columns, for windows of this size."""
+    return WIDE_TILE if window > TILE else TILE
 
 
 @dataclass(frozen=True)

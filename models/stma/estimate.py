@@ -11,18 +11,29 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
     learning     with adaptation what its graph holds before the first mask, in place of bank and activations
     process      interpreter, libraries, and the loaded float32 weights
+                 on a GPU one of them is label propagation, whose tiles are all computed at once, and the libraries'
+                 workspace comes besides
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from stma.config import AFFINITY_LIMIT, WINOGRAD_PRODUCTS, MemoryConfig, ModelConfig
+from stma.config import (
+    AFFINITY_LIMIT,
+    GPU_AFFINITIES,
+    WINOGRAD_PRODUCTS,
+    MemoryConfig,
+    ModelConfig,
+    tile_side,
+)
 
 FLOAT32 = 4
 LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they are mixed, ids
 MEBIBYTE = 1 << 20
 PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
+GPU_PROCESS = 1550 * MEBIBYTE  # the same with CUDA's libraries: fitted to runs on an H100, as is
+GPU_WORKSPACE = 32 * MEBIBYTE  # of cuBLAS on a Hopper card
 KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
 LEARNING = 310 * MEBIBYTE  # per byte of a number: graph of one clip of `LEARNING_SIDE` pixels, fitted alike
 LEARNING_OBJECT = 28 * MEBIBYTE  # for each object in it
@@ -106,6 +117,7 @@ def estimate_memory(
     frame_size: tuple[int, int] | None = None,
     frames_held: int | None = None,
     adapts: bool = False,
+    on_gpu: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a run, whatever its length.
 
@@ -121,6 +133,7 @@ def estimate_memory(
         frame_size: (height, width) of the video in pixels, by default the working size.
         frames_held: decoded frames that wait around the model, by default those of one chunk.
         adapts: whether the network learns from the first annotated frame.
+        on_gpu: whether it computes on a GPU.
     """
     cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
     count = annotated_frames + memory.capacity + memory.previous_frame
@@ -130,13 +143,18 @@ def estimate_memory(
     cache = 2 * config.stml_blocks * references * tokens * config.widths[2] * item
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
     numbers = weights or count_weights(config)
+    transformed = transformed_numbers(config) if item == FLOAT32 and not on_gpu else 0
+    windows = _windows(config, memory, height // 8, width // 8, objects, item) if on_gpu else 0
     return MemoryEstimate(
-        weights=numbers.running * item + (transformed_numbers(config) * item if item == FLOAT32 else 0),
+        weights=(numbers.running + transformed) * item,
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
-        activations=_activations(config, height * width, frame_pixels, objects, chunk, item, references),
+        activations=_activations(
+            config, height * width, frame_pixels, objects, chunk, item, references, windows
+        )
+        + (GPU_WORKSPACE if on_gpu else 0),
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
-        process=PROCESS + numbers.loaded * FLOAT32,
+        process=(GPU_PROCESS if on_gpu else PROCESS) + numbers.loaded * FLOAT32,
         learning=_learning(min(height, width), objects, item) if adapts else 0,
     )
 
@@ -200,6 +218,7 @@ def _activations(
     chunk: int,
     item: int,
     references: int,
+    windows: int,
 ) -> int:
     """Largest of the stages: the frame's embedding, references, readout, decoder, label map."""
     cells = pixels // 256
@@ -217,7 +236,27 @@ def _activations(
         chunk * 2 * (objects + 1) * FLOAT32 * pixels // 16
     )  # logits and soft masks wait for their chunk
     labels = frame_pixels * LABEL_BYTES
-    return max(embedding, features + outcomes + max(reference, readout, decoder, labels))
+    return max(embedding, features + outcomes + max(reference, readout, decoder, labels, windows))
+
+
+def _windows(
+    config: ModelConfig, memory: MemoryConfig, height: int, width: int, objects: int, item: int
+) -> int:
+    """Affinities of the largest kind of entries at stride 8, and the keys and labels in the window of each tile."""
+    largest = 0
+    for window, entries in (
+        (memory.label_window, max(1, memory.label_recent - 1)),
+        (memory.annotated_window, 1),
+    ):
+        if window is None or window >= max(height, width):
+            largest = max(largest, min(GPU_AFFINITIES, (height * width) ** 2))
+            continue
+        tile = tile_side(window)
+        rows, columns = -(-height // tile), -(-width // tile)
+        seen = entries * (tile + 2 * window) ** 2  # cells that a tile reads
+        at_once = columns * min(rows, max(1, GPU_AFFINITIES // (columns * tile**2 * seen)))
+        largest = max(largest, at_once * seen * (tile**2 + config.key_width + objects + 3))
+    return item * largest
 
 
 def _size(count: int) -> str:

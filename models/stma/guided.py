@@ -9,6 +9,7 @@ Gaussian window and, since bilinear upsampling smooths the functions too, withou
 """
 
 import math
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -186,6 +187,13 @@ def guided_masks(masks: Tensor, guide: Tensor, frames: Tensor) -> Tensor:
     return torch.stack(shares, dim=1)
 
 
+@lru_cache(maxsize=8)
+def _first_cells(cells: int, pixels: int, device: torch.device) -> Tensor:
+    """`Samples.first` on a device: kept there, since bringing it there for every frame would wait for the device."""
+    with torch.inference_mode(False):
+        return torch.from_numpy(samples(cells, pixels).first).to(device)
+
+
 def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Tensor:
     """As `guided_labels`, where an operation on a whole frame costs nothing.
 
@@ -205,6 +213,6 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
     mixed = differing(padded)[None].float()
     near = functional.max_pool2d(mixed, 2 * RADIUS + 1, stride=1, padding=RADIUS)[0] > 0
-    rows = torch.from_numpy(samples(cells.shape[0], height).first).to(cells.device)
-    columns = torch.from_numpy(samples(cells.shape[1], width).first).to(cells.device)
+    rows = _first_cells(cells.shape[0], height, cells.device)
+    columns = _first_cells(cells.shape[1], width, cells.device)
     return torch.where(near[rows][:, columns], guided, cells[rows][:, columns])

@@ -176,6 +176,7 @@ class Segmenter:
             frame_size=self.frame_size,
             frames_held=frames_held,
             adapts=self.config.adapt > 0,
+            on_gpu=self.device.type != "cpu",
         )
 
     def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:

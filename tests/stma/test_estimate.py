@@ -62,6 +62,42 @@ def test_length_is_no_matter_and_everything_else_is() -> None:
         assert larger > total()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "objects", "chunk", "measured"),
+    [
+        (480, 848, 1, 1, 204),  # MB that torch's allocator gave out at most on an H100 in bf16
+        (480, 848, 10, 1, 242),
+        (480, 848, 3, 4, 237),
+        (480, 848, 10, 16, 448),
+        (1072, 1920, 3, 4, 615),
+    ],
+)
+def test_a_gpu_holds_what_was_measured(
+    height: int, width: int, objects: int, chunk: int, measured: int
+) -> None:
+    small, frame = MODEL_CONFIGS["small"], (height, width)
+    estimate = estimate_memory(
+        small, MemoryConfig(), height, width, objects, chunk, torch.bfloat16, frame_size=frame, on_gpu=True
+    )
+    assert estimate.device / 1e6 == pytest.approx(measured, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("objects", "dtype", "measured"),
+    [
+        (1, torch.bfloat16, 1263),
+        (10, torch.bfloat16, 1642),
+        (1, torch.float32, 1913),
+        (3, torch.float32, 2077),
+    ],
+)
+def test_learning_needs_what_was_measured(objects: int, dtype: torch.dtype, measured: int) -> None:
+    estimate = estimate_memory(
+        MODEL_CONFIGS["small"], MemoryConfig(), 480, 848, objects, 4, dtype, adapts=True
+    )  # MB of a process on a CPU of one thread, three steps
+    assert estimate.total / 1e6 == pytest.approx(measured, rel=0.2)
+
+
 def test_weights_are_those_of_the_segmenter() -> None:
     segmenter = Segmenter(STMA(TINY), SegmenterConfig(device="cpu", precision="fp32"))
     model = segmenter.model

@@ -10,12 +10,12 @@ import torch
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stma.config import MODEL_CONFIGS
+from stma.config import MODEL_CONFIGS, tile_side
 from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries, masks_from_logits, sharpen_foreground
 from stma.network.stml import STML, STMLBlock, attend
-from stma.network.windows import by_strips, tile_side, unfolded
+from stma.network.windows import by_strips, unfolded
 
 TINY = MODEL_CONFIGS["tiny"]
 

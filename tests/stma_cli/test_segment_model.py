@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT, audio="aac")
     save_mask("first.png", 1, 300, width=WIDTH, height=HEIGHT)
     return tmp_path
+
+
+def frames_of(out: Path) -> list[dict[str, Any]]:
+    """The rows of a report."""
+    rows: list[dict[str, Any]] = json.loads((out / "report.json").read_text())["frames"]
+    return rows
 
 
 def test_a_whole_run(workplace: Path) -> None:
@@ -70,3 +77,29 @@ def test_what_the_model_needs_is_missing(workplace: Path, words: list[str], kind
     assert isinstance(result.exception, kind)
     assert result.exception.exit_code == 2
     assert not Path("clip_stma").exists()
+
+
+def test_the_model_learns_from_the_first_marked_frame(workplace: Path) -> None:
+    words = ["segment", "clip.mp4", "--mask", "first.png", "--model", "tiny.safetensors", "--threads", "1"]
+    for out, steps in (("plain", 0), ("once", 2), ("again", 2)):
+        result = CliRunner().invoke(app, [*words, "--out", out, "--adapt", str(steps)])
+        assert result.exit_code == 0, result.output
+        assert ("adapts   2 steps on the first marked frame\n" in result.stdout) == (steps > 0)
+        assert json.loads(Path(out, "report.json").read_text())["model"]["adapt"] == steps
+    seen = {out: [frame["objects"] for frame in frames_of(Path(out))] for out in ("plain", "once", "again")}
+    assert seen["once"] == seen["again"]
+    assert seen["once"] != seen["plain"]
+
+
+def test_a_correction_goes_on_with_what_was_learned(workplace: Path) -> None:
+    words = ["segment", "clip.mp4", "--mask", "first.png", "--model", "tiny.safetensors", "--threads", "1"]
+    words += ["--adapt", "2", "--checkpoint", "2", "--chunk", "2"]
+    save_mask("later.png", 1, 300, width=WIDTH, height=HEIGHT)
+    correction = ["--mask", "6=later.png"]
+    for run in (["--out", "whole", *correction], ["--out", "parts"], ["--out", "parts", *correction]):
+        result = CliRunner().invoke(app, [*words, *run])
+        assert result.exit_code == 0, result.output
+    assert "frames" in result.stdout
+    for index in range(COUNT):
+        whole, parts = (read_labels(Path(out, f"{index:05}.png")) for out in ("whole", "parts"))
+        np.testing.assert_array_equal(whole, parts)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import ModelConfig
+from stma.config import TILE, ModelConfig
 from stma.network.layers import to_tokens, unit
 from stma.network.windows import (
-    TILE,
     at_once,
     binary,
     by_strips,

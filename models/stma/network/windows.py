@@ -13,12 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.config import AFFINITY_LIMIT
+from stma.config import AFFINITY_LIMIT, GPU_AFFINITIES, tile_side
 from stma.network.interest import extent
-
-TILE = 8  # cells of a query tile: small tiles waste little of a window, large ones fill the matrix units
-WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
-GPU_AFFINITIES = 1 << 26  # cells of affinity that a GPU holds at once: 128 MiB in 16 bits
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
@@ -61,11 +57,6 @@ def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
 def with_ones(queries: Tensor) -> Tensor:
     """(..., C) queries with the two ones that `offset_channels` need: (..., C+2)."""
     return functional.pad(queries, (0, 2), value=1.0)
-
-
-def tile_side(window: int) -> int:
-    """Cells of a query tile in rows and in columns, for windows of this size."""
-    return WIDE_TILE if window > TILE else TILE
 
 
 def by_strips(
