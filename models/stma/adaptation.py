@@ -30,7 +30,7 @@ class AdaptationConfig:
     crop: int = 448  # pixels, as in training: nearly the height of the frame that the model sees
     frames: int = 4  # the first and three scored: the memory is written and read twice with a gradient
     learning_rate: float = 3e-4  # AdamW peak
-    share: float = 0.5  # of the way to what was learned: all of it loses objects that turn
+    share: float = 0.4  # of the way to what was learned: all of it loses objects that turn or open wings
     warm_up: int = 5  # steps: the first gradients of a frame are unlike any that trained the network
     clip_norm: float = 3.0  # as in training
     seed: int = 0  # of the stream of clips

@@ -21,9 +21,7 @@ def facts() -> dict[tuple[str, str], dict[str, object]]:
 def test_this_installation_is_whole() -> None:
     found = facts()
     assert str(found["versions", "stma"]["value"]).startswith(__version__)
-    assert torch.__version__.startswith(
-        str(found["versions", "torch"]["value"])
-    )  # a local part such as +cu130 may follow
+    assert torch.__version__.startswith(str(found["versions", "torch"]["value"]))  # +cu130 may follow
     assert "threads by default" in str(found["devices", "cpu"]["value"])
     assert "H.264, HEVC" in str(found["video", "reads"]["value"])
     assert "as it should be" in str(found["models", "small"]["value"])
