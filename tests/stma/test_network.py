@@ -289,6 +289,18 @@ def test_the_newest_frame_is_told_apart_and_counts_with_the_rest(model: STMA) ->
     assert not torch.allclose(both.masks, both.annotated)
 
 
+def test_several_memories_are_read_as_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, *keys = (
+        torch.nn.functional.normalize(torch.randn(2, 30, 8, generator=generator), dim=2) for _ in range(4)
+    )
+    values = [torch.randn(2, 30, 5, generator=generator) for _ in keys]
+    apart = weighted_sums(query, keys, values, torch.tensor(20.0))
+    joined = weighted_sums(query, [torch.cat(keys, 1)], [torch.cat(values, 1)], torch.tensor(20.0))
+    for one, other in zip(apart, joined, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.label_propagation(label_query(), [label_entry()]).masks
     monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", 5 * 17 * 20)
@@ -354,7 +366,7 @@ def test_sums_stay_finite_in_fp16() -> None:
     cells = 70_000  # more than the largest number of fp16, as many as a 4K frame has twice
     key = torch.zeros(1, cells, 4, dtype=torch.float16)
     key[..., 0] = 1
-    sums, weights = weighted_sums(key[:, :3], key, torch.ones_like(key), torch.tensor(30.0).half())
+    sums, weights = weighted_sums(key[:, :3], [key], [torch.ones_like(key)], torch.tensor(30.0).half())
     torch.testing.assert_close(sums, torch.full((1, 3, 4), float(cells)), rtol=1e-2, atol=0)
     torch.testing.assert_close(weights, torch.full((1, 3, 1), float(cells)), rtol=1e-2, atol=0)
     query = key[:, :256].transpose(1, 2).unflatten(2, (16, 16))

@@ -69,41 +69,47 @@ class IDAssociation(nn.Module):
             (B, N, K, value_width) readout.
         """
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
-        numerator = denominator = query.new_zeros((), dtype=torch.float32)
-        for key, value in zip(keys, values, strict=True):
-            sums, weights = weighted_sums(query, key, value.flatten(2), temperature)  # all objects at once
-            numerator, denominator = numerator + sums, denominator + weights
-        readout: Tensor = (numerator / denominator.clamp(min=1e-30)).to(query.dtype)
+        joined = [value.flatten(2) for value in values]  # all objects at once
+        sums, weights = weighted_sums(query, keys, joined, temperature)
+        readout: Tensor = (sums / weights.clamp(min=1e-30)).to(query.dtype)
         return readout.view(*readout.shape[:2], *values[0].shape[2:])
 
 
-def weighted_sums(query: Tensor, keys: Tensor, values: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+def weighted_sums(
+    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor
+) -> tuple[Tensor, Tensor]:
     """Sums of values with the weights exp(temperature * (cosine - 1)), a softmax's numerator and denominator.
 
     Unit keys bound the exponent by zero, so no pass for the maximum is needed, and the sums of several memories
-    add up.
+    add up. A GPU reads all of them in one product, a CPU one after the other, so that none is copied.
 
     Args:
         query: (B, N, C) unit keys.
-        keys: (B, M, C) unit keys.
-        values: (B, M, D).
+        keys: (B, M, C) unit keys of each memory.
+        values: (B, M, D) of each memory.
         temperature: scalar.
 
     Returns:
         (B, N, D) sums of the values and (B, N, 1) sums of the weights, both float32.
     """
-    rows = max(1, at_once(query.device) // (keys.shape[0] * keys.shape[1]))
+    if query.device.type != "cpu":
+        keys, values = [torch.cat(list(keys), dim=1)], [torch.cat(list(values), dim=1)]
     room = headroom(query.dtype)
     factor = binary(temperature)
-    offset = offset_channels(-factor - math.log2(room), keys.dtype)
-    transposed = torch.cat([keys, offset.expand(*keys.shape[:2], 2)], dim=2).transpose(1, 2)  # (B, C+2, M)
-    counted = functional.pad(values, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
-    sums = []
-    for part in with_ones(query * factor).split(rows, dim=1):
-        weights = torch.matmul(part, transposed).exp2_()  # (B, rows, M)
-        sums.append(torch.matmul(weights, counted).float())
-    joined = restored(torch.cat(sums, dim=1), room)
-    return joined[..., :-1], joined[..., -1:]
+    offset = offset_channels(-factor - math.log2(room), keys[0].dtype)
+    queries = with_ones(query * factor)
+    total = query.new_zeros((), dtype=torch.float32)
+    for key, value in zip(keys, values, strict=True):
+        rows = max(1, at_once(query.device) // (key.shape[0] * key.shape[1]))
+        transposed = torch.cat([key, offset.expand(*key.shape[:2], 2)], dim=2).transpose(1, 2)  # (B, C+2, M)
+        counted = functional.pad(value, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
+        parts = []
+        for part in queries.split(rows, dim=1):
+            weights = torch.matmul(part, transposed).exp2_()  # (B, rows, M)
+            parts.append(torch.matmul(weights, counted).float())
+        total = total + torch.cat(parts, dim=1)
+    total = restored(total, room)
+    return total[..., :-1], total[..., -1:]
 
 
 @dataclass(frozen=True)
@@ -230,13 +236,9 @@ def _sums(
     """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
     height, width = query.shape[2:]
     if window is None or window >= max(height, width):
-        sums = [
-            weighted_sums(
-                to_tokens(query), entry.key, entry.mask.transpose(1, 2).to(query.dtype), temperature
-            )
-            for entry in entries
-        ]
-        joined = torch.stack([torch.cat(pair, dim=2) for pair in sums]).sum(0)  # (B, h*w, K+1)
+        masks = [entry.mask.transpose(1, 2).to(query.dtype) for entry in entries]
+        sums = weighted_sums(to_tokens(query), [entry.key for entry in entries], masks, temperature)
+        joined = torch.cat(sums, dim=2)  # (B, h*w, K+1)
         return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
     keys = [entry.key for entry in entries]
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
