@@ -1,8 +1,20 @@
 """Motion of the layers of a synthetic clip."""
 
+import cv2
 import numpy as np
+import pytest
 
-from stma.training.motion import OBJECT, USUAL_FRAMES, MotionRange, affine_walk, zoom_walk
+from stma.training.motion import (
+    OBJECT,
+    USUAL_FRAMES,
+    MotionRange,
+    Warp,
+    affine_walk,
+    elastic_walk,
+    placement,
+    warp,
+    zoom_walk,
+)
 
 
 def scalings(frames: int) -> np.ndarray:
@@ -54,3 +66,17 @@ def test_a_camera_draws_back_from_a_close_up_within_the_crop() -> None:
             assert min(left, top) >= -1e-9
             assert max(right, bottom) <= 64.0 + 1e-9
     assert 5 < backward < 30
+
+
+@pytest.mark.parametrize("bends", [False, True])
+def test_a_box_of_a_crop_is_warped_as_the_whole_of_it(bends: bool) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (50, 70, 3), dtype=np.uint8)
+    matrix = placement(35, 25, 40, 30, 20, 1.4)
+    field = elastic_walk(rng, 3, 80, 0.05)[2] if bends else None
+    box = (slice(10, 61), slice(25, 70))
+    whole = warp(image, matrix, 80, field, False, cv2.BORDER_CONSTANT)
+    part = Warp(matrix, 80, field, box)(image, False, cv2.BORDER_CONSTANT)
+    assert part.shape == (51, 45, 3)
+    assert np.abs(part.astype(int) - whole[box]).max() <= 8, "coordinates are rounded to a 32nd of a pixel"
+    assert np.mean(part != whole[box]) < 0.05

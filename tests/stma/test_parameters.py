@@ -73,6 +73,15 @@ def test_fixed_statistics_stay_while_their_norms_learn(training_folder: Path, tm
     assert "embedding.stem.norm.weight" in moved
 
 
+def test_statistics_stay_from_a_part_of_the_run_on(training_folder: Path, tmp_path: Path) -> None:
+    config = replace(frozen(steps=4), embedding_rate=1.0, statistics_until=0.5)
+    trainer = Trainer(training_folder, tmp_path / "run", config)
+    means = []
+    trainer.train(lambda report: means.append(trainer.model.embedding.stem.norm.running_mean.clone()))
+    assert not torch.equal(means[0], means[1])
+    assert torch.equal(means[1], means[3])
+
+
 def test_renewed_modules_start_at_random_and_the_others_are_kept(
     training_folder: Path, tmp_path: Path
 ) -> None:
