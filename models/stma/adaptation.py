@@ -16,6 +16,7 @@ from stma.labels import LEAVE
 from stma.network.model import STMA
 from stma.resize import model_size, resize_frame, resize_labels
 from stma.training.clip import ClipBatch, run_clip
+from stma.training.clips import Clip
 from stma.training.config import LossConfig
 from stma.training.frame_clips import FrameClips
 from stma.training.parameters import fix_statistics
@@ -100,7 +101,10 @@ def _learn(
     for step in range(steps):
         rate = config.learning_rate * min(1.0, (step + 1) / config.warm_up)
         optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-        batch = _batch(clips, config.seed, step).to(device)
+        clip = clips.draw(np.random.default_rng((config.seed, step)))
+        if clip is None:
+            continue
+        batch = _batch(clip, clips.objects).to(device)
         generator = torch.Generator().manual_seed(step)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             loss = run_clip(network, batch, config.hard_pixels, config.loss, generator)
@@ -117,13 +121,12 @@ def _go_back(network: STMA, model: STMA, share: float) -> None:
         mine.copy_(torch.lerp(before.to(mine.device), mine, share))
 
 
-def _batch(clips: FrameClips, seed: int, number: int) -> ClipBatch:
-    clip = clips.draw(np.random.default_rng((seed, number)))
+def _batch(clip: Clip, objects: int) -> ClipBatch:
     return ClipBatch(
         torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None],
         torch.from_numpy(clip.labels)[None],
         torch.from_numpy(clip.regions)[None],
-        torch.arange(clips.objects)[None] < clip.objects,
+        torch.arange(objects)[None] < clip.objects,
     )
 
 

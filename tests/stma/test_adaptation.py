@@ -66,7 +66,11 @@ def test_a_frame_without_objects_teaches_nothing(
 ) -> None:
     nothing = np.full(scene[0][1].shape, LEAVE)
     nothing[:5] = 0
-    assert all(torch.equal(v, model.state_dict()[k]) for k, v in learned(model, scene[0][0], nothing).items())
+    speck = np.zeros_like(nothing)
+    speck[20, 30] = 4
+    for labels in (nothing, speck):
+        after = learned(model, scene[0][0], labels)
+        assert all(torch.equal(value, model.state_dict()[name]) for name, value in after.items())
 
 
 def test_the_segmenter_learns_before_its_first_mask(

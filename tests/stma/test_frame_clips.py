@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stma.training.clips import Clip
 from stma.training.frame_clips import FrameClips
 
 SIDE = 96
@@ -23,6 +24,12 @@ def clips() -> FrameClips:
     return FrameClips(*annotated(), SIDE, 5, 120)
 
 
+def drawn(clips: FrameClips, seed: int) -> Clip:
+    clip = clips.draw(np.random.default_rng(seed))
+    assert clip is not None
+    return clip
+
+
 def reddish(pixels: np.ndarray) -> np.ndarray:
     """Red more than blue, of (N, 3) pixels, whatever the colour shift."""
     return pixels[:, 0].astype(int) - pixels[:, 2]
@@ -31,7 +38,7 @@ def reddish(pixels: np.ndarray) -> np.ndarray:
 def test_labels_stay_on_their_objects_in_all_frames(clips: FrameClips) -> None:
     told = 0
     for seed in range(20):
-        clip = clips.draw(np.random.default_rng(seed))
+        clip = drawn(clips, seed)
         assert clip.frames.shape == (5, SIDE, SIDE, 3)
         assert clip.labels.shape == (5, SIDE, SIDE)
         assert 1 <= clip.objects <= 2
@@ -50,7 +57,7 @@ def test_labels_stay_on_their_objects_in_all_frames(clips: FrameClips) -> None:
 def test_objects_move_and_are_filled_in_where_they_were(clips: FrameClips) -> None:
     moved = 0
     for seed in range(12):
-        clip = clips.draw(np.random.default_rng(seed))
+        clip = drawn(clips, seed)
         first, last = clip.labels[0] > 0, clip.labels[-1] > 0
         moved += bool((first ^ last).sum() > 20)
         left = first & ~last & (clip.labels[-2] == 0)
@@ -61,13 +68,21 @@ def test_objects_move_and_are_filled_in_where_they_were(clips: FrameClips) -> No
 
 
 def test_the_same_seed_gives_the_same_clip(clips: FrameClips) -> None:
-    once, again = (clips.draw(np.random.default_rng(3)) for _ in range(2))
+    once, again = (drawn(clips, 3) for _ in range(2))
     assert np.array_equal(once.frames, again.frames)
     assert np.array_equal(once.labels, again.labels)
 
 
 def test_an_object_that_fills_the_frame() -> None:
     frame = np.full((64, 64, 3), 90, np.uint8)
-    clip = FrameClips(frame, np.ones((64, 64), np.uint8), 64, 3, 64).draw(np.random.default_rng(0))
+    clip = drawn(FrameClips(frame, np.ones((64, 64), np.uint8), 64, 3, 64), 0)
     assert clip.objects == 1
     assert (clip.labels[0] == 1).mean() > 0.5
+
+
+@pytest.mark.parametrize(("side", "seen"), [(5, True), (1, False)])
+def test_small_objects_are_learned_from_and_specks_are_not(side: int, seen: bool) -> None:
+    frame, labels = annotated(0)
+    labels[50 : 50 + side, 70 : 70 + side] = 1
+    clips = FrameClips(frame, labels, SIDE, 3, 120)
+    assert (clips.draw(np.random.default_rng(0)) is not None) == seen

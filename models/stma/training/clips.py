@@ -280,11 +280,14 @@ def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.n
     return matrix
 
 
-def finished(rng: np.random.Generator, scene: Scene, max_objects: int) -> Clip | None:
-    """Number the visible objects from 1 in random order; None when the first frame shows none."""
+def finished(
+    rng: np.random.Generator, scene: Scene, max_objects: int, smallest: float = SMALLEST_SHARE
+) -> Clip | None:
+    """Number the objects from 1 in random order that cover a share of `smallest` of the first frame or more; None when
+    it shows none."""
     maps = scene.maps
     ids, counts = np.unique(maps[0], return_counts=True)
-    ids = ids[(counts >= SMALLEST_SHARE * maps[0].size) & (ids != 0) & (ids != DISTRACTOR)]
+    ids = ids[(counts >= smallest * maps[0].size) & (ids != 0) & (ids != DISTRACTOR)]
     if len(ids) == 0:
         return None
     ids = rng.permutation(ids)[:max_objects]

@@ -16,6 +16,8 @@ from stma.training.sources import CutOut, bounds, box_slices
 CAMERA = MotionRange(shift=0.12, rotation=6.0, log_scale=0.12, elastic=0.01)
 WHOLE = MotionRange(shift=0.15, rotation=8.0, log_scale=0.2, elastic=0.03)
 OBJECT = MotionRange(shift=0.15, rotation=12.0, log_scale=0.15, elastic=0.025)
+SMALLEST = 8  # pixels of an object in a clip: a person marked it, so it is no noise
+ATTEMPTS = 10  # a clip is drawn about a pixel of an object, so that most show one
 WHOLE_SHARE = 0.4  # of clips in which the frame moves as a whole: nothing is filled in there
 BLURRED_SHARE = 0.2
 COLOUR = 0.5  # strength of colour shifts: the video's light changes less than that between two videos
@@ -48,14 +50,14 @@ class FrameClips:
         hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
         self._behind = cv2.inpaint(np.ascontiguousarray(frame), hole, FILL_RADIUS, cv2.INPAINT_TELEA)
 
-    def draw(self, rng: np.random.Generator) -> Clip:
-        """Draw one clip with at least one visible object in its first frame."""
-        while True:
-            clip = finished(
-                rng, self._whole(rng) if rng.random() < WHOLE_SHARE else self._taken_apart(rng), self.objects
-            )
+    def draw(self, rng: np.random.Generator) -> Clip | None:
+        """Draw one clip whose first frame shows an object; None where all are too small to be seen."""
+        for _ in range(ATTEMPTS):
+            scene = self._whole(rng) if rng.random() < WHOLE_SHARE else self._taken_apart(rng)
+            clip = finished(rng, scene, self.objects, SMALLEST / self._side**2)
             if clip is not None:
                 return clip
+        return None
 
     def _whole(self, rng: np.random.Generator) -> Scene:
         side, count = self._side, self._count
