@@ -35,9 +35,10 @@ PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, 
 GPU_PROCESS = 1550 * MEBIBYTE  # the same with CUDA's libraries: fitted to runs on an H100, as is
 GPU_WORKSPACE = 32 * MEBIBYTE  # of cuBLAS on a Hopper card
 KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
-LEARNING = 310 * MEBIBYTE  # per byte of a number: graph of one clip of `LEARNING_SIDE` pixels, fitted alike
-LEARNING_OBJECT = 28 * MEBIBYTE  # for each object in it
-LEARNING_OBJECTS = 6  # that clips of one frame show at once at most
+LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted alike
+LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
+LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
+LEARNING_OBJECTS = 8  # that clips of one frame show at once at most
 LEARNING_SIDE = 448  # pixels, `AdaptationConfig.crop`
 
 
@@ -161,8 +162,8 @@ def estimate_memory(
 
 def _learning(shorter: int, objects: int, item: int) -> int:
     """What the graph of one clip holds, in a copy of the network that was fitted at the `small` one."""
-    shown = LEARNING + LEARNING_OBJECT * min(objects, LEARNING_OBJECTS)
-    return int(item * shown * min(1.0, shorter / LEARNING_SIDE) ** 2)
+    graph = LEARNING + LEARNING_NUMBERS * item + LEARNING_OBJECT * min(objects, LEARNING_OBJECTS)
+    return int(graph * min(1.0, shorter / LEARNING_SIDE) ** 2)
 
 
 def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item: int) -> int:
