@@ -55,7 +55,7 @@ AdaptOption = Annotated[
         min=0,
         metavar="STEPS",
         help="Learn from the first marked frame before following its objects: better masks where they are hard to "
-        "tell from what is around them. 20 is a good number, half a second each on a CPU. 0 = off.",
+        "tell from what is around them. 20 is a good number, a second or less each on a CPU. 0 = off.",
     ),
 ]
 FocusOption = Annotated[
