@@ -65,7 +65,8 @@ def adapted(
         steps: clips to learn from; the same number gives the same weights on the same device.
         size: shorter side in pixels that the model will work at, as of `SegmenterConfig`.
         device: where it learns.
-        precision: of products and convolutions; weights stay in float32.
+        precision: of products and convolutions; weights stay in float32. In place of fp16, whose range gradients
+            leave, it is fp32.
         config: how it learns.
 
     Returns:
@@ -96,9 +97,7 @@ def _learn(
 ) -> None:
     network.train().requires_grad_(True)
     network.quality.requires_grad_(False)
-    freeze(
-        network
-    )  # with features that learn too, horses gain more and ducks lose: twice the time for nothing
+    freeze(network)  # features that learn too take twice the time; what one clip gains by it another loses
     fix_statistics(network)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
@@ -110,12 +109,12 @@ def _learn(
             continue
         batch = clip_batch(clip, clips.objects).to(device)
         generator = torch.Generator().manual_seed(step)
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
             loss = run_clip(network, batch, config.hard_pixels, config.loss, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
-        torch.nn.utils.clip_grad_norm_(learning, config.clip_norm)
-        optimizer.step()
+        if torch.nn.utils.clip_grad_norm_(learning, config.clip_norm).isfinite():
+            optimizer.step()
 
 
 @torch.no_grad()

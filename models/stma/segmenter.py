@@ -124,6 +124,8 @@ class Segmenter:
         annotated = {**({} if self._pending is None else {0: self._pending[0]}), **masks}
         for position in sorted(annotated):
             labels = np.asarray(annotated[position])
+            if labels.dtype == np.bool_:
+                labels = labels.astype(np.uint8)
             if labels.shape != self.frame_size or not np.issubdtype(labels.dtype, np.integer):
                 return  # it will be refused
             if ((labels != 0) & (labels != LEAVE)).any():
