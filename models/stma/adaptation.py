@@ -6,12 +6,12 @@ Robust fine-tuning of zero-shot models (arXiv 2109.01903).
 """
 
 import copy
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
+from stma.config import LEARNING_SIDE
 from stma.labels import LEAVE
 from stma.network.model import STMA
 from stma.resize import model_size, resize_frame, resize_labels
@@ -20,6 +20,7 @@ from stma.training.clips import Clip
 from stma.training.config import LossConfig
 from stma.training.frame_clips import FrameClips
 from stma.training.parameters import fix_statistics, freeze
+from stma.training.schedule import learning_rate
 
 MOST_OBJECTS = 254  # numbers of a uint8 label map but for one
 
@@ -28,7 +29,7 @@ MOST_OBJECTS = 254  # numbers of a uint8 label map but for one
 class AdaptationConfig:
     """How a network learns from one frame."""
 
-    crop: int = 448  # pixels, as in training: nearly the height of the frame that the model sees
+    crop: int = LEARNING_SIDE  # pixels, as in training: nearly the height of the frame that the model sees
     frames: int = 4  # the first and three scored: the memory is written and read twice with a gradient
     learning_rate: float = 3e-4  # AdamW peak
     share: float = 0.3  # of the way to what was learned: 0.6 loses objects that turn or open their wings
@@ -102,8 +103,7 @@ def _learn(
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
     for step in range(steps):
-        rate = config.learning_rate * min(1.0, (step + 1) / config.warm_up)
-        optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.param_groups[0]["lr"] = learning_rate(config, step, step / steps)
         clip = clips.draw(np.random.default_rng((config.seed, step)))
         if clip is None:
             continue
@@ -126,12 +126,7 @@ def _go_back(network: STMA, model: STMA, share: float) -> None:
 
 def clip_batch(clip: Clip, objects: int) -> ClipBatch:
     """One clip as a batch, with columns for so many objects."""
-    return ClipBatch(
-        torch.from_numpy(clip.frames).permute(0, 3, 1, 2)[None],
-        torch.from_numpy(clip.labels)[None],
-        torch.from_numpy(clip.regions)[None],
-        torch.arange(objects)[None] < clip.objects,
-    )
+    return ClipBatch(*(part[None] for part in clip.tensors(objects)))
 
 
 def _numbered(labels: np.ndarray) -> np.ndarray:

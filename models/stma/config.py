@@ -10,6 +10,7 @@ TILE = (
     8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
 )
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
+LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
 NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 
@@ -106,7 +107,9 @@ class SegmenterConfig:
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
     focus: bool = True  # on a CPU look closely only where an object may be: a fifth less time
-    adapt: int = 0  # steps of learning from the first annotated frame: half a minute on a CPU, so by request
+    adapt: int = (
+        0  # steps of learning from the first annotated frame: 14 to 19 s for 20 on two cores, so by request
+    )
     memory: MemoryConfig = field(default_factory=MemoryConfig)
 
     def __post_init__(self) -> None:

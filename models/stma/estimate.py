@@ -7,12 +7,11 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     bank         entries (annotated + capacity + previous) x entry
                  + (B - 1) 4 N k i: the previous frame's keys at stride 8 are a view of its chunk
                  + 2 m R C i per STML block for the keys and values of m references
-    activations  the largest of the stages of one step, each of them a sum over the maps that live at once
+    activations  the largest of the stages of one step, each of them a sum over the maps that live at once; on a GPU one
+                 of them is label propagation, many tiles at once, and the libraries' workspace comes besides
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
     learning     with adaptation what its graph holds before the first mask, in place of bank and activations
     process      interpreter, libraries, and the loaded float32 weights
-                 on a GPU one of them is label propagation, whose tiles are all computed at once, and the libraries'
-                 workspace comes besides
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
 """
 
@@ -22,6 +21,7 @@ from typing import Protocol
 from stma.config import (
     AFFINITY_LIMIT,
     GPU_AFFINITIES,
+    LEARNING_SIDE,
     WINOGRAD_PRODUCTS,
     MemoryConfig,
     ModelConfig,
@@ -39,7 +39,6 @@ LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted
 LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
 LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
 LEARNING_OBJECTS = 8  # that clips of one frame show at once at most
-LEARNING_SIDE = 448  # pixels, `AdaptationConfig.crop`
 
 
 class NumberFormat(Protocol):

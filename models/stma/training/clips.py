@@ -63,6 +63,15 @@ class Clip:
     regions: np.ndarray
     objects: int
 
+    def tensors(self, objects: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `ClipBatch` holds, without the batch, with columns for so many objects."""
+        return (
+            torch.from_numpy(self.frames).permute(0, 3, 1, 2),
+            torch.from_numpy(self.labels),
+            torch.from_numpy(self.regions),
+            torch.arange(objects) < self.objects,
+        )
+
 
 class ClipMaker:
     """Draws clips from a pool; the same generator state gives the same clip."""
@@ -252,29 +261,53 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         return self.length
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        clip = self.maker.numbered(self.seed, index)
-        return (
-            torch.from_numpy(clip.frames).permute(0, 3, 1, 2),
-            torch.from_numpy(clip.labels),
-            torch.from_numpy(clip.regions),
-            torch.arange(self.maker.config.max_objects) < clip.objects,
-        )
+        return self.maker.numbered(self.seed, index).tensors(self.maker.config.max_objects)
 
 
 def _crop_matrix(rng: np.random.Generator, label: np.ndarray, side: int) -> np.ndarray:
     """Random crop: scale, aspect kept, mostly near the labelled objects, flipped half of the time."""
     height, width = label.shape
     scale = side / min(height, width) * np.exp(rng.uniform(0.0, np.log(1.9)))
-    span = side / scale  # of the crop, in source pixels
     rows, columns = np.nonzero(label)
     if len(rows) and rng.random() < 0.8:
         pick = rng.integers(len(rows))
         x, y = float(columns[pick]), float(rows[pick])
     else:
         x, y = rng.uniform(0, width), rng.uniform(0, height)
-    x = float(np.clip(x + rng.normal(0, 0.15) * span, span / 2, max(span / 2, width - span / 2)))
-    y = float(np.clip(y + rng.normal(0, 0.15) * span, span / 2, max(span / 2, height - span / 2)))
-    matrix = placement(x, y, side / 2, side / 2, rng.normal(0, 4), scale)
+    return crop_about(rng, (x, y), (width, height), side, scale, 4)
+
+
+def crop_about(
+    rng: np.random.Generator,
+    place: tuple[float, float],
+    size: tuple[int, int],
+    side: int,
+    scale: float,
+    turn: float,
+) -> np.ndarray:
+    """3x3 matrix that takes a picture to a crop near a place of it, within the picture as far as that reaches, mirrored
+    half of the time.
+
+    Args:
+        rng: draws how far from the place and how much it is turned.
+        place: column and row.
+        size: width and height of the picture.
+        side: of the crop, in its own pixels.
+        scale: pixels of the crop for one of the picture.
+        turn: standard deviation of the angle, in degrees.
+    """
+    span = side / scale  # of the crop, in source pixels
+    x, y = (
+        float(
+            np.clip(
+                at + rng.normal(0, 0.15) * span,
+                min(span, extent) / 2,
+                max(extent - span / 2, extent / 2),
+            )
+        )
+        for at, extent in zip(place, size, strict=True)
+    )
+    matrix = placement(x, y, side / 2, side / 2, rng.normal(0, turn), scale)
     if rng.random() < 0.5:
         matrix = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
     return matrix

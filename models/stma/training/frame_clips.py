@@ -7,7 +7,7 @@ a whole. Khoreva et al., Lucid Data Dreaming for Video Object Segmentation (arXi
 import cv2
 import numpy as np
 
-from stma.training.clips import REFLECT, Clip, finished
+from stma.training.clips import REFLECT, Clip, crop_about, finished
 from stma.training.colour import draw_colour
 from stma.training.layers import Scene, blur_whole, draw_shutter, paste_at
 from stma.training.motion import MotionRange, Warp, affine_walk, elastic_walk, placement
@@ -100,18 +100,8 @@ class FrameClips:
 
     def _crop(self, rng: np.random.Generator) -> np.ndarray:
         """3x3 matrix that takes the frame to a crop about a pixel of an object, mirrored half of the time."""
-        side = self._side
         scale = self._scale * float(np.exp(rng.uniform(-np.log(SCALES), np.log(SCALES))))
-        half = side / scale / 2  # of the crop, in pixels of the frame
         rows, columns = np.nonzero(self._labels)
         pick = rng.integers(len(rows))
-        x, y = (
-            float(
-                np.clip(at + rng.normal(0, 0.3) * half, min(half, extent / 2), max(extent - half, extent / 2))
-            )
-            for at, extent in ((columns[pick], self._labels.shape[1]), (rows[pick], self._labels.shape[0]))
-        )
-        matrix = placement(x, y, side / 2, side / 2, rng.normal(0, 3), scale)
-        if rng.random() < 0.5:
-            matrix = np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]]) @ matrix
-        return matrix
+        height, width = self._labels.shape
+        return crop_about(rng, (columns[pick], rows[pick]), (width, height), self._side, scale, 3)

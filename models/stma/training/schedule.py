@@ -1,6 +1,7 @@
 """Progress of a run and what follows from it."""
 
 import math
+from typing import Protocol
 
 from stma.training.config import TrainConfig
 
@@ -15,7 +16,19 @@ def progress(config: TrainConfig, step: int, seconds: float) -> float:
     return min(1.0, max(shares))
 
 
-def learning_rate(config: TrainConfig, step: int, done: float) -> float:
+class Paced(Protocol):
+    """What the learning rate follows from."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak."""
+
+    @property
+    def warm_up(self) -> int:
+        """Steps."""
+
+
+def learning_rate(config: Paced, step: int, done: float) -> float:
     """Linear warm-up over steps, then half a cosine over progress, so that every run ends annealed."""
     warm = min(1.0, (step + 1) / max(1, config.warm_up))
     return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
