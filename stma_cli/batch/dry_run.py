@@ -29,7 +29,7 @@ class ClipPreview:
         frames: as far as known without decoding; None where the container says nothing.
         objects: marked in its masks.
         annotated: frames with a mask.
-        seconds: about how long the model would take, or None.
+        seconds: about how long the model would take, learning from the first mask included, or None.
     """
 
     planned: PlannedClip
@@ -95,9 +95,9 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     setup = set_up_model(template, largest.height, largest.width)
     assert setup.needs is not None
     needs = f"{setup.needs(largest.objects, largest.annotated)}, of the largest clip and for each worker"
-    unit = _seconds_per_frame(setup, template.chunk, largest) / cost[id(largest)]
+    once, each = (seconds / cost[id(largest)] for seconds in _timed(setup, template.chunk, largest))
     clips = [
-        replace(clip, seconds=unit * cost[id(clip)] * clip.frames)
+        replace(clip, seconds=cost[id(clip)] * (once + each * clip.frames))
         if id(clip) in cost and clip.frames is not None
         else clip
         for clip in clips
@@ -172,18 +172,22 @@ def _cost(clip: ClipPreview, config: "ModelConfig", size: int) -> float:
     return gflop
 
 
-def _seconds_per_frame(setup: "ModelSetup", chunk: int, clip: ClipPreview) -> float:
+def _timed(setup: "ModelSetup", chunk: int, clip: ClipPreview) -> tuple[float, float]:
+    """Return the seconds that the model learns from the first mask, and those of each frame."""
     from stma.benchmark import FrameLoop, synchronise
     from stma.segmenter import Segmenter
 
     segmenter = setup.segmenter
     assert isinstance(segmenter, Segmenter)
     loop = FrameLoop(clip.height, clip.width, clip.objects)
+    begun = time.perf_counter()
     segmenter.step(loop.take(1)[0], loop.labels[0])
+    synchronise(segmenter.device)
+    learned = time.perf_counter() - begun if segmenter.config.adapt else 0.0
     segmenter.steps(loop.take(chunk))
     synchronise(segmenter.device)
     begun = time.perf_counter()
     for _ in range(TIMED_CHUNKS):
         segmenter.steps(loop.take(chunk))
     synchronise(segmenter.device)
-    return (time.perf_counter() - begun) / (TIMED_CHUNKS * chunk)
+    return learned, (time.perf_counter() - begun) / (TIMED_CHUNKS * chunk)

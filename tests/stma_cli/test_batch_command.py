@@ -10,19 +10,27 @@ from threading import Event
 from typing import Any
 
 import pytest
+import torch
 from fakes import CopySegmenter, fake_setup, save_mask
 from media import make_clip, make_folder
 from typer.testing import CliRunner, Result
 
+from stma.config import MODEL_CONFIGS
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
+from stma.network.model import STMA
+from stma.weights import save_weights
 from stma.weights_file import find_weights, model_info
 from stma_cli.batch import run as batch_run
 from stma_cli.batch import worker as batch_worker
+from stma_cli.batch.clips import Clip
+from stma_cli.batch.dry_run import ClipPreview, _timed
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, WorkerSpec
+from stma_cli.batch.pairing import Pair
+from stma_cli.batch.plan import PlannedClip
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import Storage
 from stma_cli.main import app
-from stma_cli.model_setup import ModelSetup
+from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.segment_settings import SegmentSettings
 
 WIDTH, HEIGHT, COUNT = 64, 48, 9
@@ -300,7 +308,8 @@ def test_two_batches_do_not_write_into_one_folder(workplace: Path) -> None:
 def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stma_cli.batch import dry_run
 
-    monkeypatch.setattr(dry_run, "_seconds_per_frame", lambda setup, chunk, clip: 2.0)
+    learning = [5.0, 0.0]
+    monkeypatch.setattr(dry_run, "_timed", lambda setup, chunk, clip: (learning[-1], 2.0))
     words = ["--dry-run", "--devices", "cpu", "--workers", "2"]
     result = run(*words, "--json")
     assert result.exit_code == 0, result.output
@@ -311,6 +320,8 @@ def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytes
         ("three", COUNT, 1, "new"),
     ]
     assert shown["seconds"] == 27.0
+    learning.pop()
+    assert json.loads(run(*words, "--json").stdout)["seconds"] == 34.5, "each of three clips is learned from"
     assert re.match(r"about \d+ M.* of RAM .*for each worker", shown["needs"]), shown["needs"]
     assert "needs    about" in run(*words).stdout
     assert not Path("out").exists()
@@ -321,3 +332,24 @@ def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytes
     assert result.exit_code == 1
     assert "three\tthree.png\t\t9\t\t\tcomplete already" in result.stdout
     assert "4 clips: 0 to do, 1 cannot be used; nothing to do" in result.stdout
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_dry_run_times_what_is_learned_from_the_first_mask(steps: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_weights(STMA(MODEL_CONFIGS["tiny"]), tmp_path / "tiny.safetensors")
+    settings = SegmentSettings(
+        video=Path("clip.mp4"),
+        masks=(),
+        out=Path("out"),
+        model=str(tmp_path / "tiny.safetensors"),
+        size=64,
+        device="cpu",
+        threads=1,
+        adapt=steps,
+    )
+    planned = PlannedClip(Pair(Clip("clip", Path("clip.mp4"))), None, None)
+    clip = ClipPreview(planned, None, WIDTH, HEIGHT, COUNT, objects=1, annotated=1)
+    learned, each = _timed(set_up_model(settings, HEIGHT, WIDTH), 2, clip)
+    assert (learned > 0) == (steps > 0)
+    assert each > 0
