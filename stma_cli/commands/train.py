@@ -59,6 +59,12 @@ def train(
             min=1, help="Of them, frames at the end that are learned from; those before only fill the memory."
         ),
     ] = 3,
+    scored_windows: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Times that so many frames are learned from, with watched ones before each."
+        ),
+    ] = 1,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
     ema: Annotated[
         float,
@@ -192,6 +198,7 @@ def train(
         loss=LossConfig(
             region_weight=region_weight,
             scored_frames=scored_frames,
+            scored_windows=scored_windows,
             refine_edges=refine_edges,
             label_sharpness=_range(label_sharpness, "--label-sharpness"),
             readout_sharpness=_range(readout_sharpness, "--readout-sharpness"),

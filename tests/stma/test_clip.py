@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stma.config import MODEL_CONFIGS
+from stma.config import MODEL_CONFIGS, MemoryConfig
 from stma.errors import SettingsError
 from stma.network import model as network
 from stma.network.decoder import Decoded
@@ -24,9 +24,16 @@ def clips(training_folder: Path) -> ClipBatch:
 
 
 def followed(
-    clips: ClipBatch, config: LossConfig, seed: int, monkeypatch: pytest.MonkeyPatch
+    clips: ClipBatch,
+    config: LossConfig,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+    windows: list[list[int | None]] | None = None,
 ) -> tuple[list[bool], list[int], network.STMA]:
-    """Whether each frame was decoded with a gradient, how many entries it read, and the model afterwards."""
+    """Whether each frame was decoded with a gradient, how many entries it read, and the model afterwards.
+
+    `windows` is given those of the entries that the labels of each frame came from.
+    """
     torch.manual_seed(0)
     model = network.STMA(MODEL_CONFIGS["tiny"]).train()
     graded: list[bool] = []
@@ -39,6 +46,8 @@ def followed(
 
     def noted_read(test: network.TestFrame, view: network.MemoryView) -> network.Readout:
         entries.append(len(view.keys))
+        if windows is not None:
+            windows.append([entry.window for entry in view.labels])
         return read(test, view)
 
     monkeypatch.setattr(model, "decode", noted_decode)
@@ -58,6 +67,43 @@ def test_only_the_last_frames_are_learned_from(clips: ClipBatch, monkeypatch: py
     assert max(watched) <= 6
     for module in (model.embedding, model.label_propagation, model.memory_encoder, model.decoder):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters())
+
+
+def test_frames_on_the_way_are_learned_from_too(clips: ClipBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = set()
+    for seed in range(8):
+        config = LossConfig(scored_frames=2, scored_windows=2)
+        graded, entries, _ = followed(clips, config, seed, monkeypatch)
+        assert len(graded) <= 9
+        assert graded[-2:] == [True, True]
+        first = graded.index(True)
+        assert graded == [False] * first + [True] * 2 + [False] * (len(graded) - first - 4) + [True] * 2
+        assert entries == [min(1 + frame, CAPACITY) for frame in range(len(entries))]
+        apart.add((first, len(graded) - first - 4))
+    assert len(apart) > 3, "watched frames come before either"
+
+
+def test_no_more_windows_are_scored_than_a_clip_has_room_for(
+    clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graded, _, _ = followed(clips, LossConfig(scored_frames=3, scored_windows=9), 0, monkeypatch)
+    assert graded == [True] * 9
+
+
+def test_labels_reach_watched_frames_as_they_do_in_a_video(
+    clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = MemoryConfig()
+    watched = 0
+    for seed in range(8):
+        windows: list[list[int | None]] = []
+        graded, _, _ = followed(clips, LossConfig(scored_frames=1), seed, monkeypatch, windows)
+        for frame, (learns, found) in enumerate(zip(graded, windows, strict=True)):
+            older = min(frame, memory.label_recent) - 1
+            expected = [memory.annotated_window, *[memory.label_window] * older, memory.newest_window]
+            assert (found == expected) != learns
+        watched = max(watched, graded.count(False))
+    assert watched > memory.label_recent, "some memories hold more than labels come from"
 
 
 def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
@@ -119,6 +165,7 @@ def test_masks_are_remembered_as_sharp_as_asked_for(
     [
         ({"mask_sharpness": 0.9}, r"mask_sharpness is 0\.9; use 1 \(as predicted\) or more"),
         ({"scored_frames": 0}, "scored_frames is 0; use 1 or more"),
+        ({"scored_windows": 0}, "scored_windows is 0; use 1 or more"),
         ({"label_sharpness": (3.0, 2.0)}, "label_sharpness is drawn from 3.0 to 2.0"),
         ({"readout_sharpness": (0.0, 2.0)}, "two positive numbers, lowest first"),
     ],

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.config import MemoryConfig
 from stma.guided import guided_masks
 from stma.network.association import LabelEntry
 from stma.network.embedding import Features
@@ -90,19 +91,35 @@ def _taught(
     return masks
 
 
-def _embed(model: STMA, frames: Tensor, watched: int) -> list[Features]:
-    """Features of each frame of (B, T, 3, H, W) uint8 clips; of the frames that are only watched, without gradient."""
+def _scored(frames: int, config: LossConfig, generator: torch.Generator) -> list[bool]:
+    """Which frames after the first are scored: some in a row, after a number of frames that are only watched; as many
+    times as the settings say and the clip has room for. The clip ends with the last of them."""
+    windows = max(1, min(config.scored_windows, (frames - 1) // config.scored_frames))
+    spare = frames - 1 - windows * config.scored_frames
+    watched = int(torch.randint(spare + 1, (), generator=generator)) if spare > 0 else 0
+    cuts = torch.randint(watched + 1, (windows - 1,), generator=generator).sort().values.tolist()
+    plan: list[bool] = []
+    for before, until in zip([0, *cuts], [*cuts, watched], strict=True):
+        plan += [False] * (until - before) + [True] * config.scored_frames
+    return plan[: frames - 1]
+
+
+def _embed(model: STMA, frames: Tensor, scored: Sequence[bool]) -> list[Features]:
+    """Features of each frame of (B, T, 3, H, W) uint8 clips; of the frames after the first that are not scored, without
+    gradient."""
     batch = frames.shape[0]
 
     def embed(part: Tensor) -> list[Features]:
         every = model.embed(part.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
         return [every.frames(first, first + batch) for first in range(0, batch * part.shape[1], batch)]
 
-    if not watched:
+    learning = [True, *scored]
+    if all(learning):
         return embed(frames)
-    learned = embed(torch.cat([frames[:, :1], frames[:, 1 + watched :]], dim=1))
+    learned = iter(embed(frames[:, learning]))
     with torch.no_grad():
-        return [learned[0], *embed(frames[:, 1 : 1 + watched]), *learned[1:]]
+        watched = iter(embed(frames[:, [not learns for learns in learning]]))
+    return [next(learned if learns else watched) for learns in learning]
 
 
 def _refined(masks: Tensor, frames: Tensor) -> Tensor:
@@ -120,6 +137,19 @@ def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) 
         del entries[1 + int(torch.randint(len(entries) - 2, (), generator=generator))]
 
 
+def _as_in_a_video(remembered: Sequence[MemoryEntry]) -> list[LabelEntry]:
+    """What labels propagate from, and how far, with a memory bank at its defaults: so a watched frame errs as a frame
+    of a video does, in half of the time."""
+    memory = MemoryConfig()
+    first, *others = remembered
+    *older, newest = others[-memory.label_recent :] or [first]
+    return [
+        LabelEntry(first.label_key, first.label_mask, memory.annotated_window),
+        *(LabelEntry(e.label_key, e.label_mask, memory.label_window, annotated=False) for e in older),
+        LabelEntry(newest.label_key, newest.label_mask, memory.newest_window, annotated=False, newest=True),
+    ]
+
+
 def _drawn(between: tuple[float, float], generator: torch.Generator) -> float:
     """Log-uniform between two numbers."""
     low, high = between
@@ -129,10 +159,11 @@ def _drawn(between: tuple[float, float], generator: torch.Generator) -> float:
 def run_clip(
     model: STMA, clips: ClipBatch, hard_share: float, config: LossConfig, generator: torch.Generator
 ) -> ClipLoss:
-    """Follow the objects of the first frame through the clip and score the frames at its end.
+    """Follow the objects of the first frame through the clip and score the frames at its end, and others on the way if
+    the settings say so.
 
-    The frames between the first and the scored ones, a number drawn from none to all there are, are only watched:
-    they fill the memory, without gradient, with all the errors that the network makes by itself.
+    The frames before the scored ones, a number drawn from none to all there are, are only watched: they fill the
+    memory, without gradient, with all the errors that the network makes by itself.
 
     Args:
         model: the network in training mode.
@@ -141,12 +172,11 @@ def run_clip(
         config: weights of the auxiliary losses, and what is done to the memory.
         generator: draws what is done to the memory; of the CPU.
     """
-    spare = clips.frames.shape[1] - 1 - config.scored_frames
-    watched = int(torch.randint(spare + 1, (), generator=generator)) if spare > 0 else 0
-    length = min(clips.frames.shape[1], 1 + watched + config.scored_frames)
+    plan = _scored(clips.frames.shape[1], config, generator)
+    length = 1 + len(plan)
     frames, labels, object_valid = clips.frames[:, :length], clips.labels[:, :length], clips.object_valid
     batch, objects = object_valid.shape
-    features = _embed(model, frames, watched)
+    features = _embed(model, frames, plan)
     learning = torch.is_grad_enabled()
 
     truth = one_hot(labels, objects)  # (B, T, K, H, W)
@@ -163,14 +193,14 @@ def run_clip(
     )
     overlap = union = torch.zeros(batch, objects, device=frames.device)
     sharpness = _drawn(config.label_sharpness, generator), _drawn(config.readout_sharpness, generator)
-    for time in range(1, length):
-        scored = time > watched
+    for time, scored in enumerate(plan, start=1):
         with torch.set_grad_enabled(learning and scored):
             remembered = [entry for _, entry in entries]
             references = remembered[:1] if time == 1 else [remembered[0], remembered[-1]]
             cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
             test = model.encode_test(features[time], cache)
-            readout = model.read(test, join_entries(remembered, None, *sharpness))
+            labels_from = None if scored else _as_in_a_video(remembered)
+            readout = model.read(test, join_entries(remembered, labels_from, *sharpness))
             decoded = model.decode(test, readout)
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)
             if time + 1 < length:
@@ -212,7 +242,7 @@ def run_clip(
         quality_loss = quality_loss + iou_loss(expected, reached, object_valid)
         _forget(entries, generator)
     cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss = (
-        x / (length - 1 - watched)
+        x / sum(plan)
         for x in (cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss)
     )
     iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()

@@ -50,6 +50,7 @@ class LossConfig:
     )
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     scored_frames: int = 3  # at the end of a clip: the memory is written and read twice with a gradient
+    scored_windows: int = 1  # times that so many frames in a row are scored: more where watching costs most
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
     key_sharpness: float = (
         1.7  # of the labels that teach the keys: soft enough that many cells get a gradient
@@ -73,8 +74,9 @@ class LossConfig:
             raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
         if self.mask_sharpness < 1:
             raise SettingsError(f"mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more")
-        if self.scored_frames < 1:
-            raise SettingsError(f"scored_frames is {self.scored_frames}; use 1 or more")
+        for name in ("scored_frames", "scored_windows"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}; use 1 or more")
         for name in ("label_sharpness", "readout_sharpness"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
