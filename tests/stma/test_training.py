@@ -17,10 +17,10 @@ from stma.training.config import DataConfig, LossConfig, TrainConfig
 from stma.training.disturb import disturb_masks
 from stma.training.losses import bootstrapped_cross_entropy, dice, region_loss
 from stma.training.plot import plot_run, read_log
-from stma.training.pool import scan
+from stma.training.pool import read_image, scan
 from stma.training.regions import REGIONS, partition
 from stma.training.schedule import hard_share, learning_rate, progress
-from stma.training.sources import cut_from_clip
+from stma.training.sources import Sources, cut_from_clip
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
 from stma.weights import save_weights
@@ -88,6 +88,27 @@ def test_twins_of_real_objects_are_followed_or_not(training_folder: Path) -> Non
     twins = ClipDataset(pool, replace(alone, look_alike_probability=1.0), 7, 12)
     assert {int(lonely[index][3].sum()) for index in range(12)} == {1}
     assert {int(twins[index][3].sum()) for index in range(12)} == {1, 2}
+
+
+@pytest.mark.parametrize(("frames", "steps"), [(4, range(-3, 4)), (9, range(-1, 2)), (24, range(-1, 2))])
+def test_a_sequence_is_played_to_and_fro_where_a_clip_is_longer(
+    frames: int, steps: range, training_folder: Path
+) -> None:
+    config = DataConfig(frames=frames, max_gap=3)
+    pool = scan(training_folder)
+    sources = Sources(pool, config)
+    (sequence,) = pool.sequences
+    places = {int(read_image(frame.image)[:, :, 0].argmax()): i for i, frame in enumerate(sequence.frames)}
+    for seed in range(20):
+        images, labels = sources.frames(np.random.default_rng(seed))
+        assert len(images) == len(labels) == frames
+        shown = np.array([places[int(image[:, :, 0].argmax())] for image in images])
+        moved = np.diff(shown)
+        assert set(moved.tolist()) <= set(steps) - {0}, "no frame is shown twice in a row"
+        if frames <= 9:
+            assert (moved > 0).all() or (moved < 0).all()
+        else:
+            assert set(shown.tolist()) == set(range(9))
 
 
 def test_what_is_too_small_is_not_cut_from_a_clip() -> None:

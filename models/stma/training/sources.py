@@ -183,13 +183,16 @@ def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
 
 
 def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
-    available = len(sequence.frames)
+    """Frames in their order or backward, with gaps; of a sequence too short for that, to and fro."""
+    last = len(sequence.frames) - 1
     largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))
     gaps = rng.integers(1, largest + 1, config.frames - 1)
-    while gaps.sum() > available - 1:
-        gaps = np.maximum(gaps - 1, 0 if gaps.max() <= 1 else 1)
-    start = int(rng.integers(0, available - int(gaps.sum())))
-    indices = start + np.concatenate([[0], np.cumsum(gaps)])
+    while gaps.sum() > last and gaps.max() > 1:
+        gaps = np.maximum(gaps - 1, 1)
+    places = int(rng.integers(0, max(1, last + 1 - int(gaps.sum())))) + np.concatenate([[0], np.cumsum(gaps)])
+    if places[-1] > last:
+        places = (places + int(rng.integers(2 * last))) % (2 * last)
+    indices = np.minimum(places, 2 * last - places)
     if rng.random() < 0.5:
         indices = indices[::-1]
     return [sequence.frames[i] for i in indices]
