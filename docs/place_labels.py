@@ -1,13 +1,18 @@
-"""Real clips from photographs that are frames of one: python docs/place_labels.py DATA LABELS.zip OUT
+"""Real clips with labels of our own: python docs/place_labels.py DATA LABELS.zip OUT
 
-LABELS.zip holds CLIP/00000.png and so on: labels of the frames `DATA/plain/*/CLIP_000.jpg` and so on. OUT becomes a
-training folder with what DATA holds, by links, and these clips as `video/labelled/CLIP`.
+LABELS.zip holds CLIP/00000.png and so on: labels of the frames `DATA/plain/*/CLIP_000.jpg`, photographs that are frames
+of one clip, or labels beside those of `DATA/video/*/CLIP/00000.png`, from 2 on: other objects, or parts of what is
+labelled 1 there. OUT becomes a training folder with what DATA holds, by links, and these clips as `video/labelled`.
 """
 
 import shutil
 import sys
+from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
+
+import numpy as np
+from PIL import Image
 
 
 def place(data: Path, labels: Path, out: Path) -> int:
@@ -19,16 +24,22 @@ def place(data: Path, labels: Path, out: Path) -> int:
     for dataset in (data / "video").iterdir():
         (out / "video" / dataset.name).symlink_to(dataset.resolve())
     frames = {picture.stem: picture for picture in (data / "plain").glob("*/*.jpg")}
+    for picture in (data / "video").glob("*/*/*.jpg"):
+        frames[f"{picture.parent.name}_{int(picture.stem):03d}"] = picture
     count = 0
     with ZipFile(labels) as archive:
         for name in archive.namelist():
             clip, number = Path(name).parent.name, Path(name).stem
             picture = frames.get(f"{clip}_{int(number):03d}")
             if picture is None:
-                raise SystemExit(f"{name} labels no photograph of {data / 'plain'}")
+                raise SystemExit(f"{name} labels no picture below {data}")
             folder = out / "video" / "labelled" / clip
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{number}.png").write_bytes(archive.read(name))
+            ours = Image.open(BytesIO(archive.read(name)))
+            if picture.with_suffix(".png").is_file():
+                theirs = Image.open(picture.with_suffix(".png"))
+                ours = Image.fromarray(np.where(np.array(ours) > 0, np.array(ours), np.array(theirs)))
+            ours.save(folder / f"{number}.png")
             shutil.copy(picture, folder / f"{number}.jpg")
             count += 1
     return count
