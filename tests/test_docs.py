@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import typer
@@ -90,3 +91,36 @@ def test_weights_are_mixed_by_their_shares(tmp_path: Path) -> None:
     assert changed.label_propagation.temperature.logarithm.item() == 4.0
     with pytest.raises(SystemExit, match=r"add up to 0\.500"):
         mix(tmp_path / "half.safetensors", dict.fromkeys(files, 0.25))
+
+
+def test_labels_of_our_own_are_placed_beside_their_frames(training_folder: Path, tmp_path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+    from place_labels import place
+
+    from stma.training.pool import read_label, scan
+
+    data = tmp_path / "data"
+    shutil.copytree(training_folder, data)
+    photographs = data / "plain" / "noise"
+    for number in range(2):
+        shutil.copy(photographs / "a.jpg", photographs / f"walk_{number:03d}.jpg")
+    walker, part = np.zeros((80, 96), np.uint8), np.zeros((80, 96), np.uint8)
+    walker[10:40, 20:30], part[22:30] = 3, 2
+    with ZipFile(tmp_path / "labels.zip", "w") as archive:
+        for name, labels in (("walk/00000", walker), ("walk/00001", walker), ("moving/00000", part)):
+            Image.fromarray(labels).save(tmp_path / "label.png")
+            archive.write(tmp_path / "label.png", f"{name}.png")
+    assert place(data, tmp_path / "labels.zip", tmp_path / "out") == 3
+    pool = scan(tmp_path / "out")
+    found = {sequence.name: sequence.frames for sequence in pool.sequences}
+    assert list(found) == ["labelled/walk", "made/moving"]
+    np.testing.assert_array_equal(read_label(found["labelled/walk"][1].label), walker)
+    theirs = read_label(data / "video" / "made" / "moving" / "00000.png")
+    merged = read_label(tmp_path / "out" / "video" / "labelled" / "moving" / "00000.png")
+    np.testing.assert_array_equal(merged, np.where(part > 0, part, theirs))
+    assert {1, 2} < set(np.unique(merged).tolist())
+    with ZipFile(tmp_path / "stray.zip", "w") as archive:
+        archive.write(tmp_path / "label.png", "nowhere/00000.png")
+    with pytest.raises(SystemExit, match=r"nowhere/00000\.png labels no picture below"):
+        place(data, tmp_path / "stray.zip", tmp_path / "stray")
