@@ -139,7 +139,7 @@ def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) 
 
 def _as_in_a_video(remembered: Sequence[MemoryEntry]) -> list[LabelEntry]:
     """What labels propagate from, and how far, with a memory bank at its defaults: so a watched frame errs as a frame
-    of a video does, in half of the time."""
+    of a video does, and takes less time."""
     memory = MemoryConfig()
     first, *others = remembered
     *older, newest = others[-memory.label_recent :] or [first]
