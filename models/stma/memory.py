@@ -1,5 +1,6 @@
 """Spatial-temporal memory bank: which frames are remembered, and which of them an object may read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,23 +96,11 @@ class MemoryBank:
         ]
         config = self.config
         return join_entries(
-            [s.entry for s in stored], self._labels(stored), config.label_sharpness, config.readout_sharpness
+            [s.entry for s in stored],
+            propagated_entries(stored, config),
+            config.label_sharpness,
+            config.readout_sharpness,
         )
-
-    def _labels(self, stored: list[StoredEntry]) -> list[LabelEntry]:
-        """Entries for the label propagation, each with the window that its labels travel in: the first and the
-        last annotated frame, and the newest predicted ones. At stride 8 an object's colours recur all over a frame,
-        and many half-similar cells outvote the few that match; near to where the object was, they do not. The
-        newest entry has a window of its own; if it is an annotated one, it counts both ways."""
-        config = self.config
-        permanent = [s for s in stored if s.permanent]
-        *older, newest = [s for s in stored if not s.permanent or s is stored[-1]][-config.label_recent :]
-        annotated = permanent[:1] + permanent[1:][-1:]
-        return [
-            *(_label_entry(s, config.annotated_window, annotated=True) for s in annotated),
-            *(_label_entry(s, config.label_window) for s in older),
-            _label_entry(newest, config.newest_window, newest=True),
-        ]
 
     def references(self) -> tuple[list[MemoryEntry], Tensor]:
         """Entries that the STML blocks read, padded to all objects, and their (1, m, K) validity.
@@ -152,6 +141,21 @@ class MemoryBank:
         self.entries = stored
         self.groups = [ObjectGroup(*group) for group in state["groups"]]
         self.version += 1
+
+
+def propagated_entries(stored: Sequence[StoredEntry], config: MemoryConfig) -> list[LabelEntry]:
+    """Entries for the label propagation, each with the window that its labels travel in: the first and the
+    last annotated frame, and the newest predicted ones. At stride 8 an object's colours recur all over a frame,
+    and many half-similar cells outvote the few that match; near to where the object was, they do not. The
+    newest entry has a window of its own; if it is an annotated one, it counts both ways."""
+    permanent = [s for s in stored if s.permanent]
+    *older, newest = [s for s in stored if not s.permanent or s is stored[-1]][-config.label_recent :]
+    annotated = permanent[:1] + permanent[1:][-1:]
+    return [
+        *(_label_entry(s, config.annotated_window, annotated=True) for s in annotated),
+        *(_label_entry(s, config.label_window) for s in older),
+        _label_entry(newest, config.newest_window, newest=True),
+    ]
 
 
 def _label_entry(

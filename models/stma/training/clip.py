@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from stma.config import MemoryConfig
 from stma.guided import guided_masks
+from stma.memory import StoredEntry, propagated_entries
 from stma.network.association import LabelEntry
 from stma.network.embedding import Features
 from stma.network.model import STMA, MemoryEntry, join_entries, masks_from_logits, sharpen_foreground
@@ -137,17 +138,11 @@ def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) 
         del entries[1 + int(torch.randint(len(entries) - 2, (), generator=generator))]
 
 
-def _as_in_a_video(remembered: Sequence[MemoryEntry]) -> list[LabelEntry]:
+def _as_in_a_video(entries: Sequence[tuple[int, MemoryEntry]]) -> list[LabelEntry]:
     """What labels propagate from, and how far, with a memory bank at its defaults: so a watched frame errs as a frame
     of a video does, and takes less time."""
-    memory = MemoryConfig()
-    first, *others = remembered
-    *older, newest = others[-memory.label_recent :] or [first]
-    return [
-        LabelEntry(first.label_key, first.label_mask, memory.annotated_window),
-        *(LabelEntry(e.label_key, e.label_mask, memory.label_window, annotated=False) for e in older),
-        LabelEntry(newest.label_key, newest.label_mask, memory.newest_window, annotated=False, newest=True),
-    ]
+    stored = [StoredEntry(time, time == 0, entry) for time, entry in entries]
+    return propagated_entries(stored, MemoryConfig())
 
 
 def _drawn(between: tuple[float, float], generator: torch.Generator) -> float:
@@ -199,7 +194,7 @@ def run_clip(
             references = remembered[:1] if time == 1 else [remembered[0], remembered[-1]]
             cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
             test = model.encode_test(features[time], cache)
-            labels_from = None if scored else _as_in_a_video(remembered)
+            labels_from = None if scored else _as_in_a_video(entries)
             readout = model.read(test, join_entries(remembered, labels_from, *sharpness))
             decoded = model.decode(test, readout)
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)
