@@ -171,11 +171,14 @@ def _bounding_box(mask: np.ndarray) -> Box | None:
 
 def _largest_part(mask: np.ndarray) -> Box | None:
     """Return the box of the largest connected part: a stray fragment does not carry the name away."""
-    count, _, parts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count < 2:
+    region = _bounding_box(mask)
+    if region is None:
         return None
+    x, y, columns, rows = region
+    inside = mask[y : y + rows, x : x + columns]  # the search for parts costs what the object fills
+    _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     left, top, width, height, _ = parts[1 + int(parts[1:, cv2.CC_STAT_AREA].argmax())]
-    return int(left), int(top), int(width), int(height)
+    return x + int(left), y + int(top), int(width), int(height)
 
 
 def _place(size: tuple[int, int], middle: int, top: int, frame: tuple[int, int], taken: list[Box]) -> Box:

@@ -62,8 +62,7 @@ class Embedding(nn.Module):
         Args:
             frames: (B, 3, H, W) float, RGB in 0..1, H and W multiples of 16.
         """
-        x = ((frames - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
-        x = functional.relu(self.stem(x), inplace=True)
+        x = functional.relu(self.stem(self._normalised(frames)), inplace=True)
         stride4 = self.stage4(functional.relu(self.down4(x), inplace=True))
         stride8 = self.stage8(functional.relu(self.down8(stride4), inplace=True))
         stride16 = self.stage16(functional.relu(self.down16(stride8), inplace=True))
@@ -71,3 +70,12 @@ class Embedding(nn.Module):
             self.lateral8(stride8) + upsample_twice(self.top_down(stride16)), inplace=True
         )
         return Features(stride4, stride8, stride16, unit(self.label_key(stride8), dim=1))
+
+    def _normalised(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) frames by mean and deviation of their colours, channels last."""
+        # By rows of pixels: broadcast along three channels it would be done three numbers at a time.
+        rows = frames.permute(0, 2, 3, 1).flatten(2)  # (B, H, 3W)
+        factor = self.deviation.flatten().reciprocal().repeat(frames.shape[3])
+        offset = (-self.mean / self.deviation).flatten().repeat(frames.shape[3])
+        normalised: Tensor = torch.addcmul(offset, rows, factor).unflatten(2, (-1, 3))  # (B, H, W, 3)
+        return normalised.permute(0, 3, 1, 2)
