@@ -75,7 +75,6 @@ class Embedding(nn.Module):
         """(B, 3, H, W) frames by mean and deviation of their colours, channels last."""
         # By rows of pixels: broadcast along three channels it would be done three numbers at a time.
         rows = frames.permute(0, 2, 3, 1).flatten(2)  # (B, H, 3W)
-        factor = self.deviation.flatten().reciprocal().repeat(frames.shape[3])
-        offset = (-self.mean / self.deviation).flatten().repeat(frames.shape[3])
-        normalised: Tensor = torch.addcmul(offset, rows, factor).unflatten(2, (-1, 3))  # (B, H, W, 3)
+        mean, deviation = (values.flatten().repeat(frames.shape[3]) for values in (self.mean, self.deviation))
+        normalised: Tensor = ((rows - mean) / deviation).unflatten(2, (-1, 3))  # (B, H, W, 3)
         return normalised.permute(0, 3, 1, 2)
