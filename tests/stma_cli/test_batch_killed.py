@@ -54,15 +54,19 @@ def ray_on_two_cpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.shutdown()
 
 
-def half_way(name: str) -> bool:
-    """Whether a clip has a checkpoint to go on from, which is written some frames after the masks it needs."""
+def can_go_on(name: str) -> bool:
+    """Whether a clip has a checkpoint with masks, which is written some frames after the last mask it needs."""
     checkpoint = load_checkpoint(Path("out", name))
-    masks = len(list(Path("out").glob(f"{name}/*.png")))
-    return checkpoint is not None and checkpoint.next_frame >= 8 and masks <= COUNT - 20
+    return checkpoint is not None and checkpoint.next_frame >= 8
+
+
+def half_way(name: str) -> bool:
+    """Whether a clip can be gone on with and is not about to be done."""
+    return can_go_on(name) and len(list(Path("out").glob(f"{name}/*.png"))) <= COUNT - 20
 
 
 def kill_one_worker(mark: str, killed: list[int]) -> None:
-    """Wait until two clips can be gone on with, then kill -9 a process whose title or command holds `mark`."""
+    """Wait until two clips are half-way, then kill -9 a process whose title or command holds `mark`."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         if sum(half_way(name) for name in NAMES) == 2:
@@ -137,7 +141,7 @@ def test_the_batch_itself_is_ended(workplace: Path, number: signal.Signals, stat
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words, "--threads", "1"], stdout=subprocess.DEVNULL
     )
-    while not half_way("a"):
+    while not can_go_on("a"):
         assert process.poll() is None
         time.sleep(0.005)
     workers = psutil.Process(process.pid).children(recursive=True)
