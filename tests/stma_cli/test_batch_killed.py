@@ -62,7 +62,8 @@ def can_go_on(name: str) -> bool:
 
 def half_way(name: str) -> bool:
     """Whether a clip can be gone on with and is not about to be done."""
-    return can_go_on(name) and len(list(Path("out").glob(f"{name}/*.png"))) <= COUNT - 20
+    masks = len(list(Path("out").glob(f"{name}/*.png")))
+    return masks <= COUNT - 20 and can_go_on(name)  # nearer to its end the checkpoint may go while it is read
 
 
 def kill_one_worker(mark: str, killed: list[int]) -> None:
