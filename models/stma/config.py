@@ -106,6 +106,9 @@ class SegmenterConfig:
     device: str = "auto"  # cuda, then mps, then cpu
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
+    graphs: bool = (
+        True  # on CUDA replay a frame's step as one graph: the processor could not start its parts as fast
+    )
     focus: bool = True  # on a CPU look closely only where an object may be: a fifth less time
     adapt: int = (
         0  # steps of learning from the first annotated frame: 14 to 19 s for 20 on two cores, so by request

@@ -9,7 +9,6 @@ Gaussian window and, since bilinear upsampling smooths the functions too, withou
 """
 
 import math
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -43,12 +42,17 @@ def color_lines(masks: Tensor, guide: Tensor) -> Tensor:
     covariance = (products - mean[:, :, None] * mean[:, None]).movedim(0, 2)  # (3, 3, B, h, w)
     flat = EPSILON * torch.eye(3, device=guide.device)[:, :, None, None, None]
     inverse = _inverse(covariance + flat).movedim(2, 0)  # (B, 3, 3, h, w)
+    # On a CPU one mask after the other, whose maps stay in the cache.
+    parts = masks.split(1, dim=1) if masks.device.type == "cpu" else [masks]
     lines = []
-    for mask in masks.split(1, dim=1):
-        means = _blurred(torch.cat([mask, guide * mask], dim=1))  # (B, 4, h, w)
-        factors = (inverse * (means[:, 1:] - mean * means[:, :1])[:, None]).sum(2)  # (B, 3, h, w)
-        lines.append(torch.cat([factors, means[:, :1] - (factors * mean).sum(1, keepdim=True)], dim=1))
-    return torch.stack(lines, dim=1)
+    for part in parts:
+        seen = torch.cat([part[:, :, None], guide[:, None] * part[:, :, None]], dim=2)  # (B, k, 4, h, w)
+        means = _blurred(seen.flatten(1, 2)).unflatten(1, (-1, 4))
+        apart = means[:, :, 1:] - mean[:, None] * means[:, :, :1]  # (B, k, 3, h, w)
+        factors = (inverse[:, None] * apart[:, :, None]).sum(3)  # (B, k, 3, h, w)
+        constant = means[:, :, :1] - (factors * mean[:, None]).sum(2, keepdim=True)
+        lines.append(torch.cat([factors, constant], dim=2))
+    return torch.cat(lines, dim=1)
 
 
 def _blurred(maps: Tensor, sigma: float = SIGMA) -> Tensor:
@@ -187,11 +191,11 @@ def guided_masks(masks: Tensor, guide: Tensor, frames: Tensor) -> Tensor:
     return torch.stack(shares, dim=1)
 
 
-@lru_cache(maxsize=8)
 def _first_cells(cells: int, pixels: int, device: torch.device) -> Tensor:
-    """`Samples.first` on a device: kept there, since bringing it there for every frame would wait for the device."""
-    with torch.inference_mode(False):
-        return torch.from_numpy(samples(cells, pixels).first).to(device)
+    """`Samples.first`, computed on a device: brought there from main memory, it would wait for the device."""
+    centres = torch.arange(pixels, dtype=torch.float32, device=device) + 0.5
+    position = (centres * float(np.float32(cells / pixels)) - 0.5).clamp(min=0)
+    return position.long().clamp(max=cells - 1)
 
 
 def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ class Outcome:
         frame_index: position of the frame in the run, from 0.
         frame_size: (height, width) in pixels.
         object_ids: all objects so far.
-        maps: on a CPU (K+1, h, w) float32 logits, background first; elsewhere (H, W) int32 index of the largest.
+        maps: on a CPU (K+1, h, w) float32 logits, background first; elsewhere (H, W) index of the largest, uint8 or,
+            of more than 255 objects, int32.
         soft: (K, h, w) float32 soft masks.
         expected: float32 IoU of each object that was followed to this frame.
         annotation: of this frame, if any.
@@ -111,18 +112,23 @@ class Outcome:
         )
 
 
-def label_maps(logits: Tensor, height: int, width: int, guide: np.ndarray | None) -> Tensor:
-    """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `guide` as of `Outcome`."""
+def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, Tensor] | None) -> Tensor:
+    """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `pictures` as `guiding_pictures` gives."""
     if logits.device.type == "cpu":
         return logits
-    if guide is None:
+    if pictures is None:
         labels = hard_labels_on_device(logits, height, width)
     else:
-        pictures = (resize_frame(guide, *logits.shape[1:]), np.ascontiguousarray(guide))
-        labels = guided_labels_on_device(
-            logits, *(to_device(torch.from_numpy(picture), logits.device) for picture in pictures)
-        )
-    return labels.to(torch.int32)
+        labels = guided_labels_on_device(logits, *pictures)
+    return labels.to(torch.uint8 if len(logits) <= 256 else torch.int32)
+
+
+def guiding_pictures(
+    frame: np.ndarray, height: int, width: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """(H, W, 3) uint8 RGB scaled to the cells of logits, (height, width), and as it is; both on the device."""
+    small, full = resize_frame(frame, height, width), np.ascontiguousarray(frame)
+    return to_device(torch.from_numpy(small), device), to_device(torch.from_numpy(full), device)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -14,13 +14,24 @@ from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
+from stma.frame_step import FrameInputs, ModelSteps
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
-from stma.network.model import STMA, TestFrame, masks_from_logits, sharpen_foreground
+from stma.network.model import STMA, TestFrame
 from stma.network.stml import ReferenceCache
-from stma.prediction import Annotation, Outcome, Prediction, arrived, label_maps, to_device, to_host
+from stma.prediction import (
+    Annotation,
+    Outcome,
+    Prediction,
+    arrived,
+    guiding_pictures,
+    label_maps,
+    to_device,
+    to_host,
+)
 from stma.resize import model_size, resize_frame, resize_labels
+from stma.step_graphs import cuda_recorder
 
 
 class Segmenter:
@@ -41,19 +52,21 @@ class Segmenter:
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
         self._learner = model if self.config.adapt else None  # until it has learned from an annotated frame
-        self.model = self._prepared(model)
+        self._use(model)
         self.bank = MemoryBank(self.config.memory)
-        self._focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
         self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
         self._references: tuple[int, ReferenceCache] | None = None
 
-    def _prepared(self, model: STMA) -> STMA:
-        ready = copy.deepcopy(model).eval().requires_grad_(False)
-        ready.prepare(self.device, self.precision)
-        return ready
+    def _use(self, model: STMA) -> None:
+        """Follow objects with a copy of this network from now on."""
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model.prepare(self.device, self.precision)
+        focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
+        record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
+        self._steps = ModelSteps(self.model, focus, self.config.memory.mask_sharpness, record)
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
         """Annotate the next frame; see `step` for the arguments."""
@@ -102,7 +115,7 @@ class Segmenter:
         for frame in frames:
             self._check_frame(frame)
         self._adapt(frames, masks)
-        features = self.model.embed(self._to_batch(frames))
+        features = self._steps.embed(self._to_batch(frames))
         outcomes = []
         for position in range(len(frames)):
             if position in masks:
@@ -138,7 +151,8 @@ class Segmenter:
                     self.device,
                     self.precision,
                 )
-                self.model, self._learner = self._prepared(learned), None
+                self._use(learned)
+                self._learner = None
                 return
 
     def _check_frame(self, frame: np.ndarray) -> None:
@@ -158,8 +172,7 @@ class Segmenter:
     @property
     def working_size(self) -> tuple[int, int]:
         """(height, width) that the model works at, see `model_size`."""
-        assert self.frame_size is not None
-        return model_size(*self.frame_size, self.config.size)
+        return model_size(*self._frame_size(), self.config.size)
 
     def estimate(
         self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
@@ -194,31 +207,48 @@ class Segmenter:
         features: Features,
         annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
     ) -> Outcome:
-        test = readout = None
         height, width = (side * 4 for side in features.stride16.shape[2:])
+        pictures = None  # whose colours outlines follow
+        if self.config.refine_edges and self.device.type != "cpu" and not self.bank.empty:
+            pictures = guiding_pictures(frame, height, width, self.device)
+        if annotation is None and not self.bank.empty:
+            result = self._steps.predict(self._inputs(features, pictures))
+            if result.entry is not None:
+                self.bank.write_predicted(result.entry, self.frame_index)
+            return self._outcome(frame, result.maps, result.masks, result.expected, None)
+        test = None
         masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
         logits = masks.new_full((1, 1, height, width), 10.0)
         expected = masks.new_zeros(0)  # IoU, per object
         if not self.bank.empty:
-            test = self.model.encode_test(features, self._reference_cache())
-            views = [self.bank.view(group) for group in self.bank.groups]
-            readout, decoded = self.model.follow(test, views, focus=self._focus)
-            logits, masks = masks_from_logits(decoded.logits)
-            expected = torch.sigmoid(self.model.judge(decoded, masks, readout))[0]
-        if annotation is not None:
-            labels, ids = self._checked(*annotation)
-            self._announce(ids)
-            masks = self._impose(masks, labels, ids)
-            self._write_annotated(features, test, masks)
-            return self._outcome(frame, logits, masks, expected, Annotation(labels, ids))
-        if test is not None and self.bank.due(self.frame_index):
-            decided = sharpen_foreground(masks, self.config.memory.mask_sharpness)
-            self.bank.write_predicted(self.model.remember(test, decided, readout), self.frame_index)
-        return self._outcome(frame, logits, masks, expected, None)
+            followed = self._steps.follow(self._inputs(features, pictures))
+            test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
+        maps = label_maps(logits[0], *self._frame_size(), pictures)
+        if annotation is None:
+            return self._outcome(frame, maps, masks, expected, None)
+        labels, ids = self._checked(*annotation)
+        self._announce(ids)
+        masks = self._impose(masks, labels, ids)
+        self._write_annotated(features, test, masks)
+        return self._outcome(frame, maps, masks, expected, Annotation(labels, ids))
+
+    def _inputs(self, features: Features, pictures: tuple[Tensor, Tensor] | None) -> FrameInputs:
+        return FrameInputs(
+            features,
+            self._reference_cache(),
+            tuple(self.bank.view(group) for group in self.bank.groups),
+            pictures,
+            self._frame_size(),
+            self.bank.due(self.frame_index),
+        )
+
+    def _frame_size(self) -> tuple[int, int]:
+        assert self.frame_size is not None
+        return self.frame_size
 
     def _reference_cache(self) -> ReferenceCache:
         if self._references is None or self._references[0] != self.bank.version:
-            self._references = (self.bank.version, self.model.encode_references(*self.bank.references()))
+            self._references = (self.bank.version, self._steps.encode_references(*self.bank.references()))
         return self._references[1]
 
     def _checked(self, mask: np.ndarray, ids: tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -293,22 +323,21 @@ class Segmenter:
     def _outcome(
         self,
         frame: np.ndarray,
-        logits: Tensor,
+        maps: Tensor,
         masks: Tensor,
         expected: Tensor,
         annotation: Annotation | None,
     ) -> Outcome:
-        assert self.frame_size is not None
-        guide = frame if self.config.refine_edges and logits.shape[1] > 1 else None
+        followed = maps.ndim == 3 and len(maps) > 1  # on a CPU, where outlines still have to follow the frame
         return Outcome(
             frame_index=self.frame_index,
-            frame_size=self.frame_size,
+            frame_size=self._frame_size(),
             object_ids=self.object_ids,
-            maps=to_host(label_maps(logits[0], *self.frame_size, guide)),
+            maps=to_host(maps),
             soft=to_host(masks[0]),
             expected=to_host(expected),
             annotation=annotation,
-            guide=guide,
+            guide=frame if self.config.refine_edges and followed else None,
         )
 
     def state_dict(self) -> dict[str, Any]:

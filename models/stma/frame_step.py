@@ -1,0 +1,131 @@
+"""The step of one frame as a function of tensors alone: what follows the objects, and what is remembered of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stma.network.embedding import Features
+from stma.network.model import (
+    STMA,
+    MemoryEntry,
+    MemoryView,
+    Readout,
+    TestFrame,
+    masks_from_logits,
+    sharpen_foreground,
+)
+from stma.network.stml import ReferenceCache
+from stma.prediction import label_maps
+from stma.step_graphs import Recorder, StepGraphs
+
+
+@dataclass(frozen=True)
+class FrameInputs:
+    """What the step of one frame needs.
+
+    Attributes:
+        features: of the frame.
+        references: of the memory, see `STMA.encode_references`.
+        views: what each group of objects reads, in the order of the objects.
+        pictures: as of `label_maps`.
+        frame_size: (height, width) of the video in pixels.
+        remembers: whether the frame may be written to the memory.
+    """
+
+    features: Features
+    references: ReferenceCache
+    views: tuple[MemoryView, ...]
+    pictures: tuple[Tensor, Tensor] | None
+    frame_size: tuple[int, int]
+    remembers: bool
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Where the objects are on a frame.
+
+    Attributes:
+        test: the frame.
+        readout: what the memory says about it.
+        logits: (1, K+1, h, w) float32, background first.
+        masks: (1, K, h, w) float32 soft masks in 0..1.
+        expected: (K,) float32 IoU in 0..1.
+    """
+
+    test: TestFrame
+    readout: Readout
+    logits: Tensor
+    masks: Tensor
+    expected: Tensor
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What comes of a frame: `maps` as of `label_maps`, `masks` and `expected` as of `Followed`, and its entry."""
+
+    maps: Tensor
+    masks: Tensor
+    expected: Tensor
+    entry: MemoryEntry | None
+
+
+@dataclass(frozen=True)
+class ReferenceInputs:
+    """What `STMA.encode_references` takes."""
+
+    entries: tuple[MemoryEntry, ...]
+    valid: Tensor
+
+
+class ModelSteps:
+    """What a run asks of its network, step by step; each kind of step may be replayed as a graph."""
+
+    def __init__(
+        self, model: STMA, focus: bool, mask_sharpness: float, record: Recorder | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            model: ready for inference; its weights stay where they are.
+            focus: as of `STMA.follow`.
+            mask_sharpness: of predicted masks that are remembered, see `sharpen_foreground`.
+            record: as of `StepGraphs`.
+        """
+        self._model, self._focus, self._mask_sharpness = model, focus, mask_sharpness
+        self._embed = StepGraphs(model.embed, record)
+        self._encode = StepGraphs(self._encoded, record)
+        self._frame = StepGraphs(self._predicted, record)
+
+    def embed(self, frames: Tensor) -> Features:
+        """As `STMA.embed`."""
+        return self._embed(frames)
+
+    def encode_references(self, entries: Sequence[MemoryEntry], valid: Tensor) -> ReferenceCache:
+        """As `STMA.encode_references`."""
+        return self._encode(ReferenceInputs(tuple(entries), valid))
+
+    def follow(self, inputs: FrameInputs) -> Followed:
+        """Follow all objects to a frame."""
+        test = self._model.encode_test(inputs.features, inputs.references)
+        readout, decoded = self._model.follow(test, inputs.views, focus=self._focus)
+        logits, masks = masks_from_logits(decoded.logits)
+        expected = torch.sigmoid(self._model.judge(decoded, masks, readout))[0]
+        return Followed(test, readout, logits, masks, expected)
+
+    def predict(self, inputs: FrameInputs) -> FrameResult:
+        """Follow all objects to a frame that nobody annotated, and encode it for the memory."""
+        return self._frame(inputs)
+
+    def _encoded(self, inputs: ReferenceInputs) -> ReferenceCache:
+        return self._model.encode_references(list(inputs.entries), inputs.valid)
+
+    def _predicted(self, inputs: FrameInputs) -> FrameResult:
+        followed = self.follow(inputs)
+        maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.pictures)
+        entry = None
+        if inputs.remembers:
+            decided = sharpen_foreground(followed.masks, self._mask_sharpness)
+            entry = self._model.remember(followed.test, decided, followed.readout)
+        return FrameResult(maps, followed.masks, followed.expected, entry)

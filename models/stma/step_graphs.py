@@ -1,0 +1,151 @@
+"""Steps that are replayed as CUDA graphs: a step of hundreds of small operations is started as one.
+
+A graph reads and writes the same memory each time. So what a step is given is copied to where the graph reads, and what
+it returns is copied away from where the graph writes.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Generic, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+OFTEN = (
+    8  # times that inputs of a kind are seen before a graph is made of them: while a memory fills up, few are
+)
+KEPT = 4  # graphs of a step: frames with and without a previous entry in the memory, and those of before a correction
+
+Inputs = TypeVar("Inputs")
+Result = TypeVar("Result")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Recording(Generic[Result]):
+    """A recorded step: `replay` computes `result` anew, in place."""
+
+    replay: Callable[[], None]
+    result: Result
+
+
+Recorder = Callable[[Callable[[], Any]], Recording[Any]]
+
+
+@dataclass(frozen=True)
+class _Graph(Generic[Result]):
+    """A recording and the tensors that it reads."""
+
+    inputs: list[Tensor]
+    recording: Recording[Result]
+
+
+class StepGraphs(Generic[Inputs, Result]):
+    """Calls a step; on CUDA by graphs, one for each kind of inputs, once a kind has been seen often enough.
+
+    Inputs and results are tensors, and dataclasses and tuples of these and of plain values. Kinds differ in shapes,
+    types and plain values. The step must not wait for the device, nor depend on anything else that changes.
+    """
+
+    def __init__(self, step: Callable[[Inputs], Result], record: Recorder | None) -> None:
+        """Prepare.
+
+        Args:
+            step: what to call.
+            record: makes recordings, see `cuda_recorder`; None calls the step each time.
+        """
+        self._step, self._record = step, record
+        self._seen: Counter[Hashable] = Counter()
+        self._graphs: OrderedDict[Hashable, _Graph[Result]] = OrderedDict()
+
+    def __call__(self, inputs: Inputs) -> Result:
+        """What the step returns for these inputs, in memory of its own."""
+        if self._record is None:
+            return self._step(inputs)
+        kind = kind_of(inputs)
+        if kind not in self._graphs:
+            self._seen[kind] += 1
+            if self._seen[kind] < OFTEN:
+                return self._step(inputs)
+            own = with_tensors(inputs, Tensor.clone)
+            self._graphs[kind] = _Graph(tensors_of(own), self._record(lambda: self._step(own)))
+            if len(self._graphs) > KEPT:
+                oldest, _ = self._graphs.popitem(last=False)
+                del self._seen[oldest]
+        self._graphs.move_to_end(kind)
+        graph = self._graphs[kind]
+        _copy(graph.inputs, tensors_of(inputs))
+        graph.recording.replay()
+        return with_tensors(graph.recording.result, Tensor.clone)
+
+
+def cuda_recorder(device: torch.device) -> Recorder:
+    """Records steps as CUDA graphs on a device. They share their memory, so no two may run at once."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(step: Callable[[], Any]) -> Recording[Any]:
+        with torch.cuda.device(device):
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                step()  # libraries choose their ways and take their memory now: while recording they may not
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            # Threads that decode or write meanwhile may call CUDA as well.
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                result = step()
+
+        def replay() -> None:
+            with torch.cuda.device(device):
+                graph.replay()
+
+        return Recording(replay, result)
+
+    return record
+
+
+def with_tensors(value: Value, change: Callable[[Tensor], Tensor]) -> Value:
+    """The same value with each of its tensors changed."""
+    if isinstance(value, Tensor):
+        return cast(Value, change(value))
+    if isinstance(value, tuple):
+        return cast(Value, tuple(with_tensors(part, change) for part in value))
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {field.name: with_tensors(getattr(value, field.name), change) for field in fields(value)}
+        return cast(Value, replace(value, **changed))
+    return value
+
+
+def tensors_of(value: object) -> list[Tensor]:
+    """All tensors of a value, in the order of `with_tensors`."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    with_tensors(value, note)
+    return found
+
+
+def kind_of(value: object) -> Hashable:
+    """What a graph depends on: shapes and types of all tensors, and all plain values."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, tuple):
+        return tuple(kind_of(part) for part in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value), *(kind_of(getattr(value, field.name)) for field in fields(value))
+    return value
+
+
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """Copy tensors, those of a type at once."""
+    by_type: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        pair = by_type.setdefault(target.dtype, ([], []))
+        pair[0].append(target)
+        pair[1].append(source)
+    for some, from_these in by_type.values():
+        torch._foreach_copy_(some, from_these)
