@@ -18,6 +18,7 @@ from stma.network.model import (
 )
 from stma.network.stml import ReferenceCache
 from stma.prediction import label_maps
+from stma.resize import resize_frames_on_device
 from stma.step_graphs import Recorder, StepGraphs
 
 
@@ -40,6 +41,29 @@ class FrameInputs:
     pictures: tuple[Tensor, Tensor] | None
     frame_size: tuple[int, int]
     remembers: bool
+
+
+@dataclass(frozen=True)
+class ChunkInputs:
+    """Frames of a chunk.
+
+    Attributes:
+        frames: (B, H, W, 3) uint8 RGB.
+        size: (height, width) to work at, multiples of 16.
+        guided: whether outlines will follow the frames' colours on the device.
+    """
+
+    frames: Tensor
+    size: tuple[int, int]
+    guided: bool
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Features of B frames and, where they guide outlines, their colours at stride 4: (B, H/4, W/4, 3) of 0 to 255."""
+
+    features: Features
+    guides: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -94,13 +118,14 @@ class ModelSteps:
             record: as of `StepGraphs`.
         """
         self._model, self._focus, self._mask_sharpness = model, focus, mask_sharpness
-        self._embed = StepGraphs(model.embed, record)
+        self._precision = next(model.parameters()).dtype
+        self._embed = StepGraphs(self._embedded, record)
         self._encode = StepGraphs(self._encoded, record)
         self._frame = StepGraphs(self._predicted, record)
 
-    def embed(self, frames: Tensor) -> Features:
-        """As `STMA.embed`."""
-        return self._embed(frames)
+    def embed(self, inputs: ChunkInputs) -> Chunk:
+        """Scale and embed the frames of a chunk."""
+        return self._embed(inputs)
 
     def encode_references(self, entries: Sequence[MemoryEntry], valid: Tensor) -> ReferenceCache:
         """As `STMA.encode_references`."""
@@ -117,6 +142,12 @@ class ModelSteps:
     def predict(self, inputs: FrameInputs) -> FrameResult:
         """Follow all objects to a frame that nobody annotated, and encode it for the memory."""
         return self._frame(inputs)
+
+    def _embedded(self, inputs: ChunkInputs) -> Chunk:
+        height, width = inputs.size
+        guides = resize_frames_on_device(inputs.frames, height // 4, width // 4) if inputs.guided else None
+        frames = resize_frames_on_device(inputs.frames, height, width).permute(0, 3, 1, 2)  # channels last
+        return Chunk(self._model.embed(frames.to(self._precision) / 255), guides)
 
     def _encoded(self, inputs: ReferenceInputs) -> ReferenceCache:
         return self._model.encode_references(list(inputs.entries), inputs.valid)

@@ -1,5 +1,6 @@
 """The result of one frame, and its way from the computing device to main memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,7 +12,8 @@ from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
 from stma.labels import LEAVE
-from stma.resize import resize_frame
+
+EXACT = 1 << 24  # whole numbers below are exact in float32
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,13 @@ class Outcome:
             maps = guided_labels(maps, self.guide)
         elif maps.ndim == 3:
             maps = hard_labels(maps, *self.frame_size)
-        labels = table[maps]
+        labels = _looked_up(table, maps)
         confidence = dict(
             zip(self.object_ids, self.expected.tolist(), strict=False)
         )  # new objects are annotated
         if self.annotation is not None:
             confidence.update(dict.fromkeys(_impose(labels, self.annotation), 1.0))
-        counts = np.bincount(labels.ravel(), minlength=int(table.max()) + 1)
+        counts = _counts(labels, int(table.max()) + 1)
         area = {i: int(counts[i]) for i in self.object_ids}
         return Prediction(
             frame_index=self.frame_index,
@@ -113,7 +115,8 @@ class Outcome:
 
 
 def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, Tensor] | None) -> Tensor:
-    """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `pictures` as `guiding_pictures` gives."""
+    """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `pictures` are (h, w, 3) and
+    (H, W, 3), the frame scaled to cells and as it is, whose colours outlines follow, or None."""
     if logits.device.type == "cpu":
         return logits
     if pictures is None:
@@ -123,19 +126,12 @@ def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, 
     return labels.to(torch.uint8 if len(logits) <= 256 else torch.int32)
 
 
-def guiding_pictures(
-    frame: np.ndarray, height: int, width: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """(H, W, 3) uint8 RGB scaled to the cells of logits, (height, width), and as it is; both on the device."""
-    small, full = resize_frame(frame, height, width), np.ascontiguousarray(frame)
-    return to_device(torch.from_numpy(small), device), to_device(torch.from_numpy(full), device)
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Start to bring a tensor of main memory to the device."""
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+def to_device(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Start to bring uint8 pictures of one shape to the device, as one tensor."""
+    shape = (len(pictures), *pictures[0].shape)
+    together = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.stack(pictures, out=together.numpy())
+    return together.to(device, non_blocking=True)
 
 
 def to_host(tensor: Tensor) -> Tensor:
@@ -150,6 +146,22 @@ def arrived(device: torch.device) -> None:
     """Wait until everything that `to_host` began has come: once per chunk, so that the GPU never waits."""
     if device.type == "cuda":
         torch.cuda.current_stream(device).synchronize()
+
+
+def _looked_up(table: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """`table[maps]`; of bytes OpenCV does it in a third of the time."""
+    if maps.dtype != np.uint8 or table.dtype != np.uint8:
+        return np.asarray(table[maps])
+    full = np.zeros(256, np.uint8)
+    full[: len(table)] = table
+    return np.asarray(cv2.LUT(maps, full))
+
+
+def _counts(labels: np.ndarray, least: int) -> np.ndarray:
+    """Pixels of each id; of bytes OpenCV counts them in a quarter of the time, in float32."""
+    if labels.dtype != np.uint8 or labels.size >= EXACT:
+        return np.bincount(labels.ravel(), minlength=least)
+    return np.asarray(cv2.calcHist([labels], [0], None, [256], [0, 256])).ravel()
 
 
 def _impose(labels: np.ndarray, annotation: Annotation) -> set[int]:

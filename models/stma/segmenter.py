@@ -14,7 +14,7 @@ from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
-from stma.frame_step import FrameInputs, ModelSteps
+from stma.frame_step import ChunkInputs, FrameInputs, ModelSteps
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
@@ -25,7 +25,6 @@ from stma.prediction import (
     Outcome,
     Prediction,
     arrived,
-    guiding_pictures,
     label_maps,
     to_device,
     to_host,
@@ -115,7 +114,8 @@ class Segmenter:
         for frame in frames:
             self._check_frame(frame)
         self._adapt(frames, masks)
-        features = self._steps.embed(self._to_batch(frames))
+        inputs = self._chunk(frames)
+        chunk = self._steps.embed(inputs)
         outcomes = []
         for position in range(len(frames)):
             if position in masks:
@@ -123,9 +123,9 @@ class Segmenter:
             annotation, self._pending = self._pending, None
             if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
                 annotation = None  # it says nothing
-            outcomes.append(
-                self._associate(frames[position], features.frames(position, position + 1), annotation)
-            )
+            features = chunk.features.frames(position, position + 1)
+            pictures = None if chunk.guides is None else (chunk.guides[position], inputs.frames[position])
+            outcomes.append(self._associate(frames[position], features, pictures, annotation))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
@@ -194,36 +194,35 @@ class Segmenter:
             on_gpu=self.device.type != "cpu",
         )
 
-    def _to_batch(self, frames: Sequence[np.ndarray]) -> Tensor:
-        height, width = self.working_size
-        stack = np.stack([resize_frame(frame, height, width) for frame in frames])
-        batch = to_device(torch.from_numpy(stack), self.device)
-        batch = batch.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last
-        return batch.to(self.precision) / 255
+    def _chunk(self, frames: Sequence[np.ndarray]) -> ChunkInputs:
+        size = self.working_size
+        if self.device.type == "cpu":
+            return ChunkInputs(
+                to_device([resize_frame(frame, *size) for frame in frames], self.device), size, guided=False
+            )
+        return ChunkInputs(to_device(frames, self.device), size, guided=self.config.refine_edges)
 
     def _associate(
         self,
         frame: np.ndarray,
         features: Features,
+        pictures: tuple[Tensor, Tensor] | None,
         annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
     ) -> Outcome:
-        height, width = (side * 4 for side in features.stride16.shape[2:])
-        pictures = None  # whose colours outlines follow
-        if self.config.refine_edges and self.device.type != "cpu" and not self.bank.empty:
-            pictures = guiding_pictures(frame, height, width, self.device)
         if annotation is None and not self.bank.empty:
             result = self._steps.predict(self._inputs(features, pictures))
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
             return self._outcome(frame, result.maps, result.masks, result.expected, None)
         test = None
+        height, width = (side * 4 for side in features.stride16.shape[2:])
         masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
         logits = masks.new_full((1, 1, height, width), 10.0)
         expected = masks.new_zeros(0)  # IoU, per object
         if not self.bank.empty:
             followed = self._steps.follow(self._inputs(features, pictures))
             test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
-        maps = label_maps(logits[0], *self._frame_size(), pictures)
+        maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else pictures)
         if annotation is None:
             return self._outcome(frame, maps, masks, expected, None)
         labels, ids = self._checked(*annotation)

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from stma.errors import SettingsError
-from stma.resize import resize_frame, resize_labels, working_size
+from stma.resize import resize_frame, resize_frames_on_device, resize_labels, working_size
 
 
 def checkerboard(height: int, width: int) -> np.ndarray:
@@ -91,3 +92,26 @@ def test_impossible_sizes_and_arrays_are_named() -> None:
         resize_frame(np.zeros((4, 4, 3), dtype=np.float32), 5, 5)
     with pytest.raises(SettingsError, match="such as 480"):
         working_size(10, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ((48, 85), (48, 80)),
+        ((90, 160), (22, 40)),
+        ((37, 53), (18, 17)),
+        ((24, 31), (48, 64)),
+        ((40, 30), (32, 48)),
+        ((40, 30), (40, 30)),
+    ],
+)
+def test_a_device_resizes_alike(source: tuple[int, int], target: tuple[int, int]) -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (*source, 3), dtype=np.uint8)
+    there = resize_frames_on_device(torch.from_numpy(np.stack([frame, frame[::-1]])), *target)
+    assert there.shape == (2, *target, 3)
+    for seen, given in zip(there.numpy(), (frame, np.ascontiguousarray(frame[::-1])), strict=True):
+        expected = resize_frame(given, *target).astype(float)
+        assert np.abs(seen - expected).max() <= 1
+        assert (
+            abs(float((seen - expected).mean())) < 0.15
+        )  # OpenCV, which enlarges in whole numbers, loses 0.12
