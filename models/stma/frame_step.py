@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -117,11 +118,11 @@ class ModelSteps:
             mask_sharpness: of predicted masks that are remembered, see `sharpen_foreground`.
             record: as of `StepGraphs`.
         """
-        self._model, self._focus, self._mask_sharpness = model, focus, mask_sharpness
-        self._precision = next(model.parameters()).dtype
-        self._embed = StepGraphs(self._embedded, record)
-        self._encode = StepGraphs(self._encoded, record)
-        self._frame = StepGraphs(self._predicted, record)
+        # Functions, not methods: a step that held this object would keep the network alive after its run.
+        self._follow = partial(_followed, model, focus)
+        self._embed = StepGraphs(partial(_embedded, model), record)
+        self._encode = StepGraphs(partial(_encoded, model), record)
+        self._frame = StepGraphs(partial(_predicted, model, focus, mask_sharpness), record)
 
     def embed(self, inputs: ChunkInputs) -> Chunk:
         """Scale and embed the frames of a chunk."""
@@ -133,30 +134,37 @@ class ModelSteps:
 
     def follow(self, inputs: FrameInputs) -> Followed:
         """Follow all objects to a frame."""
-        test = self._model.encode_test(inputs.features, inputs.references)
-        readout, decoded = self._model.follow(test, inputs.views, focus=self._focus)
-        logits, masks = masks_from_logits(decoded.logits)
-        expected = torch.sigmoid(self._model.judge(decoded, masks, readout))[0]
-        return Followed(test, readout, logits, masks, expected)
+        return self._follow(inputs)
 
     def predict(self, inputs: FrameInputs) -> FrameResult:
         """Follow all objects to a frame that nobody annotated, and encode it for the memory."""
         return self._frame(inputs)
 
-    def _embedded(self, inputs: ChunkInputs) -> Chunk:
-        height, width = inputs.size
-        guides = resize_frames_on_device(inputs.frames, height // 4, width // 4) if inputs.guided else None
-        frames = resize_frames_on_device(inputs.frames, height, width).permute(0, 3, 1, 2)  # channels last
-        return Chunk(self._model.embed(frames.to(self._precision) / 255), guides)
 
-    def _encoded(self, inputs: ReferenceInputs) -> ReferenceCache:
-        return self._model.encode_references(list(inputs.entries), inputs.valid)
+def _embedded(model: STMA, inputs: ChunkInputs) -> Chunk:
+    height, width = inputs.size
+    guides = resize_frames_on_device(inputs.frames, height // 4, width // 4) if inputs.guided else None
+    frames = resize_frames_on_device(inputs.frames, height, width).permute(0, 3, 1, 2)  # channels last
+    return Chunk(model.embed(frames.to(next(model.parameters()).dtype) / 255), guides)
 
-    def _predicted(self, inputs: FrameInputs) -> FrameResult:
-        followed = self.follow(inputs)
-        maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.pictures)
-        entry = None
-        if inputs.remembers:
-            decided = sharpen_foreground(followed.masks, self._mask_sharpness)
-            entry = self._model.remember(followed.test, decided, followed.readout)
-        return FrameResult(maps, followed.masks, followed.expected, entry)
+
+def _encoded(model: STMA, inputs: ReferenceInputs) -> ReferenceCache:
+    return model.encode_references(list(inputs.entries), inputs.valid)
+
+
+def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
+    test = model.encode_test(inputs.features, inputs.references)
+    readout, decoded = model.follow(test, inputs.views, focus=focus)
+    logits, masks = masks_from_logits(decoded.logits)
+    expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
+    return Followed(test, readout, logits, masks, expected)
+
+
+def _predicted(model: STMA, focus: bool, mask_sharpness: float, inputs: FrameInputs) -> FrameResult:
+    followed = _followed(model, focus, inputs)
+    maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.pictures)
+    entry = None
+    if inputs.remembers:
+        decided = sharpen_foreground(followed.masks, mask_sharpness)
+        entry = model.remember(followed.test, decided, followed.readout)
+    return FrameResult(maps, followed.masks, followed.expected, entry)

@@ -7,6 +7,7 @@ it returns is copied away from where the graph writes.
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -86,14 +87,14 @@ def cuda_recorder(device: torch.device) -> Recorder:
 
     def record(step: Callable[[], Any]) -> Recording[Any]:
         with torch.cuda.device(device):
-            aside = torch.cuda.Stream()
+            aside = _aside(device)
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 step()  # libraries choose their ways and take their memory now: while recording they may not
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
             # Threads that decode or write meanwhile may call CUDA as well.
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
                 result = step()
 
         def replay() -> None:
@@ -103,6 +104,12 @@ def cuda_recorder(device: torch.device) -> Recorder:
         return Recording(replay, result)
 
     return record
+
+
+@cache
+def _aside(device: torch.device) -> torch.cuda.Stream:
+    """The stream of a device that graphs are recorded on: one for all, since cuBLAS keeps memory for each."""
+    return torch.cuda.Stream(device)
 
 
 def with_tensors(value: Value, change: Callable[[Tensor], Tensor]) -> Value:

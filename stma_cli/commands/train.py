@@ -65,6 +65,16 @@ def train(
             min=1, help="Times that so many frames are learned from, with watched ones before each."
         ),
     ] = 1,
+    windowed: Annotated[
+        bool,
+        typer.Option(
+            "--windowed",
+            help="Frames that are learned from read labels near by alone, as those of a video do.",
+        ),
+    ] = False,
+    disturbed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of remembered masks that are damaged.")
+    ] = 0.3,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
     ema: Annotated[
         float,
@@ -199,6 +209,8 @@ def train(
             region_weight=region_weight,
             scored_frames=scored_frames,
             scored_windows=scored_windows,
+            windowed=windowed,
+            disturbed_share=disturbed,
             refine_edges=refine_edges,
             label_sharpness=_range(label_sharpness, "--label-sharpness"),
             readout_sharpness=_range(readout_sharpness, "--readout-sharpness"),

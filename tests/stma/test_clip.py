@@ -106,6 +106,20 @@ def test_labels_reach_watched_frames_as_they_do_in_a_video(
     assert watched > memory.label_recent, "some memories hold more than labels come from"
 
 
+def test_labels_reach_all_frames_as_in_a_video_when_asked(
+    clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = MemoryConfig()
+    windows: list[list[int | None]] = []
+    graded, _, model = followed(clips, LossConfig(scored_frames=3, windowed=True), 0, monkeypatch, windows)
+    assert any(graded)
+    for found in windows:
+        assert (found[0], found[-1]) == (memory.annotated_window, memory.newest_window)
+    gradient = model.embedding.label_key.weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
 def test_a_clip_of_scored_frames_alone_is_learned_from_wholly(
     clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

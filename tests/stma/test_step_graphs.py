@@ -1,5 +1,6 @@
 """Replayed steps: the same results as called ones, in memory of their own."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,3 +102,13 @@ def test_a_segmenter_follows_alike(interval: int) -> None:
             assert mine.confidence == pytest.approx(theirs.confidence, abs=1e-5)
     assert record.recorded >= 3
     assert record.replayed > 20
+
+
+def test_a_segmenter_leaves_nothing_behind() -> None:
+    segmenter = Segmenter(STMA(MODEL_CONFIGS["tiny"]).eval(), SegmenterConfig(size=64, device="cpu"))
+    frame, labels = SyntheticScene(64, 96, 1).frame(0)
+    segmenter.step(frame, labels)
+    segmenter.step(frame)
+    network = weakref.ref(segmenter.model)
+    del segmenter
+    assert network() is None  # at once, not when cycles are looked for

@@ -17,7 +17,7 @@ from stma.training.config import DataConfig, LossConfig, TrainConfig
 from stma.training.disturb import disturb_masks
 from stma.training.losses import bootstrapped_cross_entropy, dice, region_loss
 from stma.training.plot import plot_run, read_log
-from stma.training.pool import read_image, scan
+from stma.training.pool import WIDE_OUTLINES, LabelledImage, read_image, scan, true_label
 from stma.training.regions import REGIONS, partition
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.sources import Sources, cut_from_clip
@@ -61,6 +61,21 @@ def test_validation_sequences_are_kept_apart(training_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [DATA, BUSY])
+def test_outlines_that_are_too_wide_are_drawn_in(tmp_path: Path) -> None:
+    label = np.zeros((60, 80), np.uint8)
+    label[20:60, 10:40] = 1  # to the lower border, where there is no outline
+    label[20:60, 40:60] = 2
+    Image.fromarray(label, mode="L").save(tmp_path / "0.png")
+    (dataset, margin), *_ = WIDE_OUTLINES.items()
+    kept = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", dataset))
+    expected = np.zeros_like(label)
+    expected[20 + margin :, 10 + margin : 40 - margin] = 1
+    expected[20 + margin :, 40 + margin : 60 - margin] = 2
+    assert np.array_equal(kept, expected)
+    same = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", "another"))
+    assert np.array_equal(same, label)
+
+
 def test_clips_are_reproducible_and_well_formed(training_folder: Path, data: DataConfig) -> None:
     first, second = (ClipDataset(scan(training_folder), data, seed=3, length=40) for _ in range(2))
     for index in range(40):

@@ -194,7 +194,7 @@ def run_clip(
             references = remembered[:1] if time == 1 else [remembered[0], remembered[-1]]
             cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
             test = model.encode_test(features[time], cache)
-            labels_from = None if scored else _as_in_a_video(entries)
+            labels_from = _as_in_a_video(entries) if config.windowed or not scored else None
             readout = model.read(test, join_entries(remembered, labels_from, *sharpness))
             decoded = model.decode(test, readout)
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)

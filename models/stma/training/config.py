@@ -51,6 +51,9 @@ class LossConfig:
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     scored_frames: int = 3  # at the end of a clip: the memory is written and read twice with a gradient
     scored_windows: int = 1  # times that so many frames in a row are scored: more where watching costs most
+    windowed: bool = (
+        False  # scored frames read labels as in a video, near by; else from everywhere, which teaches keys
+    )
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
     key_sharpness: float = (
         1.7  # of the labels that teach the keys: soft enough that many cells get a gradient

@@ -17,6 +17,9 @@ from stma.errors import DataError
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
+WIDE_OUTLINES = {
+    "ytvos_opn": 4
+}  # pixels that masks are too wide by: there, the strongest edges lie so far within
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
 
@@ -65,6 +68,16 @@ def read_label(path: Path) -> np.ndarray:
         if image.mode not in ("P", "L", "1"):
             raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
         return np.array(image, dtype=np.uint8)
+
+
+def true_label(pair: LabelledImage) -> np.ndarray:
+    """As `read_label`, but without the margin that masks of some datasets have around their objects."""
+    label, margin = read_label(pair.label), WIDE_OUTLINES.get(pair.dataset, 0)
+    if not margin:
+        return label
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
+    within = cv2.erode(label, around) == cv2.dilate(label, around)
+    return np.where(within, label, 0).astype(np.uint8)
 
 
 def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:

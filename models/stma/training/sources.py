@@ -16,6 +16,7 @@ from stma.training.pool import (
     TrainingPool,
     read_image,
     read_label,
+    true_label,
 )
 
 SMALLEST_CUT = 12  # pixels of the shorter side of a cut-out
@@ -67,7 +68,7 @@ class Sources:
         """Frames of a real sequence, (H, W, 3) uint8 RGB, and their (H, W) uint8 labels, as many as a clip has."""
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self._sequence_weights)]
         chosen = _choose_frames(rng, sequence, self.config)
-        return [read_image(frame.image) for frame in chosen], [read_label(frame.label) for frame in chosen]
+        return [read_image(frame.image) for frame in chosen], [true_label(frame) for frame in chosen]
 
     def still(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A labelled still: (H, W, 3) uint8 RGB and (H, W) uint8 labels."""
