@@ -61,21 +61,6 @@ def test_validation_sequences_are_kept_apart(training_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [DATA, BUSY])
-def test_outlines_that_are_too_wide_are_drawn_in(tmp_path: Path) -> None:
-    label = np.zeros((60, 80), np.uint8)
-    label[20:60, 10:40] = 1  # to the lower border, where there is no outline
-    label[20:60, 40:60] = 2
-    Image.fromarray(label, mode="L").save(tmp_path / "0.png")
-    (dataset, margin), *_ = WIDE_OUTLINES.items()
-    kept = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", dataset))
-    expected = np.zeros_like(label)
-    expected[20 + margin :, 10 + margin : 40 - margin] = 1
-    expected[20 + margin :, 40 + margin : 60 - margin] = 2
-    assert np.array_equal(kept, expected)
-    same = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", "another"))
-    assert np.array_equal(same, label)
-
-
 def test_clips_are_reproducible_and_well_formed(training_folder: Path, data: DataConfig) -> None:
     first, second = (ClipDataset(scan(training_folder), data, seed=3, length=40) for _ in range(2))
     for index in range(40):
@@ -138,6 +123,21 @@ def test_what_is_too_small_is_not_cut_from_a_clip() -> None:
     assert cut_out is not None
     assert [alpha.shape for alpha in cut_out.alphas] == [(30, 42)] * 2
     assert [int((alpha > 0).sum()) for alpha in cut_out.alphas] == [440, 440]
+
+
+def test_outlines_that_are_too_wide_are_drawn_in(tmp_path: Path) -> None:
+    label = np.zeros((60, 80), np.uint8)
+    label[20:60, 10:40] = 1  # to the lower border, where there is no outline
+    label[20:60, 40:60] = 2
+    Image.fromarray(label, mode="L").save(tmp_path / "0.png")
+    (dataset, margin), *_ = WIDE_OUTLINES.items()
+    kept = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", dataset))
+    expected = np.zeros_like(label)
+    expected[20 + margin :, 10 + margin : 40 - margin] = 1
+    expected[20 + margin :, 40 + margin : 60 - margin] = 2
+    assert np.array_equal(kept, expected)
+    same = true_label(LabelledImage(tmp_path / "0.jpg", tmp_path / "0.png", "another"))
+    assert np.array_equal(same, label)
 
 
 def test_colours_are_rgb(training_folder: Path) -> None:
