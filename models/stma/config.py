@@ -6,6 +6,9 @@ from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
 GPU_AFFINITIES = 1 << 26  # the same on a GPU: 128 MiB in 16 bits
+KEPT_GRAPHS = (
+    4  # CUDA graphs of a step: frames with and without a previous entry, and those of before a correction
+)
 TILE = (
     8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
 )

@@ -7,6 +7,8 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     bank         entries (annotated + capacity + previous) x entry
                  + (B - 1) 4 N k i: the previous frame's keys at stride 8 are a view of its chunk
                  + 2 m R C i per STML block for the keys and values of m references
+    graphs       on CUDA: what recorded steps read, up to four times the entries, and the activations once more, since
+                 they keep their memory; not yet held against a measurement
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once; on a GPU one
                  of them is label propagation, many tiles at once, and the libraries' workspace comes besides
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
@@ -21,6 +23,7 @@ from typing import Protocol
 from stma.config import (
     AFFINITY_LIMIT,
     GPU_AFFINITIES,
+    KEPT_GRAPHS,
     LEARNING_SIDE,
     WINOGRAD_PRODUCTS,
     MemoryConfig,
@@ -74,6 +77,7 @@ class MemoryEstimate:
         frames: decoded frames and label maps that wait on either side of the model, in main memory.
         process: interpreter and libraries, and the float32 weights as loaded, in main memory.
         learning: of adaptation, before anything is remembered.
+        graphs: of recorded steps, on CUDA.
     """
 
     weights: int
@@ -83,11 +87,12 @@ class MemoryEstimate:
     frames: int
     process: int
     learning: int = 0
+    graphs: int = 0
 
     @property
     def device(self) -> int:
         """What lies on the computing device; on a CPU `total` counts."""
-        return self.weights + max(self.bank + self.activations, self.learning)
+        return self.weights + max(self.bank + self.activations + self.graphs, self.learning)
 
     @property
     def total(self) -> int:
@@ -118,6 +123,7 @@ def estimate_memory(
     frames_held: int | None = None,
     adapts: bool = False,
     on_gpu: bool = False,
+    graphs: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a run, whatever its length.
 
@@ -134,6 +140,7 @@ def estimate_memory(
         frames_held: decoded frames that wait around the model, by default those of one chunk.
         adapts: whether the network learns from the first annotated frame.
         on_gpu: whether it computes on a GPU.
+        graphs: whether its steps are recorded there, as `SegmenterConfig` has it.
     """
     cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
     count = annotated_frames + memory.capacity + memory.previous_frame
@@ -145,17 +152,18 @@ def estimate_memory(
     numbers = weights or count_weights(config)
     transformed = transformed_numbers(config) if item == FLOAT32 and not on_gpu else 0
     windows = _windows(config, memory, height // 8, width // 8, objects, item) if on_gpu else 0
+    activations = _activations(
+        config, height * width, frame_pixels, objects, chunk, item, references, windows
+    )
     return MemoryEstimate(
         weights=(numbers.running + transformed) * item,
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
-        activations=_activations(
-            config, height * width, frame_pixels, objects, chunk, item, references, windows
-        )
-        + (GPU_WORKSPACE if on_gpu else 0),
+        activations=activations + (GPU_WORKSPACE if on_gpu else 0),
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
         process=(GPU_PROCESS if on_gpu else PROCESS) + numbers.loaded * FLOAT32,
         learning=_learning(min(height, width), objects, item) if adapts else 0,
+        graphs=KEPT_GRAPHS * count * entry + activations + GPU_WORKSPACE if graphs else 0,
     )
 
 

@@ -192,6 +192,7 @@ class Segmenter:
             frames_held=frames_held,
             adapts=self.config.adapt > 0,
             on_gpu=self.device.type != "cpu",
+            graphs=self.config.graphs and self.device.type == "cuda",
         )
 
     def _chunk(self, frames: Sequence[np.ndarray]) -> ChunkInputs:

@@ -4,6 +4,7 @@ A graph reads and writes the same memory each time. So what a step is given is c
 it returns is copied away from where the graph writes.
 """
 
+import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -13,10 +14,11 @@ from typing import Any, Generic, TypeVar, cast
 import torch
 from torch import Tensor
 
+from stma.config import KEPT_GRAPHS
+
 OFTEN = (
     8  # times that inputs of a kind are seen before a graph is made of them: while a memory fills up, few are
 )
-KEPT = 4  # graphs of a step: frames with and without a previous entry in the memory, and those of before a correction
 
 Inputs = TypeVar("Inputs")
 Result = TypeVar("Result")
@@ -69,9 +71,11 @@ class StepGraphs(Generic[Inputs, Result]):
             self._seen[kind] += 1
             if self._seen[kind] < OFTEN:
                 return self._step(inputs)
-            own = with_tensors(inputs, Tensor.clone)
-            self._graphs[kind] = _Graph(tensors_of(own), self._record(lambda: self._step(own)))
-            if len(self._graphs) > KEPT:
+            graph = self._recorded(inputs, self._record)
+            if graph is None:
+                return self._step(inputs)
+            self._graphs[kind] = graph
+            if len(self._graphs) > KEPT_GRAPHS:
                 oldest, _ = self._graphs.popitem(last=False)
                 del self._seen[oldest]
         self._graphs.move_to_end(kind)
@@ -79,6 +83,17 @@ class StepGraphs(Generic[Inputs, Result]):
         _copy(graph.inputs, tensors_of(inputs))
         graph.recording.replay()
         return with_tensors(graph.recording.result, Tensor.clone)
+
+    def _recorded(self, inputs: Inputs, record: Recorder) -> _Graph[Result] | None:
+        own = with_tensors(inputs, Tensor.clone)
+        try:
+            return _Graph(tensors_of(own), record(lambda: self._step(own)))
+        except RuntimeError as error:  # no memory left for it, or a driver that cannot
+            self._record = None
+            warnings.warn(
+                f"no CUDA graph could be recorded ({error}); it goes on without, slower", stacklevel=2
+            )
+            return None
 
 
 def cuda_recorder(device: torch.device) -> Recorder:

@@ -29,7 +29,7 @@ class BenchSettings:
         device: as `stma.device.resolve_device` takes it.
         threads: that the model computes with, or None as `stma segment` chooses.
         chunk: frames that the model takes at once.
-        refine_edges, focus: as `SegmenterConfig` has them.
+        refine_edges, focus, graphs: as `SegmenterConfig` has them.
         frames: per repeat.
         repeats: of every measurement.
         pipeline: whether to measure decoding, writing and all stages together.
@@ -45,6 +45,7 @@ class BenchSettings:
     chunk: int
     refine_edges: bool
     focus: bool
+    graphs: bool
     frames: int
     repeats: int
     pipeline: bool
@@ -59,6 +60,7 @@ class BenchSettings:
             precision=precision,
             refine_edges=self.refine_edges,
             focus=self.focus,
+            graphs=self.graphs,
         )
 
 

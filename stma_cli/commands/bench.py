@@ -32,6 +32,10 @@ def bench(
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
     refine_edges: RefineEdgesOption = True,
     focus: FocusOption = True,
+    graphs: Annotated[
+        bool,
+        typer.Option("--graphs/--no-graphs", help="With CUDA replay a frame's step as one graph, or not."),
+    ] = True,
     frames: Annotated[int, typer.Option(min=1, help="Frames per repeat; 20 or more for a fair mean.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats, for median and quartiles.")] = 5,
     pipeline: Annotated[
@@ -86,6 +90,7 @@ def bench(
         chunk=chunk,
         refine_edges=refine_edges,
         focus=focus,
+        graphs=graphs,
         frames=frames,
         repeats=repeats,
         pipeline=pipeline,

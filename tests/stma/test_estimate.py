@@ -82,6 +82,15 @@ def test_a_gpu_holds_what_was_measured(
     assert estimate.device / 1e6 == pytest.approx(measured, rel=0.12)
 
 
+def test_recorded_steps_need_memory_of_the_device_alone() -> None:
+    called, recorded = (
+        estimate_memory(TINY, MemoryConfig(), 480, 848, 3, 4, torch.bfloat16, on_gpu=True, graphs=graphs)
+        for graphs in (False, True)
+    )
+    assert recorded.device - called.device == recorded.graphs > 4 * called.entries
+    assert (called.graphs, called.process) == (0, recorded.process)
+
+
 @pytest.mark.parametrize(
     ("objects", "dtype", "measured"),
     [

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
+from stma.config import KEPT_GRAPHS, MODEL_CONFIGS, MemoryConfig, SegmenterConfig
 from stma.frame_step import ModelSteps
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
-from stma.step_graphs import KEPT, OFTEN, Recording, StepGraphs, kind_of, tensors_of
+from stma.step_graphs import OFTEN, Recording, StepGraphs, kind_of, tensors_of
 from stma.synthetic import SyntheticScene
 
 
@@ -73,14 +73,28 @@ def test_few_graphs_are_kept() -> None:
     record = InPlace()
     graphs = StepGraphs(weighted, record)
     for _ in range(OFTEN):
-        for size in range(1, KEPT + 2):
+        for size in range(1, KEPT_GRAPHS + 2):
             graphs(Numbers((torch.ones(size),), 1.0))
-    assert record.recorded == KEPT + 1
-    graphs(Numbers((torch.ones(KEPT + 1),), 1.0))  # one of those that are kept
-    assert record.recorded == KEPT + 1
+    assert record.recorded == KEPT_GRAPHS + 1
+    graphs(Numbers((torch.ones(KEPT_GRAPHS + 1),), 1.0))  # one of those that are kept
+    assert record.recorded == KEPT_GRAPHS + 1
     first = graphs(Numbers((torch.ones(1),), 1.0))  # no longer kept, and not yet seen often again
-    assert record.recorded == KEPT + 1
+    assert record.recorded == KEPT_GRAPHS + 1
     assert first.parts[0].tolist() == [1.0]
+
+
+def test_it_goes_on_where_nothing_can_be_recorded() -> None:
+    def refuse(step: Callable[[], Any]) -> Recording[Any]:
+        raise RuntimeError("out of memory")
+
+    graphs = StepGraphs(weighted, refuse)
+    inputs = Numbers((torch.ones(1),), 2.0)
+    for _ in range(OFTEN - 1):
+        graphs(inputs)
+    with pytest.warns(UserWarning, match="out of memory.*goes on without"):
+        found = graphs(inputs)
+    assert found.parts[0].tolist() == [2.0]
+    assert graphs(inputs).parts[0].tolist() == [2.0]
 
 
 @pytest.mark.parametrize("interval", [2, 5])

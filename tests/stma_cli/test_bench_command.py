@@ -103,6 +103,7 @@ def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.Monke
         chunk=2,
         refine_edges=True,
         focus=True,
+        graphs=True,
         frames=1,
         repeats=1,
         pipeline=True,
