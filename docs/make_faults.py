@@ -39,7 +39,9 @@ def main() -> None:
         line = " ".join(outcome.line.split()).replace("|", "\\|")
         line = f"{line[:LONGEST_LINE]}..." if len(line) > LONGEST_LINE else line
         command = case.command.replace("|", "\\|")
-        rows.append(f"| {case.title} | `stma {command}` | {'refused' if outcome.status == 2 else 'handled'} | {line} |")
+        rows.append(
+            f"| {case.title} | `stma {command}` | {'refused' if outcome.status == 2 else 'handled'} | {line} |"
+        )
     table = "| file | command | outcome | what is said |\n|---|---|---|---|\n" + "\n".join(rows)
     TARGET.write_text(f"{HEAD}{len(CASES)} cases.\n\n{table}\n", encoding="utf-8")
 

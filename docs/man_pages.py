@@ -34,12 +34,15 @@ def manual() -> dict[str, str]:
 
 def _program_page() -> str:
     text = _head("stma", f"{app.info.help}")
-    text += '.SH SYNOPSIS\n.B stma\n.I COMMAND\n[\\fIOPTIONS\\fR]\n'
+    text += ".SH SYNOPSIS\n.B stma\n.I COMMAND\n[\\fIOPTIONS\\fR]\n"
     text += f".SH DESCRIPTION\n{_roff(app.info.help)}\nEvery command has a page of its own.\n.SH COMMANDS\n"
     for name, command in commands().items():
         text += f".TP\n.BR stma\\-{_roff(name)} (1)\n{_roff(paragraphs(command)[0])}\n"
     text += f".SH OPTIONS\n{_rows(ROOT_OPTIONS)}{_status()}"
-    return text + f".SH FILES\n.TP\n.I {CONFIG_FILE}\nOptions of the commands, beside the clips or given with \\-\\-config.\n"
+    return (
+        text
+        + f".SH FILES\n.TP\n.I {CONFIG_FILE}\nOptions of the commands, beside the clips or given with \\-\\-config.\n"
+    )
 
 
 def _command_page(name: str, command: Callable[..., None]) -> str:
