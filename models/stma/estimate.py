@@ -10,7 +10,8 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     graphs       on CUDA: what recorded steps read, up to four times the entries, and the activations once more, since
                  they keep their memory; not yet held against a measurement
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once; on a GPU one
-                 of them is label propagation, many tiles at once, and the libraries' workspace comes besides
+                 of them is label propagation, many tiles at once, and the libraries' workspace and the chunk's frames
+                 come besides
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
     learning     with adaptation what its graph holds before the first mask, in place of bank and activations
     process      interpreter, libraries, and the loaded float32 weights
@@ -155,15 +156,19 @@ def estimate_memory(
     activations = _activations(
         config, height * width, frame_pixels, objects, chunk, item, references, windows
     )
+    if on_gpu:
+        activations += (
+            GPU_WORKSPACE + chunk * 3 * frame_pixels
+        )  # frames as they are: outlines follow them there
     return MemoryEstimate(
         weights=(numbers.running + transformed) * item,
         bank=count * entry + memory.previous_frame * shared + cache,
         entries=count * entry,
-        activations=activations + (GPU_WORKSPACE if on_gpu else 0),
+        activations=activations,
         frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
         process=(GPU_PROCESS if on_gpu else PROCESS) + numbers.loaded * FLOAT32,
         learning=_learning(min(height, width), objects, item) if adapts else 0,
-        graphs=KEPT_GRAPHS * count * entry + activations + GPU_WORKSPACE if graphs else 0,
+        graphs=KEPT_GRAPHS * count * entry + activations if graphs else 0,
     )
 
 

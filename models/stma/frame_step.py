@@ -19,7 +19,7 @@ from stma.network.model import (
 )
 from stma.network.stml import ReferenceCache
 from stma.prediction import label_maps
-from stma.resize import resize_frames_on_device
+from stma.resize_on_device import resize_frames_on_device
 from stma.step_graphs import Recorder, StepGraphs
 
 

@@ -2,8 +2,6 @@
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from stma.errors import SettingsError
 
@@ -73,40 +71,6 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
         frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
     return np.asarray(resized, dtype=np.uint8)
-
-
-def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
-    """As `resize_frame`, where two products with matrices cost nothing.
-
-    Args:
-        frames: (B, H, W, 3) uint8 RGB.
-        height: rows of the result, 1 or more.
-        width: columns of the result, 1 or more.
-
-    Returns:
-        (B, height, width, 3) float32 whole numbers of 0 to 255, which differ from those of `resize_frame` by 1 at most;
-        `frames` themselves where the size is already right.
-    """
-    rows, columns = frames.shape[1:3]
-    if (rows, columns) == (height, width):
-        return frames
-    shrinks = height <= rows and width <= columns
-    down = _shares(rows, height, shrinks, frames.device)
-    across = _shares(columns, width, shrinks, frames.device)
-    pixels = torch.matmul(down, frames.flatten(2).float()).unflatten(2, (columns, 3))  # (B, height, W, 3)
-    return torch.matmul(across, pixels).round().clamp(0, 255)
-
-
-def _shares(source: int, target: int, shrinks: bool, device: torch.device) -> Tensor:
-    """(target, source) float32: how much of each pixel of the source a pixel of the target is made of, on one axis."""
-    scale = source / target
-    sources = torch.arange(source, dtype=torch.float32, device=device)
-    targets = torch.arange(target, dtype=torch.float32, device=device)[:, None]
-    if shrinks:
-        ends = torch.minimum(sources + 1, (targets + 1) * scale) - torch.maximum(sources, targets * scale)
-        return ends.clamp(min=0) / scale
-    centres = ((targets + 0.5) * scale - 0.5).clamp(0, source - 1)
-    return (1 - (centres - sources).abs()).clamp(min=0)
 
 
 def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int, int]:

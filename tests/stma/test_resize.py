@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from stma.errors import SettingsError
-from stma.resize import resize_frame, resize_frames_on_device, resize_labels, working_size
+from stma.resize import resize_frame, resize_labels, working_size
+from stma.resize_on_device import resize_frames_on_device
 
 
 def checkerboard(height: int, width: int) -> np.ndarray:
