@@ -93,6 +93,31 @@ def test_weights_are_mixed_by_their_shares(tmp_path: Path) -> None:
         mix(tmp_path / "half.safetensors", dict.fromkeys(files, 0.25))
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "campaign").rglob("*.toml")), ids=lambda path: path.stem
+)
+def test_train_understands_the_configurations_of_the_campaign(path: Path) -> None:
+    program = typer.main.get_command(app)
+    train = program.commands["train"]  # type: ignore[attr-defined]
+    parent = program.make_context("stma", ["train"], resilient_parsing=True)
+    context = train.make_context("train", ["data", "--config", str(path)], parent=parent)
+    assert context.params["steps"] or context.params["minutes"]
+
+
+def test_clips_begin_again_later(training_folder: Path, tmp_path: Path) -> None:
+    from later_starts import place
+
+    from stma.training.pool import read_label, scan
+
+    assert place(training_folder, tmp_path / "later", (1, 3)) == ["made/held_1", "made/held_3"]
+    pool = scan(tmp_path / "later")
+    (held,) = scan(training_folder).validation
+    for sequence, start in zip(pool.validation, (1, 3), strict=True):
+        assert len(sequence.frames) == len(held.frames) - start
+        same = [read_label(part.label) for part in (sequence.frames[0], held.frames[start])]
+        assert (same[0] == same[1]).all()
+
+
 def test_labels_of_our_own_are_placed_beside_their_frames(training_folder: Path, tmp_path: Path) -> None:
     import numpy as np
     from PIL import Image

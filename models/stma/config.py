@@ -6,9 +6,7 @@ from stma.errors import SettingsError
 
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
 GPU_AFFINITIES = 1 << 26  # the same on a GPU: 128 MiB in 16 bits
-KEPT_GRAPHS = (
-    4  # CUDA graphs of a step: frames with and without a previous entry, and those of before a correction
-)
+KEPT_GRAPHS = 4  # CUDA graphs of a step: with and without a previous entry, and those of before a correction
 TILE = (
     8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
 )
@@ -110,7 +108,7 @@ class SegmenterConfig:
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
     graphs: bool = (
-        True  # on CUDA replay a frame's step as one graph: the processor could not start its parts as fast
+        True  # on CUDA replay a frame's step as one graph: starting its parts takes longer than they do
     )
     focus: bool = True  # on a CPU look closely only where an object may be: a fifth less time
     adapt: int = (

@@ -157,9 +157,8 @@ def estimate_memory(
         config, height * width, frame_pixels, objects, chunk, item, references, windows
     )
     if on_gpu:
-        activations += (
-            GPU_WORKSPACE + chunk * 3 * frame_pixels
-        )  # frames as they are: outlines follow them there
+        frames = chunk * 3 * frame_pixels  # as they are: they are scaled there, and outlines follow them
+        activations += GPU_WORKSPACE + frames
     return MemoryEstimate(
         weights=(numbers.running + transformed) * item,
         bank=count * entry + memory.previous_frame * shared + cache,

@@ -16,9 +16,7 @@ from torch import Tensor
 
 from stma.config import KEPT_GRAPHS
 
-OFTEN = (
-    8  # times that inputs of a kind are seen before a graph is made of them: while a memory fills up, few are
-)
+OFTEN = 8  # times that a kind of inputs is seen before a graph is made: while a memory fills up, few are
 
 Inputs = TypeVar("Inputs")
 Result = TypeVar("Result")
@@ -140,26 +138,27 @@ def with_tensors(value: Value, change: Callable[[Tensor], Tensor]) -> Value:
 
 
 def tensors_of(value: object) -> list[Tensor]:
-    """All tensors of a value, in the order of `with_tensors`."""
-    found: list[Tensor] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    with_tensors(value, note)
-    return found
+    """All tensors of a value, always in the same order."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [tensor for part in _parts(value) or () for tensor in tensors_of(part)]
 
 
 def kind_of(value: object) -> Hashable:
     """What a graph depends on: shapes and types of all tensors, and all plain values."""
     if isinstance(value, Tensor):
         return tuple(value.shape), value.dtype
+    parts = _parts(value)
+    return value if parts is None else (type(value), *map(kind_of, parts))
+
+
+def _parts(value: object) -> tuple[object, ...] | None:
+    """What a tuple or a dataclass consists of; None of a plain value."""
     if isinstance(value, tuple):
-        return tuple(kind_of(part) for part in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value), *(kind_of(getattr(value, field.name)) for field in fields(value))
-    return value
+        return value
+    if is_dataclass(value):
+        return tuple(getattr(value, field.name) for field in fields(value))
+    return None
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
