@@ -78,7 +78,7 @@ class MemoryConfig:
     label_recent: int = 4  # newest entries that labels travel from: more than two mend what one has lost
     label_window: int | None = 16  # cells of 8 pixels they may travel from those; None = anywhere
     newest_window: int | None = 16  # the same from the newest: 8 lose 6 points at a fifth of the frame rate
-    annotated_window: int | None = 24  # the same from an annotated frame: farther off, look-alikes win
+    annotated_window: int | None = 32  # the same from an annotated frame, which cannot have drifted
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
     readout_sharpness: float = 1.5  # of the ID association, for the same reason
     mask_sharpness: float = (

@@ -17,10 +17,43 @@ from stma.network.model import (
     masks_from_logits,
     sharpen_foreground,
 )
-from stma.network.stml import ReferenceCache
+from stma.network.region import Region
+from stma.network.stml import BlockCache
 from stma.prediction import label_maps
 from stma.resize_on_device import resize_frames_on_device
 from stma.step_graphs import Recorder, StepGraphs
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a frame, and what stands for the rest of it.
+
+    Attributes:
+        region: that is looked at.
+        own: of the frame before, see `STML.encode_test`.
+        entry: of the frame before.
+        label_key: (1, key_width, H/8, W/8) of the whole frame, where they were computed.
+    """
+
+    region: Region
+    own: BlockCache
+    entry: MemoryEntry
+    label_key: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of a frame.
+
+    Attributes:
+        features: of the frame, or of its part.
+        part: that is looked at, None for the whole frame.
+        pictures: as of `label_maps`.
+    """
+
+    features: Features
+    part: Part | None = None
+    pictures: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -28,18 +61,16 @@ class FrameInputs:
     """What the step of one frame needs.
 
     Attributes:
-        features: of the frame.
+        seen: of the frame.
         references: of the memory, see `STMA.encode_references`.
         views: what each group of objects reads, in the order of the objects.
-        pictures: as of `label_maps`.
         frame_size: (height, width) of the video in pixels.
         remembers: whether the frame may be written to the memory.
     """
 
-    features: Features
-    references: ReferenceCache
+    seen: Seen
+    references: BlockCache
     views: tuple[MemoryView, ...]
-    pictures: tuple[Tensor, Tensor] | None
     frame_size: tuple[int, int]
     remembers: bool
 
@@ -66,6 +97,13 @@ class Chunk:
     features: Features
     guides: Tensor | None
 
+    def seen(self, position: int, frames: Tensor) -> Seen:
+        """Of one of the frames, which are given as of `ChunkInputs`."""
+        features = self.features.frames(position, position + 1)
+        return Seen(
+            features, pictures=None if self.guides is None else (self.guides[position], frames[position])
+        )
+
 
 @dataclass(frozen=True)
 class Followed:
@@ -88,12 +126,14 @@ class Followed:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What comes of a frame: `maps` as of `label_maps`, `masks` and `expected` as of `Followed`, and its entry."""
+    """What comes of a frame: `maps` as of `label_maps`, `masks` and `expected` as of `Followed`, its entry, and, with
+    focus, what `STML.encode_test` says of the frame itself."""
 
     maps: Tensor
     masks: Tensor
     expected: Tensor
     entry: MemoryEntry | None
+    own: BlockCache | None
 
 
 @dataclass(frozen=True)
@@ -128,7 +168,7 @@ class ModelSteps:
         """Scale and embed the frames of a chunk."""
         return self._embed(inputs)
 
-    def encode_references(self, entries: Sequence[MemoryEntry], valid: Tensor) -> ReferenceCache:
+    def encode_references(self, entries: Sequence[MemoryEntry], valid: Tensor) -> BlockCache:
         """As `STMA.encode_references`."""
         return self._encode(ReferenceInputs(tuple(entries), valid))
 
@@ -148,23 +188,32 @@ def _embedded(model: STMA, inputs: ChunkInputs) -> Chunk:
     return Chunk(model.embed(frames.to(next(model.parameters()).dtype) / 255), guides)
 
 
-def _encoded(model: STMA, inputs: ReferenceInputs) -> ReferenceCache:
+def _encoded(model: STMA, inputs: ReferenceInputs) -> BlockCache:
     return model.encode_references(list(inputs.entries), inputs.valid)
 
 
 def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
-    test = model.encode_test(inputs.features, inputs.references)
-    readout, decoded = model.follow(test, inputs.views, focus=focus)
+    part = inputs.seen.part
+    own, region = (None, None) if part is None else (part.own, part.region)
+    test = model.encode_test(inputs.seen.features, inputs.references, own, region)
+    readout, decoded = model.follow(test, inputs.views, focus, region)
     logits, masks = masks_from_logits(decoded.logits)
     expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
     return Followed(test, readout, logits, masks, expected)
 
 
+def _remembered(model: STMA, followed: Followed, masks: Tensor, part: Part | None) -> MemoryEntry:
+    if part is None:
+        return model.remember(followed.test, masks, followed.readout)
+    entry = model.remember(followed.test, part.region.part(masks), followed.readout)
+    return entry.placed(part.region, part.entry, part.label_key)
+
+
 def _predicted(model: STMA, focus: bool, mask_sharpness: float, inputs: FrameInputs) -> FrameResult:
     followed = _followed(model, focus, inputs)
-    maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.pictures)
+    maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.seen.pictures)
     entry = None
     if inputs.remembers:
         decided = sharpen_foreground(followed.masks, mask_sharpness)
-        entry = model.remember(followed.test, decided, followed.readout)
-    return FrameResult(maps, followed.masks, followed.expected, entry)
+        entry = _remembered(model, followed, decided, inputs.seen.part)
+    return FrameResult(maps, followed.masks, followed.expected, entry, followed.test.own if focus else None)

@@ -57,6 +57,11 @@ class MemoryBank:
     def objects(self) -> int:
         return self.groups[-1].last if self.groups else 0
 
+    def newest(self, frame_index: int) -> MemoryEntry | None:
+        """The entry of the frame before this one, None where that was not remembered."""
+        stored = self.previous or (self.entries[-1] if self.entries else None)
+        return None if stored is None or stored.frame_index != frame_index - 1 else stored.entry
+
     def add_objects(self, count: int, frame_index: int) -> None:
         """Announce `count` new objects that are annotated on this frame."""
         if count:
@@ -75,16 +80,18 @@ class MemoryBank:
 
     def write_predicted(self, entry: MemoryEntry, frame_index: int) -> None:
         """Remember a predicted frame: for good every `interval` frames, otherwise only until the next frame."""
-        if frame_index - self.entries[-1].frame_index >= self.config.interval:
+        if self.keeps(frame_index):
             self.write(entry, frame_index, permanent=False)
         elif self.config.previous_frame:
             self.previous = StoredEntry(frame_index, False, entry)
 
+    def keeps(self, frame_index: int) -> bool:
+        """Whether a predicted frame of this index would be remembered for more than the next frame."""
+        return frame_index - self.entries[-1].frame_index >= self.config.interval
+
     def due(self, frame_index: int) -> bool:
-        """Whether a predicted frame of this index would be kept at all, so that it must be encoded."""
-        return (
-            self.config.previous_frame or frame_index - self.entries[-1].frame_index >= self.config.interval
-        )
+        """Whether a predicted frame of this index would be remembered at all, so that it must be encoded."""
+        return self.config.previous_frame or self.keeps(frame_index)
 
     def view(self, group: ObjectGroup) -> MemoryView:
         """What the objects of a group may read: entries written since they appeared, oldest first."""

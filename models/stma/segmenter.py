@@ -14,12 +14,12 @@ from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
-from stma.frame_step import ChunkInputs, FrameInputs, ModelSteps
+from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
-from stma.network.stml import ReferenceCache
+from stma.network.stml import BlockCache
 from stma.prediction import (
     Annotation,
     Outcome,
@@ -29,6 +29,7 @@ from stma.prediction import (
     to_device,
     to_host,
 )
+from stma.regional import Before, RegionalSteps
 from stma.resize import model_size, resize_frame, resize_labels
 from stma.step_graphs import cuda_recorder
 
@@ -51,13 +52,13 @@ class Segmenter:
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
         self._learner = model if self.config.adapt else None  # until it has learned from an annotated frame
-        self._use(model)
         self.bank = MemoryBank(self.config.memory)
+        self._use(model)
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
         self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
-        self._references: tuple[int, ReferenceCache] | None = None
+        self._references: tuple[int, BlockCache] | None = None
 
     def _use(self, model: STMA) -> None:
         """Follow objects with a copy of this network from now on."""
@@ -66,6 +67,7 @@ class Segmenter:
         focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
         self._steps = ModelSteps(self.model, focus, self.config.memory.mask_sharpness, record)
+        self._regional = RegionalSteps(self._steps, self.bank) if focus else None
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
         """Annotate the next frame; see `step` for the arguments."""
@@ -114,8 +116,7 @@ class Segmenter:
         for frame in frames:
             self._check_frame(frame)
         self._adapt(frames, masks)
-        inputs = self._chunk(frames)
-        chunk = self._steps.embed(inputs)
+        chunk = None if self._regional else self._embedded(frames)
         outcomes = []
         for position in range(len(frames)):
             if position in masks:
@@ -123,9 +124,8 @@ class Segmenter:
             annotation, self._pending = self._pending, None
             if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
                 annotation = None  # it says nothing
-            features = chunk.features.frames(position, position + 1)
-            pictures = None if chunk.guides is None else (chunk.guides[position], inputs.frames[position])
-            outcomes.append(self._associate(frames[position], features, pictures, annotation))
+            seen = None if chunk is None else chunk[position]
+            outcomes.append(self._associate(frames[position], seen, annotation))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
@@ -195,35 +195,45 @@ class Segmenter:
             graphs=self.config.graphs and self.device.type == "cuda",
         )
 
-    def _chunk(self, frames: Sequence[np.ndarray]) -> ChunkInputs:
+    def _embedded(self, frames: Sequence[np.ndarray]) -> list[Seen]:
+        """The whole of each frame."""
         size = self.working_size
-        if self.device.type == "cpu":
-            return ChunkInputs(
-                to_device([resize_frame(frame, *size) for frame in frames], self.device), size, guided=False
-            )
-        return ChunkInputs(to_device(frames, self.device), size, guided=self.config.refine_edges)
+        on_cpu = self.device.type == "cpu"
+        pictures = [resize_frame(frame, *size) for frame in frames] if on_cpu else frames
+        guided = self.config.refine_edges and not on_cpu
+        inputs = ChunkInputs(to_device(pictures, self.device), size, guided)
+        chunk = self._steps.embed(inputs)
+        return [chunk.seen(position, inputs.frames) for position in range(len(frames))]
+
+    def _predicted(self, frame: np.ndarray, seen: Seen | None) -> FrameResult:
+        if seen is not None or self._regional is None:
+            return self._steps.predict(self._inputs(seen or self._embedded([frame])[0]))
+        picture = resize_frame(frame, *self.working_size)
+        return self._regional.predict(picture, self.frame_index, self._inputs)
 
     def _associate(
         self,
         frame: np.ndarray,
-        features: Features,
-        pictures: tuple[Tensor, Tensor] | None,
+        seen: Seen | None,
         annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
     ) -> Outcome:
         if annotation is None and not self.bank.empty:
-            result = self._steps.predict(self._inputs(features, pictures))
+            result = self._predicted(frame, seen)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
             return self._outcome(frame, result.maps, result.masks, result.expected, None)
-        test = None
+        seen = seen or self._embedded([frame])[0]
+        features, test = seen.features, None
+        if self._regional:
+            self._regional.before = None  # the next frame has nothing to stand for what it does not look at
         height, width = (side * 4 for side in features.stride16.shape[2:])
         masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
         logits = masks.new_full((1, 1, height, width), 10.0)
         expected = masks.new_zeros(0)  # IoU, per object
         if not self.bank.empty:
-            followed = self._steps.follow(self._inputs(features, pictures))
+            followed = self._steps.follow(self._inputs(seen))
             test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
-        maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else pictures)
+        maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
         if annotation is None:
             return self._outcome(frame, maps, masks, expected, None)
         labels, ids = self._checked(*annotation)
@@ -232,12 +242,11 @@ class Segmenter:
         self._write_annotated(features, test, masks)
         return self._outcome(frame, maps, masks, expected, Annotation(labels, ids))
 
-    def _inputs(self, features: Features, pictures: tuple[Tensor, Tensor] | None) -> FrameInputs:
+    def _inputs(self, seen: Seen) -> FrameInputs:
         return FrameInputs(
-            features,
+            seen,
             self._reference_cache(),
             tuple(self.bank.view(group) for group in self.bank.groups),
-            pictures,
             self._frame_size(),
             self.bank.due(self.frame_index),
         )
@@ -246,7 +255,7 @@ class Segmenter:
         assert self.frame_size is not None
         return self.frame_size
 
-    def _reference_cache(self) -> ReferenceCache:
+    def _reference_cache(self) -> BlockCache:
         if self._references is None or self._references[0] != self.bank.version:
             self._references = (self.bank.version, self._steps.encode_references(*self.bank.references()))
         return self._references[1]
@@ -342,12 +351,14 @@ class Segmenter:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on exactly here: plain values and tensors that `torch.save` takes."""
+        before = self._regional.before if self._regional else None
         return {
             "bank": self.bank.state_dict(),
             "object_ids": list(self.object_ids),
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
             "precision": str(self.precision),
+            "before": before.state_dict() if before else None,
             "weights": self.model.state_dict() if self.config.adapt and self._learner is None else None,
         }
 
@@ -362,4 +373,6 @@ class Segmenter:
         if state["weights"] is not None:
             self.model.load_state_dict(state["weights"])
             self._learner = None
+        if self._regional and state["before"] is not None:
+            self._regional.before = Before.from_state(state["before"], self.device, self.precision)
         self._references = None

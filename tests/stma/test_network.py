@@ -61,7 +61,7 @@ def test_decoupled_block_equals_one_masked_attention(block: STMLBlock) -> None:
     objects, references, test = streams()
     valid = torch.ones(2, 3, dtype=torch.bool)
     new_objects, new_references, key, value = block.memory_streams(objects, references, valid)
-    new_test = block.test_stream(test, key, value)
+    new_test, *_ = block.test_stream(test, key, value)
 
     joint = torch.cat([objects, references.flatten(1, 2), test], dim=1)
     owner = torch.tensor([0] * 3 + [1] * 12 + [2] * 12 + [3] * 12)  # objects, two references, test
@@ -91,7 +91,7 @@ def test_pooled_cells_are_averages_of_the_test_frames_own(block: STMLBlock) -> N
     attended = functional.scaled_dot_product_attention(
         query.flatten(2, 3), torch.cat([pooled_key, key], dim=2), torch.cat([pooled_value, value], dim=2)
     )
-    got = block.test_stream(test, key, value, grid=(3, 5))
+    got, *_ = block.test_stream(test, key, value, grid=(3, 5))
     torch.testing.assert_close(got, block.finish(test, attended))
 
 
@@ -99,13 +99,13 @@ def test_cached_references_equal_recomputed_ones(stml: STML) -> None:
     objects, references, test = streams()
     valid = torch.ones(2, 3, dtype=torch.bool)
     cache = stml.encode_references(objects, references, valid)
-    from_cache = stml.encode_test(test, cache)
+    from_cache, _ = stml.encode_test(test, cache)
 
     streams_now = (objects, references)
     current = test
     for block in stml.blocks:
         new_objects, new_references, key, value = block.memory_streams(*streams_now, valid)
-        current = block.test_stream(current, key, value)
+        current, *_ = block.test_stream(current, key, value)
         streams_now = (new_objects, new_references)
     torch.testing.assert_close(from_cache, stml.norm(current))
 
@@ -117,10 +117,10 @@ def test_information_flows_one_way(stml: STML) -> None:
     new_objects, new_references, key, value = first.memory_streams(objects, references, valid)
     assert torch.autograd.grad(new_objects.sum(), references, retain_graph=True, allow_unused=True)[0] is None
     assert torch.autograd.grad(new_references.sum(), test, retain_graph=True, allow_unused=True)[0] is None
-    one_block = first.test_stream(test, key, value)
+    one_block, *_ = first.test_stream(test, key, value)
     reached = torch.autograd.grad(one_block.square().sum(), objects, retain_graph=True, allow_unused=True)[0]
     assert reached is None or not reached.any(), "objects reach the test frame only through the references"
-    final = stml.encode_test(test, stml.encode_references(objects, references, valid))
+    final, _ = stml.encode_test(test, stml.encode_references(objects, references, valid))
     assert torch.autograd.grad(final.square().sum(), objects)[0].abs().sum() > 0
 
 
@@ -129,8 +129,8 @@ def test_padded_tokens_change_nothing(stml: STML) -> None:
     valid = torch.ones(2, 3, dtype=torch.bool)
     padded = torch.cat([objects, torch.full((2, 2, 32), 7.0, dtype=torch.float64)], dim=1)
     padded_valid = torch.cat([valid, torch.zeros(2, 2, dtype=torch.bool)], dim=1)
-    alone = stml.encode_test(test, stml.encode_references(objects, references, valid))
-    among = stml.encode_test(test, stml.encode_references(padded, references, padded_valid))
+    alone, _ = stml.encode_test(test, stml.encode_references(objects, references, valid))
+    among, _ = stml.encode_test(test, stml.encode_references(padded, references, padded_valid))
     torch.testing.assert_close(alone, among)
 
 

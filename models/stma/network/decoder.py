@@ -11,6 +11,7 @@ from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.interest import Box
 from stma.network.layers import PlainResidual, leaky, upsample_twice
+from stma.network.region import Region
 
 NOWHERE = -10.0  # logit where an object was not looked for: below that of the labels' floor
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
@@ -27,6 +28,12 @@ class DecoderContext:
     stride8: Tensor
     stride4: Tensor
 
+    def placed(self, region: Region) -> "DecoderContext":
+        """Of the whole frame, zero beyond the region that it was made for."""
+        return DecoderContext(
+            region.placed(self.stride16), region.placed(self.stride8), region.placed(self.stride4)
+        )
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -39,6 +46,10 @@ class Draft:
 
     hidden: Tensor
     coarse: Tensor
+
+    def placed(self, region: Region) -> "Draft":
+        """Of the whole frame; beyond the region that it was made for there is no object."""
+        return Draft(region.placed(self.hidden), region.placed(self.coarse, NOWHERE))
 
 
 @dataclass(frozen=True)

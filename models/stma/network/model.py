@@ -19,7 +19,8 @@ from stma.network.interest import boxes_of_interest, covered
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
-from stma.network.stml import STML, ReferenceCache
+from stma.network.region import Region
+from stma.network.stml import STML, BlockCache
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,28 @@ class MemoryEntry:
     label_key: Tensor
     label_mask: Tensor
 
+    def placed(self, region: Region, before: "MemoryEntry", label_key: Tensor | None) -> "MemoryEntry":
+        """An entry of a region as one of the whole frame; the ID association alone reads any number of cells.
+
+        Args:
+            region: that this entry was made for.
+            before: the entry of the frame before, which stands for what lies beyond.
+            label_key: (B, key_width, 2h, 2w) of the whole frame, if it is known.
+        """
+        size = (2 * region.height, 2 * region.width)
+        if label_key is None:
+            keys = before.label_key.unflatten(1, size).permute(0, 3, 1, 2)  # (B, key_width, 2h, 2w)
+            some = region.part(keys)
+            label_key = region.renewed(keys, to_map(self.label_key, *some.shape[2:]))
+        masks = before.label_mask.unflatten(2, size)  # (B, K, 2h, 2w)
+        some = region.part(masks)
+        return replace(
+            self,
+            mask=region.renewed(before.mask, self.mask),
+            label_key=to_tokens(label_key),
+            label_mask=region.renewed(masks, self.label_mask.view(some.shape)).flatten(2),
+        )
+
 
 @dataclass(frozen=True)
 class MemoryView:
@@ -63,6 +86,7 @@ class TestFrame:
     final: Tensor  # (B, C, h, w)
     key: Tensor  # (B, N, key_width)
     context: DecoderContext
+    own: BlockCache  # what the blocks' tokens found in their own frame
 
 
 @dataclass(frozen=True)
@@ -126,7 +150,7 @@ class STMA(nn.Module):
         features: Features = self.embedding(frames)
         return features
 
-    def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> ReferenceCache:
+    def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> BlockCache:
         """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
         `ObjectProjection.forward`."""
         height, width = entries[0].mask.shape[2:]
@@ -137,13 +161,27 @@ class STMA(nn.Module):
         references = torch.stack([entry.tokens for entry in entries], dim=1)  # (B, m, N, C)
         return self.stml.encode_references(tokens, references, token_valid)
 
-    def encode_test(self, features: Features, cache: ReferenceCache) -> TestFrame:
-        """Run the test stream and prepare everything that does not depend on the object."""
+    def encode_test(
+        self,
+        features: Features,
+        cache: BlockCache,
+        before: BlockCache | None = None,
+        region: Region | None = None,
+    ) -> TestFrame:
+        """Run the test stream and prepare everything that does not depend on the object.
+
+        Args:
+            features: of the frame, or of a region of it.
+            cache: of the memory, see `encode_references`.
+            before, region: as of `STML.encode_test`.
+        """
         height, width = features.stride16.shape[2:]
-        tokens = self.stml.encode_test(to_tokens(features.stride16), cache, (height, width))  # (B, N, C)
+        tokens, own = self.stml.encode_test(
+            to_tokens(features.stride16), cache, (height, width), before, region
+        )  # (B, N, C)
         final = to_map(tokens, height, width)
         return TestFrame(
-            features, final, self.id_association.keys(tokens), self.decoder.context(features, final)
+            features, final, self.id_association.keys(tokens), self.decoder.context(features, final), own
         )
 
     def read(self, test: TestFrame, view: MemoryView) -> Readout:
@@ -166,31 +204,39 @@ class STMA(nn.Module):
         decoded: Decoded = self.decoder(test.context, draft, readout.labels)
         return decoded
 
-    def follow(self, test: TestFrame, views: Sequence[MemoryView], focus: bool) -> tuple[Readout, Decoded]:
+    def follow(
+        self, test: TestFrame, views: Sequence[MemoryView], focus: bool, region: Region | None = None
+    ) -> tuple[Readout, Decoded]:
         """Read and decode the objects of one clip, which may be remembered since different frames.
 
         Args:
-            test: the frame.
+            test: the frame, or a region of it.
             views: what each group of objects reads, in the order of the objects.
             focus: look only where an object may be at strides below 16, see `boxes_of_interest`; the host then waits
                 for the device once.
+            region: that `test` shows; what comes out is of the whole frame all the same, but for the values.
         """
         values = torch.cat([self._read_values(test, view) for view in views], dim=1)
-        draft = self.decoder.draft(test.context, values)
+        draft, context, query = (
+            self.decoder.draft(test.context, values),
+            test.context,
+            test.features.label_key,
+        )
+        if region is not None:
+            draft, context, query = draft.placed(region), context.placed(region), region.placed(query)
         boxes = wanted = None
         if focus:
             height, width = draft.coarse.shape[2:]
             newest = [view.labels[-1].mask.unflatten(2, (2 * height, 2 * width)) for view in views]
             boxes = boxes_of_interest(draft.coarse[0], functional.avg_pool2d(torch.cat(newest, dim=1), 2)[0])
             wanted = covered(boxes, 2 * height, 2 * width, 2)
-        query = test.features.label_key
         labels = PropagatedLabels.join(
             [self.label_propagation(query, view.labels, view.label_sharpness, wanted) for view in views]
         )
         if boxes is None:
-            decoded = self.decoder(test.context, draft, labels)
+            decoded = self.decoder(context, draft, labels)
         else:
-            decoded = self.decoder.within(test.context, draft, labels, boxes)
+            decoded = self.decoder.within(context, draft, labels, boxes)
         return Readout(values, labels), decoded
 
     def judge(self, decoded: Decoded, masks: Tensor, readout: Readout) -> Tensor:

@@ -5,6 +5,7 @@ references' keys and values depend on the memory alone and are computed once per
 The decoupled block equals one masked attention over [o; r; t].
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,16 +14,50 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import pool_twice, to_map, to_tokens
+from stma.network.region import Region
 
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
 
 
 @dataclass(frozen=True)
-class ReferenceCache:
-    """Keys and values of the references for every block: each (B, heads, m*N, width/heads)."""
+class BlockCache:
+    """Keys and values that test tokens find, for every block: of the references, or of the test frame itself; each
+    (B, heads, M, width/heads) for M cells."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """What `from_state` restores."""
+        return {"keys": list(self.keys), "values": list(self.values)}
+
+    @staticmethod
+    def from_state(
+        state: Mapping[str, Sequence[Tensor]], device: torch.device, dtype: torch.dtype
+    ) -> "BlockCache":
+        """Restore what `state_dict` gave."""
+        keys, values = (tuple(one.to(device, dtype) for one in state[name]) for name in ("keys", "values"))
+        return BlockCache(keys, values)
+
+
+@dataclass(frozen=True)
+class Around:
+    """Keys and values of a whole frame, (B, heads, h/2 * w/2, C/heads) each, of which a region is to be renewed."""
+
+    key: Tensor
+    value: Tensor
+    region: Region
+
+    def renewed(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with these keys and values of the region."""
+        return self._renewed(self.key, key), self._renewed(self.value, value)
+
+    def _renewed(self, old: Tensor, new: Tensor) -> Tensor:
+        region = self.region.halved
+        size = (region.height, region.width)
+        maps = old.unflatten(2, size).movedim(4, 2)  # (B, heads, C/heads, h/2, w/2), a view
+        part = new.unflatten(2, region.part(maps).shape[3:]).movedim(4, 2)
+        return region.renewed(maps, part).movedim(2, 4).flatten(2, 3)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -127,7 +162,8 @@ class STMLBlock(nn.Module):
         reference_key: Tensor,
         reference_value: Tensor,
         grid: tuple[int, int] | None = None,
-    ) -> Tensor:
+        around: Around | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Test-reference correlation: test tokens attend to themselves and to the references.
 
         Args:
@@ -135,12 +171,18 @@ class STMLBlock(nn.Module):
             reference_key, reference_value: (B, heads, M, C/heads), see `memory_streams`.
             grid: rows and columns of the N cells: then a token attends to averages of 2x2 of its own frame's cells,
                 at a quarter of the cost; None for the cells themselves.
+            around: where `test` is a region of a frame, what stands for the rest of it; then with `grid`.
+
+        Returns:
+            test tokens after the block, and keys and values of their own frame.
         """
         query, key, value = self.project(test, grid)
+        if around is not None:
+            key, value = around.renewed(key, value)
         attended = attend(
             query, torch.cat([key, reference_key], dim=2), torch.cat([value, reference_value], dim=2)
         )
-        return self.finish(test, attended)
+        return self.finish(test, attended), key, value
 
 
 class STML(nn.Module):
@@ -154,7 +196,7 @@ class STML(nn.Module):
         )
         self.norm = nn.LayerNorm(config.widths[2])
 
-    def encode_references(self, objects: Tensor, references: Tensor, object_valid: Tensor) -> ReferenceCache:
+    def encode_references(self, objects: Tensor, references: Tensor, object_valid: Tensor) -> BlockCache:
         """Run the object and reference streams through all blocks; see `STMLBlock.memory_streams`."""
         keys, values = [], []
         for block in self.blocks:
@@ -162,15 +204,34 @@ class STML(nn.Module):
             objects, references, key, value = block.memory_streams(objects, references, object_valid)
             keys.append(key)
             values.append(value)
-        return ReferenceCache(tuple(keys), tuple(values))
+        return BlockCache(tuple(keys), tuple(values))
 
-    def encode_test(self, test: Tensor, cache: ReferenceCache, grid: tuple[int, int] | None = None) -> Tensor:
-        """Run the test stream, (B, N, C) tokens, through all blocks; the result is normalised.
+    def encode_test(
+        self,
+        test: Tensor,
+        cache: BlockCache,
+        grid: tuple[int, int] | None = None,
+        before: BlockCache | None = None,
+        region: Region | None = None,
+    ) -> tuple[Tensor, BlockCache]:
+        """Run the test stream, (B, N, C) tokens, through all blocks.
 
-        `grid` as in `STMLBlock.test_stream`.
+        Args:
+            test, cache, grid: as of `STMLBlock.test_stream`.
+            before: where the tokens are of a region alone, what this returned for the frame before: it stands for what
+                lies beyond the region.
+            region: of the tokens.
+
+        Returns:
+            the normalised tokens, and keys and values that a token finds in its own frame, of each block.
         """
-        for block, key, value in zip(self.blocks, cache.keys, cache.values, strict=True):
+        keys, values = [], []
+        for number, block in enumerate(self.blocks):
             assert isinstance(block, STMLBlock)
-            test = block.test_stream(test, key, value, grid)
-        result: Tensor = self.norm(test)
-        return result
+            around = None
+            if before is not None and region is not None:
+                around = Around(before.keys[number], before.values[number], region)
+            test, key, value = block.test_stream(test, cache.keys[number], cache.values[number], grid, around)
+            keys.append(key)
+            values.append(value)
+        return self.norm(test), BlockCache(tuple(keys), tuple(values))

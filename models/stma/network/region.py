@@ -1,0 +1,101 @@
+"""The part of a frame that is looked at: objects hardly move between two frames, and most of a frame is not theirs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stma.network.interest import LEAST, Box, extent
+
+REACH = 3  # cells of 16 pixels around the objects: more than they move between two frames of nearly any video
+BORDER = 1  # cells along its border in which no object may end, or the whole frame is looked at after all
+STEP = 8  # cells: sizes are multiples of it, since convolutions are prepared for each size anew
+LARGEST = 0.8  # of the frame: from there on the whole frame costs hardly more
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of a frame, and the cells of the whole frame at stride 16."""
+
+    box: Box
+    height: int
+    width: int
+
+    @property
+    def halved(self) -> "Region":
+        """The same among averages of 2x2 cells."""
+        box = self.box
+        some = Box(box.top // 2, -(-box.bottom // 2), box.left // 2, -(-box.right // 2))
+        return Region(some, -(-self.height // 2), -(-self.width // 2))
+
+    def part(self, maps: Tensor) -> Tensor:
+        """What lies in the region of (..., h, w) maps of the frame, at stride 16 or finer: a view."""
+        return maps[(..., *self.box.at(maps.shape[-2] // self.height))]
+
+    def placed(self, maps: Tensor, fill: float = 0.0) -> Tensor:
+        """Maps (B, C, h, w) or (K, h, w) of the region, at stride 16 or finer, as maps of the frame, which hold `fill`
+        elsewhere."""
+        factor = maps.shape[-2] // (self.box.bottom - self.box.top)
+        shape = (*maps.shape[:-2], self.height * factor, self.width * factor)
+        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+        whole = torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout).fill_(fill)
+        self.part(whole).copy_(maps)
+        return whole
+
+    def renewed(self, maps: Tensor, part: Tensor) -> Tensor:
+        """A copy of (..., h, w) maps of the frame in which these maps of the region are new."""
+        whole = maps.clone()
+        self.part(whole).copy_(part)
+        return whole
+
+
+def region_of_interest(masks: Tensor) -> Region | None:
+    """Where the next frame has to be looked at.
+
+    Args:
+        masks: (K, h, w) soft masks in 0..1 of the frame before, at stride 16.
+
+    Returns:
+        A region that holds all objects and what they may reach until then; None where that is nearly the whole frame
+        or an object was nowhere, so that it may come back anywhere.
+    """
+    cells = (masks > LEAST).cpu().numpy()
+    if not cells.any((1, 2)).all():
+        return None
+    found = extent(np.asarray(cells.any(0)))
+    assert found is not None
+    height, width = cells.shape[1:]
+    box = Box(*_grown(found.top, found.bottom, height), *_grown(found.left, found.right, width))
+    if (box.bottom - box.top) * (box.right - box.left) > LARGEST * height * width:
+        return None
+    return Region(box, height, width)
+
+
+def _grown(first: int, last: int, length: int) -> tuple[int, int]:
+    """Grow a range of cells on both sides to one of a few sizes, within the frame."""
+    size = -(-(last - first + 2 * REACH) // STEP) * STEP
+    if size >= length:
+        return 0, length
+    start = min(max(0, (first + last - size) // 2), length - size) // 2 * 2  # cells are averaged in pairs
+    end = start + size
+    return start, length if end >= length - 1 else end
+
+
+def at_border(masks: Tensor, region: Region) -> bool:
+    """Whether an object comes near to the border of a region inside of the frame, so that it may go on beyond.
+
+    Args:
+        masks: (K, h, w) soft masks in 0..1 of the whole frame, at stride 16 or finer.
+        region: that was looked at.
+    """
+    inside = (region.part(masks) > 0.5).any(0)
+    box = region.box
+    ring = BORDER * (inside.shape[0] // (box.bottom - box.top))
+    sides = [
+        (box.top > 0, inside[:ring]),
+        (box.bottom < region.height, inside[-ring:]),
+        (box.left > 0, inside[:, :ring]),
+        (box.right < region.width, inside[:, -ring:]),
+    ]
+    return any(goes_on and bool(cells.any()) for goes_on, cells in sides)
