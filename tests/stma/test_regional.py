@@ -1,0 +1,110 @@
+"""Looking at parts of frames: which frames are looked at as a whole, and that masks stay what they are."""
+
+import cv2
+import numpy as np
+import pytest
+
+from stma.config import SegmenterConfig
+from stma.frame_step import Chunk, ChunkInputs, ModelSteps
+from stma.segmenter import Segmenter
+from stma.synthetic import SyntheticScene
+from stma.weights import load_model
+
+HEIGHT, WIDTH = 384, 512
+WHOLE = (HEIGHT, WIDTH)
+PART = (256, 256)
+
+
+def scene(index: int, place: tuple[int, int] = (120, 150), pan: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A disc that moves over a textured background, (H, W, 3) and its (H, W) label map."""
+    background, _ = SyntheticScene(HEIGHT, 2 * WIDTH, 0, seed=3).frame(0)
+    pixels = np.roll(background, -pan, axis=1)[:, :WIDTH].copy()
+    labels = np.zeros(WHOLE, np.int32)
+    centre = (place[0] + 4 * index, place[1] + 2 * index)
+    cv2.circle(labels, centre, 34, 1, -1)
+    pixels[labels > 0] = (230, 60, 40)
+    cv2.circle(pixels, centre, 14, (30, 200, 220), -1)
+    return pixels, labels
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Sizes of all frames and parts that were embedded."""
+    seen: list[tuple[int, int]] = []
+    embed = ModelSteps.embed
+
+    def counted(self: ModelSteps, inputs: ChunkInputs) -> Chunk:
+        seen.append(inputs.size)
+        return embed(self, inputs)
+
+    monkeypatch.setattr(ModelSteps, "embed", counted)
+    return seen
+
+
+def segmenter(focus: bool = True) -> Segmenter:
+    return Segmenter(
+        load_model("small").model, SegmenterConfig(size=None, device="cpu", precision="fp32", focus=focus)
+    )
+
+
+def test_parts_of_frames_give_the_masks_of_whole_frames(sizes: list[tuple[int, int]]) -> None:
+    frames = [scene(index) for index in range(12)]
+    parts, wholes = (
+        [
+            each.step(frame, labels if index == 0 else None).labels
+            for index, (frame, labels) in enumerate(frames)
+        ]
+        for each in (segmenter(), segmenter(focus=False))
+    )
+    kept = {5, 10}
+    expected = [WHOLE if index < 2 or index in kept or index + 1 in kept else PART for index in range(12)]
+    assert sizes == expected + [WHOLE] * 12
+    for (_, truth), mine, theirs in zip(frames, parts, wholes, strict=True):
+        assert np.count_nonzero(mine != theirs) <= 0.03 * np.count_nonzero(truth)
+        assert np.count_nonzero((mine > 0) & (truth > 0)) >= 0.9 * np.count_nonzero((mine > 0) | (truth > 0))
+
+
+def test_a_frame_to_which_the_camera_moved_fast_is_looked_at_as_a_whole(
+    sizes: list[tuple[int, int]],
+) -> None:
+    follower = segmenter()
+    for index, pan in enumerate((0, 0, 0, 70)):
+        frame, labels = scene(index, pan=pan)
+        follower.step(frame, labels if index == 0 else None)
+    assert sizes == [WHOLE, WHOLE, PART, WHOLE]
+
+
+def test_an_object_at_the_border_of_its_part_is_looked_for_on_the_whole_frame(
+    sizes: list[tuple[int, int]],
+) -> None:
+    follower = segmenter()
+    for index, place in enumerate(((120, 150), (120, 150), (120, 150), (205, 150))):
+        frame, labels = scene(index, place)
+        result = follower.step(frame, labels if index == 0 else None)
+    assert sizes == [WHOLE, WHOLE, PART, PART, WHOLE]
+    found, truth = result.labels > 0, labels > 0
+    assert np.count_nonzero(found & truth) >= 0.8 * np.count_nonzero(found | truth)
+
+
+def test_a_lost_object_is_looked_for_on_whole_frames(sizes: list[tuple[int, int]]) -> None:
+    follower = segmenter()
+    for index in range(5):
+        frame, labels = scene(index) if index < 3 else scene(index, (-400, 150))
+        result = follower.step(frame, labels if index == 0 else None)
+    assert not result.labels.any()
+    assert sizes[-1] == WHOLE
+
+
+def test_a_run_that_was_interrupted_goes_on_with_parts(sizes: list[tuple[int, int]]) -> None:
+    frames = [scene(index) for index in range(9)]
+    whole = segmenter()
+    for index in range(7):
+        whole.step(frames[index][0], frames[index][1] if index == 0 else None)
+    resumed = segmenter()
+    resumed.load_state_dict(whole.state_dict())
+    sizes.clear()
+    for frame, _ in frames[7:]:
+        mine, theirs = resumed.step(frame), whole.step(frame)
+        assert np.array_equal(mine.labels, theirs.labels)
+        assert np.array_equal(mine.soft, theirs.soft)
+    assert sizes == [PART] * 4
