@@ -62,7 +62,7 @@ FocusOption = Annotated[
     bool,
     typer.Option(
         "--focus/--no-focus",
-        help="Look closely only where an object may be, or everywhere. Only a CPU does; few pixels differ.",
+        help="Look only where an object may be, or everywhere. Only a CPU does; masks hardly differ.",
     ),
 ]
 ChunkOption = Annotated[
