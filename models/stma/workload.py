@@ -4,9 +4,9 @@ For a working size of P pixels, N = P / 256 cells at stride 16 and K objects:
 
     operations of a frame = a P + b P K + c N^2 + d N^2 K
 
-a to d follow from the operations that `stma.benchmark.count_gflop` counted with the default memory policy, looking everywhere, at 480x272
-and 864x480 pixels with 1 and 4 objects. Smaller frames than that are not as regular. A CPU that looks only where objects may
-be needs less, by how much depends on what a video shows.
+a to d follow from the operations that `stma.benchmark.count_gflop` counted with the default memory policy, looking
+everywhere, at 480x272 and 864x480 pixels with 1 and 4 objects. Smaller frames than that are not as regular. A CPU that
+looks only where objects may be needs less, by how much depends on what a video shows.
 """
 
 import time
