@@ -110,7 +110,9 @@ class SegmenterConfig:
     graphs: bool = (
         True  # on CUDA replay a frame's step as one graph: starting its parts takes longer than they do
     )
-    focus: bool = True  # on a CPU look only where an object may be: a third less time, masks alike
+    focus: bool = (
+        True  # on a CPU look only where an object may be: a third less time on most videos, masks alike
+    )
     adapt: int = (
         0  # steps of learning from the first annotated frame: 14 to 19 s for 20 on two cores, so by request
     )
