@@ -11,7 +11,8 @@ import torch
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Part, Seen
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
-from stma.network.region import Region, at_border, region_of_interest
+from stma.network.layers import packed
+from stma.network.region import at_border, region_of_interest
 from stma.network.stml import BlockCache
 from stma.resize import resize_frame
 
@@ -91,7 +92,7 @@ class RegionalSteps:
         """The region of a frame that was embedded as a whole."""
         features = self._embedded(frame)
         maps = (features.stride4, features.stride8, features.stride16, features.label_key)
-        some = Features(*(_packed(part.region, one) for one in maps))
+        some = Features(*(packed(part.region.part(one)) for one in maps))
         return Seen(some, Part(part.region, part.own, part.entry, features.label_key))
 
     def _embedded(self, frame: np.ndarray) -> Features:
@@ -110,7 +111,3 @@ def _shift(before: np.ndarray, now: np.ndarray) -> float:
     window = cv2.createHanningWindow((now.shape[1], now.shape[0]), cv2.CV_32F)
     (right, down), _ = cv2.phaseCorrelate(before, now, window)
     return max(abs(right), abs(down)) * BLOCK / 16
-
-
-def _packed(region: Region, maps: torch.Tensor) -> torch.Tensor:
-    return region.part(maps).contiguous(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from stma.config import ModelConfig
 from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.interest import Box
-from stma.network.layers import PlainResidual, leaky, upsample_twice
+from stma.network.layers import PlainResidual, leaky, packed, upsample_twice
 from stma.network.region import Region
 
 NOWHERE = -10.0  # logit where an object was not looked for: below that of the labels' floor
@@ -103,7 +103,7 @@ class Decoder(nn.Module):
             readout: (B, K, value_width, H/16, W/16).
         """
         batch, objects = readout.shape[:2]
-        x = self.readout(readout.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        x = self.readout(packed(readout.flatten(0, 1)))
         x = self.refine16(leaky(_add_shared(x, context.stride16, objects)))
         coarse = self.coarse(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/16, W/16)
         return Draft(x, coarse)
@@ -163,10 +163,10 @@ class _Fine:
         """One object within a box."""
         one = slice(number, number + 1), slice(None)
         return _Fine(
-            _packed(self.hidden[(*one, *box.at(1))]),
+            packed(self.hidden[(*one, *box.at(1))]),
             self.stride8[(..., *box.at(2))],
             self.stride4[(..., *box.at(4))],
-            _packed(self.labels[(*one, *box.at(2))]),
+            packed(self.labels[(*one, *box.at(2))]),
             self.masks[(*one, *box.at(2))],
         )
 
@@ -177,12 +177,8 @@ def _fine(context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -
     others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
     maps = torch.stack([masks, others, propagated.annotated, propagated.newest], dim=2)
     maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
-    labels = _packed(maps).to(draft.hidden.dtype)
+    labels = packed(maps).to(draft.hidden.dtype)
     return _Fine(draft.hidden, context.stride8, context.stride4, labels, masks.flatten(0, 1)[:, None])
-
-
-def _packed(maps: Tensor) -> Tensor:
-    return maps.contiguous(memory_format=torch.channels_last)
 
 
 def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:

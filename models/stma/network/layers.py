@@ -91,6 +91,11 @@ def upsample_twice(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
+def packed(x: Tensor) -> Tensor:
+    """A (B, C, h, w) map, a part of one for instance, in channels-last memory of its own where it is not yet."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def to_tokens(x: Tensor) -> Tensor:
     """(B, C, h, w) map to (B, h*w, C) tokens; free of copies for channels-last maps."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from stma.config import ModelConfig
 from stma.network.embedding import Features
-from stma.network.layers import PlainResidual, leaky
+from stma.network.layers import PlainResidual, leaky, packed
 
 
 class MemoryEncoder(nn.Module):
@@ -45,7 +45,7 @@ class MemoryEncoder(nn.Module):
         masks = masks.to(features.stride4.dtype)
         others = masks.sum(1, keepdim=True) - masks
         pair = torch.stack([masks, others.clamp(0, 1)], dim=2).flatten(0, 1)  # (B*K, 2, H/4, W/4)
-        pair = pair.contiguous(memory_format=torch.channels_last)
+        pair = packed(pair)
         x = leaky(self.mask8(pair) + _per_object(self.frame8(features.stride4), objects))
         x = leaky(self.mask16(x) + _per_object(self.frame16(features.stride8), objects))
         x = leaky(self.value(x) + _per_object(self.frame_value(features.stride16), objects))

@@ -217,11 +217,8 @@ class STMA(nn.Module):
             region: that `test` shows; what comes out is of the whole frame all the same, but for the values.
         """
         values = torch.cat([self._read_values(test, view) for view in views], dim=1)
-        draft, context, query = (
-            self.decoder.draft(test.context, values),
-            test.context,
-            test.features.label_key,
-        )
+        context, query = test.context, test.features.label_key
+        draft = self.decoder.draft(context, values)
         if region is not None:
             draft, context, query = draft.placed(region), context.placed(region), region.placed(query)
         boxes = wanted = None
