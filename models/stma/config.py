@@ -84,6 +84,7 @@ class MemoryConfig:
     mask_sharpness: float = (
         2.0  # of predicted masks: an object remembered as half there fades over many frames
     )
+    certainty_power: float = 4.0  # how much less doubtful cells of predicted masks count when they are read
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
     def __post_init__(self) -> None:
@@ -93,6 +94,10 @@ class MemoryConfig:
         if self.mask_sharpness < 1:
             raise SettingsError(
                 f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"
+            )
+        if self.certainty_power < 0:
+            raise SettingsError(
+                f"memory certainty_power is {self.certainty_power}; use 0 (all cells count alike) or more"
             )
 
 

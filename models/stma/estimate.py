@@ -3,7 +3,7 @@
 With H x W the working size, P = H W, N = P / 256 cells at stride 16, K objects, B frames in a chunk, i bytes per
 number, C, v, k the width at stride 16, of the values and of the keys, and R = N / 4 reference tokens of a frame:
 
-    entry        (R C + N (5 k + K v)) i + 20 N K                 `MemoryEntry`; its soft masks are float32
+    entry        (R C + N (5 k + K v)) i + 20 N (K + 1)           `MemoryEntry`; its masks and certainties are float32
     bank         entries (annotated + capacity + previous) x entry
                  + (B - 1) 4 N k i: the previous frame's keys at stride 8 are a view of its chunk
                  + 2 m R C i per STML block for the keys and values of m references
@@ -182,7 +182,7 @@ def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item
     cells = height * width // 256
     keys_and_values = cells * (5 * config.key_width + objects * config.value_width)
     numbers = _reference_tokens(height, width) * config.widths[2] + keys_and_values
-    return numbers * item + cells * objects * 5 * FLOAT32
+    return numbers * item + cells * (objects + 1) * 5 * FLOAT32
 
 
 def _reference_tokens(height: int, width: int) -> int:

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from stma.config import MemoryConfig
 from stma.network.embedding import Features
 from stma.network.model import (
     STMA,
@@ -14,10 +15,9 @@ from stma.network.model import (
     MemoryView,
     Readout,
     TestFrame,
-    masks_from_logits,
-    sharpen_foreground,
 )
 from stma.network.region import Region
+from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
 from stma.network.stml import BlockCache
 from stma.prediction import label_maps
 from stma.resize_on_device import resize_frames_on_device
@@ -148,21 +148,21 @@ class ModelSteps:
     """What a run asks of its network, step by step; each kind of step may be replayed as a graph."""
 
     def __init__(
-        self, model: STMA, focus: bool, mask_sharpness: float, record: Recorder | None = None
+        self, model: STMA, focus: bool, memory: MemoryConfig, record: Recorder | None = None
     ) -> None:
         """Prepare.
 
         Args:
             model: ready for inference; its weights stay where they are.
             focus: as of `STMA.follow`.
-            mask_sharpness: of predicted masks that are remembered, see `sharpen_foreground`.
+            memory: says how predicted masks are remembered.
             record: as of `StepGraphs`.
         """
         # Functions, not methods: a step that held this object would keep the network alive after its run.
         self._follow = partial(_followed, model, focus)
         self._embed = StepGraphs(partial(_embedded, model), record)
         self._encode = StepGraphs(partial(_encoded, model), record)
-        self._frame = StepGraphs(partial(_predicted, model, focus, mask_sharpness), record)
+        self._frame = StepGraphs(partial(_predicted, model, focus, memory), record)
 
     def embed(self, inputs: ChunkInputs) -> Chunk:
         """Scale and embed the frames of a chunk."""
@@ -202,18 +202,18 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     return Followed(test, readout, logits, masks, expected)
 
 
-def _remembered(model: STMA, followed: Followed, masks: Tensor, part: Part | None) -> MemoryEntry:
+def _remembered(model: STMA, followed: Followed, memory: MemoryConfig, part: Part | None) -> MemoryEntry:
+    masks = sharpen_foreground(followed.masks, memory.mask_sharpness)
+    certainty = certainty_of(masks, memory.certainty_power)
     if part is None:
-        return model.remember(followed.test, masks, followed.readout)
-    entry = model.remember(followed.test, part.region.part(masks), followed.readout)
+        return model.remember(followed.test, masks, followed.readout, certainty)
+    some, some_certain = part.region.part(masks), part.region.part(certainty)
+    entry = model.remember(followed.test, some, followed.readout, some_certain)
     return entry.placed(part.region, part.entry, part.label_key)
 
 
-def _predicted(model: STMA, focus: bool, mask_sharpness: float, inputs: FrameInputs) -> FrameResult:
+def _predicted(model: STMA, focus: bool, memory: MemoryConfig, inputs: FrameInputs) -> FrameResult:
     followed = _followed(model, focus, inputs)
     maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.seen.pictures)
-    entry = None
-    if inputs.remembers:
-        decided = sharpen_foreground(followed.masks, mask_sharpness)
-        entry = _remembered(model, followed, decided, inputs.seen.part)
+    entry = _remembered(model, followed, memory, inputs.seen.part) if inputs.remembers else None
     return FrameResult(maps, followed.masks, followed.expected, entry, followed.test.own if focus else None)

@@ -141,7 +141,8 @@ class MemoryBank:
         for row in state["entries"]:
             tensors = {name: value.to(device) for name, value in row.items() if isinstance(value, Tensor)}
             tensors = {
-                name: value if name.endswith("mask") else value.to(dtype) for name, value in tensors.items()
+                name: value if name.endswith(("mask", "certainty")) else value.to(dtype)
+                for name, value in tensors.items()
             }
             stored.append(StoredEntry(row["frame_index"], row["permanent"], MemoryEntry(**tensors)))
         self.previous = stored.pop() if state["has_previous"] else None
@@ -168,7 +169,8 @@ def propagated_entries(stored: Sequence[StoredEntry], config: MemoryConfig) -> l
 def _label_entry(
     stored: StoredEntry, window: int | None, annotated: bool = False, newest: bool = False
 ) -> LabelEntry:
-    return LabelEntry(stored.entry.label_key, stored.entry.label_mask, window, annotated, newest)
+    entry = stored.entry
+    return LabelEntry(entry.label_key, entry.label_mask, window, annotated, newest, entry.label_certainty)
 
 
 def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:

@@ -66,7 +66,7 @@ class Segmenter:
         self.model.prepare(self.device, self.precision)
         focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
-        self._steps = ModelSteps(self.model, focus, self.config.memory.mask_sharpness, record)
+        self._steps = ModelSteps(self.model, focus, self.config.memory, record)
         self._regional = RegionalSteps(self._steps, self.bank) if focus else None
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:

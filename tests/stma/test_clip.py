@@ -8,6 +8,7 @@ import torch
 from stma.config import MODEL_CONFIGS, MemoryConfig
 from stma.errors import SettingsError
 from stma.network import model as network
+from stma.network import soft_masks
 from stma.network.decoder import Decoded
 from stma.training.clip import CAPACITY, ClipBatch, run_clip
 from stma.training.clips import ClipDataset
@@ -160,7 +161,7 @@ def test_masks_are_remembered_as_sharp_as_asked_for(
     monkeypatch.setattr(model, "remember", noted)
     config = LossConfig(mask_sharpness=sharpness, disturbed_share=0.0)
     decided: list[torch.Tensor] = []
-    aggregate = network.masks_from_logits
+    aggregate = soft_masks.masks_from_logits
 
     def noted_masks(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         found = aggregate(*given)
@@ -171,7 +172,7 @@ def test_masks_are_remembered_as_sharp_as_asked_for(
     run_clip(model, clips, 1.0, config, torch.Generator().manual_seed(0))
     assert len(remembered) == len(decided) - 1, "the last frame is not remembered"
     for masks, predicted in zip(remembered, decided, strict=False):
-        torch.testing.assert_close(masks, network.sharpen_foreground(predicted, sharpness))
+        torch.testing.assert_close(masks, soft_masks.sharpen_foreground(predicted, sharpness))
 
 
 @pytest.mark.parametrize(

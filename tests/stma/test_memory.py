@@ -19,6 +19,8 @@ def entry(objects: int, mark: float = 0.0) -> MemoryEntry:
         mask=torch.full((1, objects, 2, 2), mark),
         label_key=torch.full((1, 4 * CELLS, 6), mark),
         label_mask=torch.full((1, objects, 4 * CELLS), mark),
+        certainty=torch.full((1, CELLS), 0.1 + mark),
+        label_certainty=torch.full((1, 4 * CELLS), 0.1 + mark),
     )
 
 
@@ -83,9 +85,11 @@ def test_state_survives() -> None:
     bank = bank_with_first(MemoryConfig(interval=5))
     bank.write_predicted(entry(1, 3), 1)
     other = MemoryBank(bank.config)
-    other.load_state_dict(bank.state_dict(), torch.device("cpu"), torch.float32)
+    other.load_state_dict(bank.state_dict(), torch.device("cpu"), torch.bfloat16)
     mine, theirs = bank.view(bank.groups[0]), other.view(other.groups[0])
-    assert all(torch.equal(a, b) for a, b in zip(mine.values, theirs.values, strict=True))
+    assert all(torch.equal(a.bfloat16(), b) for a, b in zip(mine.values, theirs.values, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(mine.certainties, theirs.certainties, strict=True))
+    assert all(torch.equal(a.weights, b.weights) for a, b in zip(mine.labels, theirs.labels, strict=True))
     assert all(torch.equal(a.mask, b.mask) for a, b in zip(mine.labels, theirs.labels, strict=True))
     assert other.previous is not None
     assert other.objects == 1
@@ -131,3 +135,7 @@ def test_an_annotated_frame_that_is_the_newest_is_read_near_by_as_well() -> None
 def test_predicted_masks_are_not_remembered_softer_than_predicted() -> None:
     with pytest.raises(SettingsError, match=r"mask_sharpness is 0\.5; use 1"):
         MemoryConfig(mask_sharpness=0.5)
+    with pytest.raises(
+        SettingsError, match=r"certainty_power is -1\.0; use 0 \(all cells count alike\) or more"
+    ):
+        MemoryConfig(certainty_power=-1.0)

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stma.config import MODEL_CONFIGS, tile_side
 from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
-from stma.network.model import STMA, join_entries, masks_from_logits, sharpen_foreground
+from stma.network.model import STMA, join_entries
+from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
 from stma.network.stml import STML, STMLBlock, attend
 from stma.network.windows import by_strips, unfolded
 
@@ -301,6 +302,46 @@ def test_several_memories_are_read_as_one() -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memories_count_by_their_certainty(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    query, *keys = (
+        torch.nn.functional.normalize(torch.randn(2, 30, 8, generator=generator), dim=2).to(dtype)
+        for _ in range(3)
+    )
+    values = [torch.randn(2, 30, 5, generator=generator).to(dtype) for _ in keys]
+    certainties = [torch.rand(2, 30, generator=generator) + 1e-6 for _ in keys]
+    sums, weights = weighted_sums(query, keys, values, torch.tensor(6.0), certainties)
+    exact, counted = torch.zeros(2, 30, 5), torch.zeros(2, 30, 1)
+    for key, value, certainty in zip(keys, values, certainties, strict=True):
+        alike = torch.exp(6 * (query.float() @ key.float().transpose(1, 2) - 1)) * certainty[:, None]
+        exact += alike @ value.float()
+        counted += alike.sum(2, keepdim=True)
+    close = {} if dtype == torch.float32 else {"rtol": 0.03, "atol": 0.03}
+    torch.testing.assert_close(sums, exact, **close)
+    torch.testing.assert_close(weights, counted, **close)
+
+
+def test_labels_come_from_certain_cells(model: STMA) -> None:
+    key = torch.zeros(1, 2, 16)
+    key[..., 0] = 1  # two cells that look alike
+    query = key[:, :1].transpose(1, 2)[..., None]  # (1, 16, 1, 1)
+    masks = torch.tensor([[[1.0, 0.0]]])
+    for certainty, expected in (([1.0, 0.01], 0.99), ([0.01, 1.0], 0.01), ([0.5, 0.5], 0.5)):
+        entry = LabelEntry(key, masks, certainty=torch.tensor([certainty]))
+        found = model.label_propagation(query, [entry], sharpness=5.0).masks.item()
+        assert found == pytest.approx(expected, abs=0.005)
+
+
+def test_what_was_a_guess_is_less_certain_and_never_quite_nothing() -> None:
+    masks = torch.tensor([[0.0, 0.5, 0.25, 0.9, 0.5], [0.0, 0.0, 0.25, 0.0, 0.5]]).view(1, 2, 1, 5)
+    certainty = certainty_of(masks.requires_grad_(), 4.0)
+    assert not certainty.requires_grad
+    torch.testing.assert_close(certainty.flatten(), torch.tensor([1.0, 1e-6, 1e-6, 0.8**4, 1.0]))
+    assert certainty_of(masks, 0.0).eq(1).all()
+    assert certainty_of(torch.zeros(1, 0, 2, 2), 4.0).eq(1).all(), "without objects all is background"
+
+
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.label_propagation(label_query(), [label_entry()]).masks
     monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", 5 * 17 * 20)
@@ -329,6 +370,7 @@ def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: 
         functional.normalize(torch.randn(2, height * width, 8, generator=generator), dim=2) for _ in range(2)
     ]
     values = [torch.rand(2, 3, height * width, generator=generator) for _ in range(2)]
+    certainties = [torch.rand(2, height * width, generator=generator) + 1e-6 for _ in range(2)]
     temperature = torch.tensor(9.0)
 
     def near(side: int) -> torch.Tensor:
@@ -339,12 +381,12 @@ def test_strips_and_unfolded_windows_give_the_sums_of_a_masked_affinity(window: 
     rows, columns = near(height), near(width)
     allowed = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(2).flatten(0, 1)
     expected = torch.zeros(2, 3, height * width)
-    for key, value in zip(keys, values, strict=True):
+    for key, value, certainty in zip(keys, values, certainties, strict=True):
         cosine = query.flatten(2).transpose(1, 2) @ key.transpose(1, 2)
         weights = torch.exp(temperature * (cosine - 1)) * allowed  # (B, query, memory)
-        expected += value @ weights.transpose(1, 2)
+        expected += (value * certainty[:, None]) @ weights.transpose(1, 2)
     for way in (by_strips, unfolded):
-        sums = way(query, keys, values, temperature, window)
+        sums = way(query, keys, values, certainties, temperature, window)
         torch.testing.assert_close(sums.flatten(2), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -353,13 +395,15 @@ def test_strips_read_for_the_wanted_cells_alone() -> None:
     query = functional.normalize(torch.randn(1, 8, 40, 50, generator=generator), dim=1)
     keys = [functional.normalize(torch.randn(1, 2000, 8, generator=generator), dim=2) for _ in range(2)]
     values = [torch.rand(1, 3, 2000, generator=generator) for _ in range(2)]
+    certainties = [torch.rand(1, 2000, generator=generator) + 1e-6 for _ in range(2)]
     wanted = np.zeros((40, 50), dtype=bool)
     wanted[5:20, 12:18] = True  # of four tiles
     wanted[39, 49] = True
-    every = by_strips(query, keys, values, torch.tensor(9.0), 20)
-    some = by_strips(query, keys, values, torch.tensor(9.0), 20, wanted)
+    every = by_strips(query, keys, values, certainties, torch.tensor(9.0), 20)
+    some = by_strips(query, keys, values, certainties, torch.tensor(9.0), 20, wanted)
     torch.testing.assert_close(some, every * torch.from_numpy(wanted))
-    assert not by_strips(query, keys, values, torch.tensor(9.0), 20, np.zeros_like(wanted)).any()
+    nowhere = np.zeros_like(wanted)
+    assert not by_strips(query, keys, values, certainties, torch.tensor(9.0), 20, nowhere).any()
 
 
 def test_sums_stay_finite_in_fp16() -> None:
@@ -370,7 +414,10 @@ def test_sums_stay_finite_in_fp16() -> None:
     torch.testing.assert_close(sums, torch.full((1, 3, 4), float(cells)), rtol=1e-2, atol=0)
     torch.testing.assert_close(weights, torch.full((1, 3, 1), float(cells)), rtol=1e-2, atol=0)
     query = key[:, :256].transpose(1, 2).unflatten(2, (16, 16))
-    near = unfolded(query, [key[:, :256]], [torch.ones(1, 2, 256)], torch.tensor(30.0).half(), window=3)
+    certain = torch.ones(1, 256)
+    near = unfolded(
+        query, [key[:, :256]], [torch.ones(1, 2, 256)], [certain], torch.tensor(30.0).half(), window=3
+    )
     assert near.dtype == torch.float32
     assert near.isfinite().all()
     assert near.max() == pytest.approx(11 * 11, rel=0.02)  # cut off at the border
@@ -381,12 +428,13 @@ def test_the_hottest_temperature_stays_in_range_on_a_flat_frame(dtype: torch.dty
     key = torch.zeros(1, 70 * 70, 4, dtype=dtype)
     key[..., 0] = 1  # every cell looks the same: as many weights of 1 as a window has cells
     query = key.transpose(1, 2).unflatten(2, (70, 70))
-    sums = by_strips(query, [key] * 6, [torch.ones(1, 2, 70 * 70)] * 6, torch.tensor(HOTTEST).to(dtype), 32)
+    hottest, certain = torch.tensor(HOTTEST).to(dtype), torch.ones(1, 70 * 70)
+    sums = by_strips(query, [key] * 6, [torch.ones(1, 2, 70 * 70)] * 6, [certain] * 6, hottest, 32)
     assert sums.isfinite().all()
     assert sums.max() == pytest.approx(6 * 70 * 70, rel=0.05)
     faint = torch.zeros_like(key)
     faint[..., 0], faint[..., 1] = 0.8, 0.6
-    sums = by_strips(query, [faint], [torch.ones(1, 1, 70 * 70)], torch.tensor(HOTTEST).to(dtype), 32)
+    sums = by_strips(query, [faint], [torch.ones(1, 1, 70 * 70)], [certain], hottest, 32)
     assert (sums > 0).all(), "the best match counts, however faint"
 
 

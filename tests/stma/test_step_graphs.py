@@ -106,7 +106,7 @@ def test_a_segmenter_follows_alike(interval: int) -> None:
     scene = SyntheticScene(64, 96, 2)
     called, replayed = Segmenter(model, config), Segmenter(model, config)
     record = InPlace()
-    replayed._steps = ModelSteps(replayed.model, False, memory.mask_sharpness, record)
+    replayed._steps = ModelSteps(replayed.model, False, memory, record)
     for start in range(0, 48, 2):
         frames = [scene.frame(index)[0] for index in (start, start + 1)]
         masks = {0: scene.frame(start)[1]} if start in (0, 30) else {}

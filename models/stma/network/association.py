@@ -55,7 +55,12 @@ class IDAssociation(nn.Module):
         return unit(self.key(tokens), dim=2)
 
     def forward(
-        self, query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], sharpness: float = 1.0
+        self,
+        query: Tensor,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        sharpness: float = 1.0,
+        certainties: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Read the memory: one softmax over the cells of all entries, summed up entry by entry.
 
@@ -64,21 +69,26 @@ class IDAssociation(nn.Module):
             keys: (B, M, key_width) unit keys of the cells of each entry.
             values: (B, M, K, value_width) values of K objects in these cells, of each entry.
             sharpness: factor on the learned temperature, see `MemoryConfig.readout_sharpness`.
+            certainties: as of `weighted_sums`.
 
         Returns:
             (B, N, K, value_width) readout.
         """
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         joined = [value.flatten(2) for value in values]  # all objects at once
-        sums, weights = weighted_sums(query, keys, joined, temperature)
+        sums, weights = weighted_sums(query, keys, joined, temperature, certainties)
         readout: Tensor = (sums / weights.clamp(min=1e-30)).to(query.dtype)
         return readout.view(*readout.shape[:2], *values[0].shape[2:])
 
 
 def weighted_sums(
-    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor
+    query: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    temperature: Tensor,
+    certainties: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Sums of values with the weights exp(temperature * (cosine - 1)), a softmax's numerator and denominator.
+    """Sums of values with the weights certainty * exp(temperature * (cosine - 1)): a softmax's numerator, denominator.
 
     Unit keys bound the exponent by zero, so no pass for the maximum is needed, and the sums of several memories
     add up. A GPU reads all of them in one product, a CPU one after the other, so that none is copied.
@@ -88,20 +98,24 @@ def weighted_sums(
         keys: (B, M, C) unit keys of each memory.
         values: (B, M, D) of each memory.
         temperature: scalar.
+        certainties: (B, M) float32 above 0 of each memory, None where all cells count alike.
 
     Returns:
         (B, N, D) sums of the values and (B, N, 1) sums of the weights, both float32.
     """
+    if certainties is None:
+        certainties = [key.new_ones(key.shape[:2], dtype=torch.float32) for key in keys]
     if query.device.type != "cpu":
         keys, values = [torch.cat(list(keys), dim=1)], [torch.cat(list(values), dim=1)]
+        certainties = [torch.cat(list(certainties), dim=1)]
     room = headroom(query.dtype)
     factor = binary(temperature)
-    offset = offset_channels(-factor - math.log2(room), keys[0].dtype)
     queries = with_ones(query * factor)
     total = query.new_zeros((), dtype=torch.float32)
-    for key, value in zip(keys, values, strict=True):
+    for key, value, certainty in zip(keys, values, certainties, strict=True):
         rows = max(1, at_once(query.device) // (key.shape[0] * key.shape[1]))
-        transposed = torch.cat([key, offset.expand(*key.shape[:2], 2)], dim=2).transpose(1, 2)  # (B, C+2, M)
+        offset = offset_channels(certainty.log2() - factor - math.log2(room), key.dtype)  # (B, M, 2)
+        transposed = torch.cat([key, offset], dim=2).transpose(1, 2)  # (B, C+2, M)
         counted = functional.pad(value, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
         parts = []
         for part in queries.split(rows, dim=1):
@@ -123,6 +137,7 @@ class LabelEntry:
         annotated: whether a person marked the frame; at least one entry of a memory is.
         newest: whether this is the frame before the test frame. An annotated frame that is the newest is an entry
             twice: as annotated, and as newest.
+        certainty: (B, h*w) float32 above 0, by which its cells count; None where all count alike.
     """
 
     key: Tensor
@@ -130,6 +145,14 @@ class LabelEntry:
     window: int | None = None
     annotated: bool = True
     newest: bool = False
+    certainty: Tensor | None = None
+
+    @property
+    def weights(self) -> Tensor:
+        """(B, h*w) float32: `certainty`, or ones."""
+        if self.certainty is None:
+            return self.key.new_ones(self.key.shape[:2], dtype=torch.float32)
+        return self.certainty
 
 
 @dataclass(frozen=True)
@@ -235,13 +258,13 @@ def _sums(
 ) -> Tensor:
     """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
     height, width = query.shape[2:]
+    keys, certainties = [entry.key for entry in entries], [entry.weights for entry in entries]
     if window is None or window >= max(height, width):
         masks = [entry.mask.transpose(1, 2).to(query.dtype) for entry in entries]
-        sums = weighted_sums(to_tokens(query), [entry.key for entry in entries], masks, temperature)
+        sums = weighted_sums(to_tokens(query), keys, masks, temperature, certainties)
         joined = torch.cat(sums, dim=2)  # (B, h*w, K+1)
         return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
-    keys = [entry.key for entry in entries]
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
     if query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
-        return by_strips(query, keys, values, temperature, window, wanted)
-    return unfolded(query, keys, values, temperature, window)
+        return by_strips(query, keys, values, certainties, temperature, window, wanted)
+    return unfolded(query, keys, values, certainties, temperature, window)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from stma.config import NEWEST_WINDOW, ModelConfig
 from stma.network import winograd
 from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
-from stma.network.decoder import Decoded, Decoder, DecoderContext, soft_aggregation
+from stma.network.decoder import Decoded, Decoder, DecoderContext
 from stma.network.embedding import Embedding, Features
 from stma.network.interest import boxes_of_interest, covered
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
@@ -35,6 +35,8 @@ class MemoryEntry:
         mask: (B, K, h, w) soft masks at stride 16.
         label_key: (B, 4N, key_width) unit keys at stride 8.
         label_mask: (B, K, 4N) soft masks at stride 8.
+        certainty: (B, N) float32 weights of the cells at stride 16 in 0..1, see `certainty_of`.
+        label_certainty: (B, 4N) the same at stride 8.
     """
 
     tokens: Tensor
@@ -43,6 +45,8 @@ class MemoryEntry:
     mask: Tensor
     label_key: Tensor
     label_mask: Tensor
+    certainty: Tensor
+    label_certainty: Tensor
 
     def placed(self, region: Region, before: "MemoryEntry", label_key: Tensor | None) -> "MemoryEntry":
         """An entry of a region as one of the whole frame; the ID association alone reads any number of cells.
@@ -58,12 +62,16 @@ class MemoryEntry:
             some = region.part(keys)
             label_key = region.renewed(keys, to_map(self.label_key, *some.shape[2:]))
         masks = before.label_mask.unflatten(2, size)  # (B, K, 2h, 2w)
-        some = region.part(masks)
+        certainty = before.label_certainty.unflatten(1, size)  # (B, 2h, 2w)
+        some, some_certain = region.part(masks), region.part(certainty)
         return replace(
             self,
             mask=region.renewed(before.mask, self.mask),
             label_key=to_tokens(label_key),
             label_mask=region.renewed(masks, self.label_mask.view(some.shape)).flatten(2),
+            label_certainty=region.renewed(certainty, self.label_certainty.view(some_certain.shape)).flatten(
+                1
+            ),
         )
 
 
@@ -73,6 +81,7 @@ class MemoryView:
 
     keys: tuple[Tensor, ...]  # (B, N, key_width) of each entry
     values: tuple[Tensor, ...]  # (B, N, K, value_width) of each entry
+    certainties: tuple[Tensor, ...]  # (B, N) of each entry
     labels: tuple[LabelEntry, ...]
     label_sharpness: float = 1.0
     readout_sharpness: float = 1.0
@@ -109,6 +118,7 @@ def join_entries(
     return MemoryView(
         keys=tuple(entry.key for entry in entries),
         values=tuple(entry.value for entry in entries),
+        certainties=tuple(entry.certainty for entry in entries),
         labels=tuple(labels),
         label_sharpness=label_sharpness,
         readout_sharpness=readout_sharpness,
@@ -193,7 +203,7 @@ class STMA(nn.Module):
         """The ID association alone: (B, K, value_width, h, w) at stride 16."""
         height, width = test.final.shape[2:]
         values = self.id_association(
-            test.key, view.keys, view.values, view.readout_sharpness
+            test.key, view.keys, view.values, view.readout_sharpness, view.certainties
         )  # (B, N, K, value_width)
         result: Tensor = values.unflatten(1, (height, width)).permute(0, 3, 4, 1, 2)
         return result
@@ -241,9 +251,18 @@ class STMA(nn.Module):
         logits: Tensor = self.quality(decoded, masks, readout.labels)
         return logits
 
-    def remember(self, test: TestFrame, masks: Tensor, readout: Readout | None) -> MemoryEntry:
-        """Encode a frame and its (B, K, H/4, W/4) soft masks as a memory entry."""
-        return self._entry(test.features, test.key, masks, readout)
+    def remember(
+        self, test: TestFrame, masks: Tensor, readout: Readout | None, certainty: Tensor | None = None
+    ) -> MemoryEntry:
+        """Encode a frame as a memory entry.
+
+        Args:
+            test: the frame.
+            masks: (B, K, H/4, W/4) soft masks in 0..1.
+            readout: what the memory said about it, None where a person marked it.
+            certainty: (B, 1, H/4, W/4) as of `certainty_of`; None where everything is certain.
+        """
+        return self._entry(test.features, test.key, masks, readout, certainty)
 
     def remember_first(self, features: Features, masks: Tensor, object_valid: Tensor) -> MemoryEntry:
         """Encode an annotated frame when nothing is remembered yet: it is its own reference.
@@ -253,12 +272,24 @@ class STMA(nn.Module):
             masks: (B, K, H/4, W/4) annotated masks in 0..1.
             object_valid: (B, K) bool, False for padding.
         """
-        draft = self._entry(features, features.stride16.new_empty(0), masks, None)  # references need no key
+        no_key = features.stride16.new_empty(0)  # references need none
+        draft = self._entry(features, no_key, masks, None, None)
         test = self.encode_test(features, self.encode_references([draft], object_valid[:, None]))
         return replace(draft, key=test.key)
 
-    def _entry(self, features: Features, key: Tensor, masks: Tensor, readout: Readout | None) -> MemoryEntry:
+    def _entry(
+        self,
+        features: Features,
+        key: Tensor,
+        masks: Tensor,
+        readout: Readout | None,
+        certainty: Tensor | None,
+    ) -> MemoryEntry:
         mask8 = functional.avg_pool2d(masks.float(), 2)
+        if certainty is None:
+            certainty8 = mask8.new_ones((len(mask8), *mask8.shape[2:]))  # (B, h, w)
+        else:
+            certainty8 = functional.avg_pool2d(certainty, 2)[:, 0]
         value = self.memory_encoder(features, masks, None if readout is None else readout.values)
         return MemoryEntry(
             tokens=to_tokens(pool_twice(features.stride16)),
@@ -267,6 +298,8 @@ class STMA(nn.Module):
             mask=functional.avg_pool2d(mask8, 2),
             label_key=to_tokens(features.label_key),
             label_mask=mask8.flatten(2),
+            certainty=functional.avg_pool2d(certainty8, 2).flatten(1),
+            label_certainty=certainty8.flatten(1),
         )
 
     def prepare(self, device: torch.device, precision: torch.dtype) -> None:
@@ -280,41 +313,3 @@ class STMA(nn.Module):
         if device.type == "cpu" and precision == torch.float32:
             winograd.convert(self)
         self.to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Aggregate per-object logits.
-
-    Args:
-        logits: (B, K, h, w) per-object logits.
-        object_valid: (B, K) bool, False for padding; None when all are real.
-
-    Returns:
-        aggregated (B, K+1, h, w) logits with background first, and (B, K, h, w) soft masks.
-    """
-    probabilities = torch.sigmoid(logits)
-    if object_valid is not None:
-        probabilities = probabilities * object_valid[:, :, None, None]
-    aggregated = soft_aggregation(probabilities)
-    return aggregated, aggregated.softmax(dim=1)[:, 1:]
-
-
-def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
-    """Move what all objects cover together towards 0 or 1 and keep their shares of it.
-
-    Which of two look-alikes a pixel belongs to may stay open; whether it belongs to any may not, or a soft edge
-    grows softer with every frame that is remembered.
-
-    Args:
-        masks: (B, K, h, w) soft masks in 0..1 with a sum of at most 1 over K.
-        sharpness: power of the odds of foreground and background; 1 changes nothing.
-
-    Returns:
-        (B, K, h, w) soft masks in 0..1.
-    """
-    if sharpness == 1:
-        return masks
-    foreground = masks.sum(1, keepdim=True).clamp(0, 1)  # (B, 1, h, w)
-    background = 1 - foreground
-    odds = foreground**sharpness + background**sharpness
-    return masks * (foreground ** (sharpness - 1) / odds)

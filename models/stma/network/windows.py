@@ -48,10 +48,10 @@ def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
     since the offset itself has more digits than bf16.
 
     Returns:
-        (2,) of this type; gradients reach the offset.
+        (..., 2) of this type for offsets of any shape; gradients reach them.
     """
     high = offset.to(torch.bfloat16).to(dtype)
-    return torch.stack([high, (offset.float() - high.float()).to(dtype)])
+    return torch.stack([high, (offset.float() - high.float()).to(dtype)], dim=-1)
 
 
 def with_ones(queries: Tensor) -> Tensor:
@@ -63,11 +63,12 @@ def by_strips(
     query: Tensor,
     keys: Sequence[Tensor],
     values: Sequence[Tensor],
+    certainties: Sequence[Tensor],
     temperature: Tensor,
     window: int,
     wanted: np.ndarray | None = None,
 ) -> Tensor:
-    """Sums of values with the weights exp(temperature * (cosine - 1)), for fp32 and bf16.
+    """Sums of values with the weights certainty * exp(temperature * (cosine - 1)), for fp32 and bf16.
 
     The exponent is at most `SAFE` and not zero, so that faint matches do not vanish; the missing factor is applied to
     the sums.
@@ -76,6 +77,7 @@ def by_strips(
         query: (B, C, h, w) unit keys of the test frame.
         keys: (B, h*w, C) unit keys of each remembered frame.
         values: (B, D, h*w) of each remembered frame.
+        certainties: (B, h*w) float32 above 0 of each remembered frame.
         temperature: scalar.
         window: cells that a value may travel, in rows and in columns, counted from the tile of the query.
         wanted: (h, w) bool, the cells to read for; of each tile those in the box around them are. None for all.
@@ -88,10 +90,13 @@ def by_strips(
     factor = binary(temperature)
     queries = with_ones(query.permute(0, 2, 3, 1) * factor)  # (B, h, w, C+2)
     shift = (factor - SAFE).clamp(min=0)
-    offset = offset_channels(-shift, query.dtype).expand(height, width, 2)
+    offsets = [offset_channels(certainty.log2() - shift, query.dtype) for certainty in certainties]
     sums = query.new_zeros((query.shape[0], values[0].shape[1], height, width), dtype=torch.float32)
     for clip in range(query.shape[0]):
-        key_maps = [torch.cat([key[clip].view(height, width, -1), offset], dim=2) for key in keys]
+        key_maps = [
+            torch.cat([key[clip], offset[clip]], dim=1).view(height, width, -1)
+            for key, offset in zip(keys, offsets, strict=True)
+        ]
         value_maps = [value[clip].to(query.dtype).view(-1, height, width) for value in values]
         for left in range(0, width, tile):
             strip = slice(max(0, left - window), min(width, left + tile + window))
@@ -148,7 +153,12 @@ def _read_column(
 
 
 def unfolded(
-    query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], temperature: Tensor, window: int
+    query: Tensor,
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    certainties: Sequence[Tensor],
+    temperature: Tensor,
+    window: int,
 ) -> Tensor:
     """As `by_strips`, for any precision, with few operations.
 
@@ -162,16 +172,22 @@ def unfolded(
     factor = binary(temperature)
     tiles = functional.pad(query * factor, (0, right, 0, below))
     room = headroom(query.dtype)
-    offset = offset_channels(-factor - math.log2(room), query.dtype)[None, :, None]
-    offset = offset.expand(batch, 2, height * width)
+    offset = -factor - math.log2(room)
     tiles = tiles.unflatten(3, (columns, tile)).unflatten(
         2, (rows, tile)
     )  # (B, C, rows, tile, columns, tile)
     tiles = with_ones(tiles.permute(0, 2, 4, 3, 5, 1).reshape(batch, rows, columns, tile * tile, channels))
     joined = torch.stack(
         [
-            torch.cat([key.transpose(1, 2), offset, value.to(key.dtype)], dim=1)
-            for key, value in zip(keys, values, strict=True)
+            torch.cat(
+                [
+                    key.transpose(1, 2),
+                    offset_channels(certainty.log2() + offset, key.dtype).transpose(1, 2),
+                    value.to(key.dtype),
+                ],
+                dim=1,
+            )
+            for key, value, certainty in zip(keys, values, certainties, strict=True)
         ],
         dim=2,
     ).unflatten(3, (height, width))  # (B, C+2+D, frames, h, w)

@@ -1,0 +1,61 @@
+"""Soft masks: what comes of the network's logits, and what of it is remembered."""
+
+import torch
+from torch import Tensor
+
+from stma.network.decoder import soft_aggregation
+
+LEAST_CERTAINTY = 1e-6  # next to nothing, and its logarithm is finite
+
+
+def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Aggregate per-object logits.
+
+    Args:
+        logits: (B, K, h, w) per-object logits.
+        object_valid: (B, K) bool, False for padding; None when all are real.
+
+    Returns:
+        aggregated (B, K+1, h, w) logits with background first, and (B, K, h, w) soft masks.
+    """
+    probabilities = torch.sigmoid(logits)
+    if object_valid is not None:
+        probabilities = probabilities * object_valid[:, :, None, None]
+    aggregated = soft_aggregation(probabilities)
+    return aggregated, aggregated.softmax(dim=1)[:, 1:]
+
+
+def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
+    """Move what all objects cover together towards 0 or 1 and keep their shares of it.
+
+    Which of two look-alikes a pixel belongs to may stay open; whether it belongs to any may not, or a soft edge
+    grows softer with every frame that is remembered.
+
+    Args:
+        masks: (B, K, h, w) soft masks in 0..1 with a sum of at most 1 over K.
+        sharpness: power of the odds of foreground and background; 1 changes nothing.
+
+    Returns:
+        (B, K, h, w) soft masks in 0..1.
+    """
+    if sharpness == 1:
+        return masks
+    foreground = masks.sum(1, keepdim=True).clamp(0, 1)  # (B, 1, h, w)
+    background = 1 - foreground
+    odds = foreground**sharpness + background**sharpness
+    return masks * (foreground ** (sharpness - 1) / odds)
+
+
+def certainty_of(masks: Tensor, power: float) -> Tensor:
+    """How much a remembered cell counts when objects are looked for: what was a guess between foreground and background
+    would otherwise be repeated as if it had been seen.
+
+    Args:
+        masks: (B, K, h, w) soft masks in 0..1 with a sum of at most 1 over K, as they are remembered.
+        power: of the difference between foreground and background; 0 lets all cells count alike.
+
+    Returns:
+        (B, 1, h, w) weights in 0..1, above 0; without gradient.
+    """
+    foreground = masks.detach().sum(1, keepdim=True).clamp(0, 1)  # (B, 1, h, w)
+    return ((2 * foreground - 1).abs() ** power).clamp(min=LEAST_CERTAINTY)
