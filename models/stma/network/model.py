@@ -63,15 +63,12 @@ class MemoryEntry:
             label_key = region.renewed(keys, to_map(self.label_key, *some.shape[2:]))
         masks = before.label_mask.unflatten(2, size)  # (B, K, 2h, 2w)
         certainty = before.label_certainty.unflatten(1, size)  # (B, 2h, 2w)
-        some, some_certain = region.part(masks), region.part(certainty)
         return replace(
             self,
             mask=region.renewed(before.mask, self.mask),
             label_key=to_tokens(label_key),
-            label_mask=region.renewed(masks, self.label_mask.view(some.shape)).flatten(2),
-            label_certainty=region.renewed(certainty, self.label_certainty.view(some_certain.shape)).flatten(
-                1
-            ),
+            label_mask=region.renewed(masks, self.label_mask).flatten(2),
+            label_certainty=region.renewed(certainty, self.label_certainty).flatten(1),
         )
 
 

@@ -44,9 +44,10 @@ class Region:
         return whole
 
     def renewed(self, maps: Tensor, part: Tensor) -> Tensor:
-        """A copy of (..., h, w) maps of the frame in which these maps of the region are new."""
+        """A copy of (..., h, w) maps of the frame in which maps of the region, or flat rows of their cells, are new."""
         whole = maps.clone()
-        self.part(whole).copy_(part)
+        target = self.part(whole)
+        target.copy_(part.view(target.shape))
         return whole
 
 
