@@ -117,12 +117,13 @@ class MemoryBank:
         count = min(self.config.references, len(self.entries))
         chosen = self.entries[:1] + (self.entries[-(count - 1) :] if count > 1 else [])
         objects = self.objects
-        valid = torch.zeros(1, len(chosen), objects, dtype=torch.bool)
+        entries = [_padded(stored.entry, objects) for stored in chosen]
+        # Filled in place: a tensor that comes from main memory would make the host wait for the device.
+        valid = torch.zeros(1, len(chosen), objects, dtype=torch.bool, device=entries[0].value.device)
         for row, stored in enumerate(chosen):
             for group in self.groups:
-                valid[0, row, group.first : group.last] = stored.frame_index >= group.start
-        entries = [_padded(stored.entry, objects) for stored in chosen]
-        return entries, valid.to(entries[0].value.device)
+                valid[0, row, group.first : group.last].fill_(stored.frame_index >= group.start)
+        return entries, valid
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain numbers."""
