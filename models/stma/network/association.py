@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from stma.config import TILE, ModelConfig
 from stma.network.layers import to_tokens, unit
+from stma.network.powers import powers_of_two
 from stma.network.windows import (
     at_once,
     binary,
@@ -119,7 +120,7 @@ def weighted_sums(
         counted = functional.pad(value, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
         parts = []
         for part in queries.split(rows, dim=1):
-            weights = torch.matmul(part, transposed).exp2_()  # (B, rows, M)
+            weights = powers_of_two(torch.matmul(part, transposed))  # (B, rows, M)
             parts.append(torch.matmul(weights, counted).float())
         total = total + torch.cat(parts, dim=1)
     total = restored(total, room)

@@ -5,6 +5,7 @@ references' keys and values depend on the memory alone and are computed once per
 The decoupled block equals one masked attention over [o; r; t].
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, ModelConfig
 from stma.network.layers import pool_twice, to_map, to_tokens
+from stma.network.powers import powers_of_two, steps
 from stma.network.region import Region
 
 MASKED = -1e4  # finite, so that a clip without any object stays free of NaN, and within range of fp16
@@ -60,22 +62,28 @@ class Around:
         return region.renewed(maps, part).movedim(2, 4).flatten(2, 3)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention of (B, heads, N, D) queries to (B, heads, M, D) keys and values.
 
-    For inference in bf16 on a CPU by parts whose weights stay in the cache: plain products run nearer to the machine's
-    peak there than torch's fused attention does (8.5 against 13.5 ms for 1590 queries, 1215 keys and 4 heads of 64
-    channels on two Zen 4 cores; in fp32 the fused one is faster, 13.4 against 16.1).
+    For inference in bf16 on a CPU by parts whose weights stay in the cache: plain products and `powers_of_two` run
+    nearer to the machine's peak there than torch's fused attention does (see docs/benchmark.md; in fp32 the fused one is
+    faster).
+
+    Args:
+        mask: (B, 1, 1, M), added to all scores of a key: 0, or `MASKED` where it must not be attended to; None for none.
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
-        return functional.scaled_dot_product_attention(query, key, value)
+        wide = None if mask is None else mask.expand(-1, -1, query.shape[2], -1)
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=wide)
     rows = max(1, AFFINITY_LIMIT // (query.shape[0] * query.shape[1] * key.shape[2]))
     transposed = key.transpose(2, 3)
-    scale = query.shape[3] ** -0.5
-    parts = [
-        torch.matmul(torch.matmul(part * scale, transposed).softmax(dim=3), value)
-        for part in query.split(rows, dim=2)
-    ]
+    scale = math.log2(math.e) * steps(query) * query.shape[3] ** -0.5
+    parts = []
+    for part in query.split(rows, dim=2):
+        weights = powers_of_two(torch.matmul(part * scale, transposed))  # (B, heads, rows, M)
+        if mask is not None:
+            weights = weights.mul_(mask == 0)
+        parts.append(torch.matmul(weights, value).div_(weights.sum(dim=3, keepdim=True)))
     return torch.cat(parts, dim=2)
 
 
@@ -145,11 +153,11 @@ class STMLBlock(nn.Module):
             object_query, object_key, object_value, attn_mask=mask.expand(-1, -1, objects.shape[1], -1)
         )
         joint_mask = torch.cat([mask.new_zeros(batch, 1, 1, count), mask], dim=3)  # (B, 1, 1, N+n)
-        attended = functional.scaled_dot_product_attention(
+        attended = attend(
             query,
             torch.cat([key, object_key.repeat_interleave(frames, 0)], dim=2),
             torch.cat([value, object_value.repeat_interleave(frames, 0)], dim=2),
-            attn_mask=joint_mask.repeat_interleave(frames, 0).expand(-1, -1, count, -1),
+            joint_mask.repeat_interleave(frames, 0),
         )
         new_references = self.finish(flat, attended).unflatten(0, (batch, frames))
         key = key.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2, 3)  # (B, heads, m*N, C/heads)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, GPU_AFFINITIES, tile_side
 from stma.network.interest import extent
+from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
@@ -55,8 +56,9 @@ def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def with_ones(queries: Tensor) -> Tensor:
-    """(..., C) queries with the two ones that `offset_channels` need: (..., C+2)."""
-    return functional.pad(queries, (0, 2), value=1.0)
+    """(..., C) queries with the two ones that `offset_channels` need, in the steps of `powers_of_two`: (..., C+2)."""
+    padded, fine = functional.pad(queries, (0, 2), value=1.0), steps(queries)
+    return padded if fine == 1 else padded * fine
 
 
 def by_strips(
@@ -147,7 +149,7 @@ def _read_column(
         rows = range(max(first, top - window), min(last, top + tile + window))
         cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
         some = queries[box]  # (rows, columns, C) of the box
-        weights = torch.mm(near_keys[cells], some.reshape(-1, channels).t()).exp2_()  # (cells, queries)
+        weights = powers_of_two(torch.mm(near_keys[cells], some.reshape(-1, channels).t()))  # (cells, queries)
         part = torch.mm(near_values[:, cells], weights).float()  # (D, queries)
         sums[(slice(None), *box)] = part.view(len(part), *some.shape[:2])
 
@@ -201,7 +203,7 @@ def unfolded(
     for top in range(0, rows, rows_at_once):
         some = slice(top, top + rows_at_once)
         near = joined[:, some].flatten(4)  # (B, some rows, columns, C+2+D, M)
-        weights = torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]).exp2_()
+        weights = powers_of_two(torch.matmul(tiles[:, some], near[:, :, :, : channels + 2]))
         sums.append(torch.matmul(weights, near[:, :, :, channels + 2 :].transpose(3, 4)).float())
     found: Tensor = restored(torch.cat(sums, dim=1), room).unflatten(
         3, (tile, tile)
