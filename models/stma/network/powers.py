@@ -9,7 +9,7 @@ from torch import Tensor
 
 FINE = 64  # steps per doubling: 16 bits then hold exponents of +-511, and a step is as fine as bf16 is near one
 DIGITS = 128  # steps per doubling in the bits of a bf16 number: it keeps 7 binary digits behind the first
-BIAS = 127  # its exponent when it is one
+ONE = torch.tensor(127 * DIGITS, dtype=torch.int16, device="cpu")  # the bits of one
 FAINTEST_POWER = -120  # far below what tells objects apart, and no denormal
 LARGEST_POWER = 100  # so many of them that a sum of a million stays in range
 
@@ -36,5 +36,5 @@ def powers_of_two(exponents: Tensor) -> Tensor:
             exponents = exponents.clamp_min_(FAINTEST_POWER)
         return exponents.exp2_()
     bits = exponents.view(torch.int16).copy_(exponents)  # where the exponents were
-    bits.clamp_(FAINTEST_POWER * FINE, LARGEST_POWER * FINE).mul_(DIGITS // FINE).add_(BIAS * DIGITS)
+    torch.add(ONE, bits.clamp_(FAINTEST_POWER * FINE, LARGEST_POWER * FINE), alpha=DIGITS // FINE, out=bits)
     return exponents
