@@ -15,7 +15,7 @@ from stma.network.association import HOTTEST, LabelEntry, weighted_sums
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
-from stma.network.stml import STML, STMLBlock, attend
+from stma.network.stml import MASKED, STML, STMLBlock, attend
 from stma.network.windows import by_strips, unfolded
 
 TINY = MODEL_CONFIGS["tiny"]
@@ -226,6 +226,17 @@ def test_attention_by_parts_is_fused_attention(limit: int, monkeypatch: pytest.M
         found = attend(query, key, value)
     expected = functional.scaled_dot_product_attention(query.float(), key.float(), value.float())
     torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_masked_key_is_not_attended_to(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(6)
+    query, key, value = (torch.randn(2, 2, n, 8, generator=generator).to(dtype) for n in (5, 29, 29))
+    masked = torch.arange(29).view(1, 1, 1, 29).expand(2, -1, -1, -1) >= 21
+    with torch.inference_mode():
+        found = attend(query, key, value, torch.zeros(2, 1, 1, 29, dtype=dtype).masked_fill(masked, MASKED))
+        expected = attend(query, key[:, :, :21], value[:, :, :21])
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
 
 
 def label_entry(window: int | None = None) -> LabelEntry:

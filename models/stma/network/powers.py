@@ -1,13 +1,15 @@
 """Powers of two, the weights of affinities: exact, or cheap where a frame waits for them.
 
-A CPU takes three times as long for a power below 2^-126, where numbers become denormal, as for others, and most cells of
-a memory look that little like the test cell.
+A CPU takes three times as long for a power below 2^-126, where numbers become denormal, as for others, and most cells
+of a memory look that little like the test cell.
 """
 
 import torch
 from torch import Tensor
 
-FINE = 64  # steps per doubling: 16 bits then hold exponents of +-511, and a step is as fine as bf16 is near one
+FINE = (
+    64  # steps per doubling: 16 bits then hold exponents of +-511, and a step is as fine as bf16 is near one
+)
 DIGITS = 128  # steps per doubling in the bits of a bf16 number: it keeps 7 binary digits behind the first
 ONE = torch.tensor(127 * DIGITS, dtype=torch.int16, device="cpu")  # the bits of one
 FAINTEST_POWER = -120  # far below what tells objects apart, and no denormal

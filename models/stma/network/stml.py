@@ -66,11 +66,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     """Scaled dot-product attention of (B, heads, N, D) queries to (B, heads, M, D) keys and values.
 
     For inference in bf16 on a CPU by parts whose weights stay in the cache: plain products and `powers_of_two` run
-    nearer to the machine's peak there than torch's fused attention does (see docs/benchmark.md; in fp32 the fused one is
-    faster).
+    nearer to the machine's peak there than torch's fused attention does (3.7 against 14 ms for 960 queries, 1215 keys
+    and 4 heads of 64 channels on one Zen 5 core; in fp32 the fused one is faster, 13.4 against 15.5).
 
     Args:
-        mask: (B, 1, 1, M), added to all scores of a key: 0, or `MASKED` where it must not be attended to; None for none.
+        mask: (B, 1, 1, M), added to the scores of each key: 0, or `MASKED` where it must not be attended to; None where
+            all are.
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
         wide = None if mask is None else mask.expand(-1, -1, query.shape[2], -1)

@@ -149,7 +149,9 @@ def _read_column(
         rows = range(max(first, top - window), min(last, top + tile + window))
         cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
         some = queries[box]  # (rows, columns, C) of the box
-        weights = powers_of_two(torch.mm(near_keys[cells], some.reshape(-1, channels).t()))  # (cells, queries)
+        weights = powers_of_two(
+            torch.mm(near_keys[cells], some.reshape(-1, channels).t())
+        )  # (cells, queries)
         part = torch.mm(near_values[:, cells], weights)  # (D, queries)
         sums[(slice(None), *box)] = part.view(len(part), *some.shape[:2])
 
