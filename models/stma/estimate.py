@@ -180,7 +180,7 @@ def _learning(shorter: int, objects: int, item: int) -> int:
 def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item: int) -> int:
     """Bytes of one `MemoryEntry` of one clip of `height` x `width` pixels and `item` bytes per number."""
     cells = height * width // 256
-    keys_and_values = cells * (5 * config.key_width + objects * config.value_width)
+    keys_and_values = cells * (5 * config.key_width + objects * (config.value_width + 1))
     numbers = _reference_tokens(height, width) * config.widths[2] + keys_and_values
     return numbers * item + cells * (objects + 1) * 5 * FLOAT32
 

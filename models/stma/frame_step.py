@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stma.config import MemoryConfig
 from stma.network.embedding import Features
+from stma.network.interest import Box
 from stma.network.model import (
     STMA,
     MemoryEntry,
@@ -32,12 +33,14 @@ class Part:
         region: that is looked at.
         own: of the frame before, see `STML.encode_test`.
         entry: of the frame before.
+        near: where in the region each object is looked for, None for everywhere.
         label_key: (1, key_width, H/8, W/8) of the whole frame, where they were computed.
     """
 
     region: Region
     own: BlockCache
     entry: MemoryEntry
+    near: tuple[Box, ...] | None = None
     label_key: Tensor | None = None
 
 
@@ -194,9 +197,9 @@ def _encoded(model: STMA, inputs: ReferenceInputs) -> BlockCache:
 
 def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     part = inputs.seen.part
-    own, region = (None, None) if part is None else (part.own, part.region)
+    own, region, near = (None, None, None) if part is None else (part.own, part.region, part.near)
     test = model.encode_test(inputs.seen.features, inputs.references, own, region)
-    readout, decoded = model.follow(test, inputs.views, focus, region)
+    readout, decoded = model.follow(test, inputs.views, focus, region, near)
     logits, masks = masks_from_logits(decoded.logits)
     expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
     return Followed(test, readout, logits, masks, expected)
@@ -208,7 +211,7 @@ def _remembered(model: STMA, followed: Followed, memory: MemoryConfig, part: Par
     if part is None:
         return model.remember(followed.test, masks, followed.readout, certainty)
     some, some_certain = part.region.part(masks), part.region.part(certainty)
-    entry = model.remember(followed.test, some, followed.readout, some_certain)
+    entry = model.remember(followed.test, some, followed.readout, some_certain, part.near)
     return entry.placed(part.region, part.entry, part.label_key)
 
 

@@ -1,7 +1,7 @@
 """Follows objects on a CPU by looking at the part of each frame where they may be."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -12,7 +12,7 @@ from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, P
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.layers import packed
-from stma.network.region import at_border, region_of_interest
+from stma.network.region import at_border, boxes_within, region_of_interest
 from stma.network.stml import BlockCache
 from stma.resize import resize_frame
 
@@ -66,7 +66,7 @@ class RegionalSteps:
             keys_matter = self._bank.keeps(frame_index + 1)
             seen = self._within_whole(frame, part) if keys_matter else self._within(frame, part)
             result = self._steps.predict(inputs(seen))
-            if at_border(result.masks[0], part.region):
+            if at_border(result.masks[0], part.region, part.near):
                 result = None
         if result is None:
             result = self._steps.predict(inputs(Seen(self._embedded(frame))))
@@ -81,7 +81,8 @@ class RegionalSteps:
         region = region_of_interest(newest.mask[0])
         if region is None or _shift(before.brightness, brightness) > FAST:
             return None
-        return Part(region, before.own, newest)
+        near = boxes_within(newest.mask[0], region)
+        return None if region.whole and near is None else Part(region, before.own, newest, near)
 
     def _within(self, frame: np.ndarray, part: Part) -> Seen:
         """The region, embedded alone."""
@@ -93,7 +94,7 @@ class RegionalSteps:
         features = self._embedded(frame)
         maps = (features.stride4, features.stride8, features.stride16, features.label_key)
         some = Features(*(packed(part.region.part(one)) for one in maps))
-        return Seen(some, Part(part.region, part.own, part.entry, features.label_key))
+        return Seen(some, replace(part, label_key=features.label_key))
 
     def _embedded(self, frame: np.ndarray) -> Features:
         pixels = torch.from_numpy(np.ascontiguousarray(frame))[None]

@@ -7,7 +7,9 @@ import torch
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.network.association import PropagatedLabels
 from stma.network.decoder import NOWHERE, Decoder, DecoderContext
+from stma.network.embedding import Features
 from stma.network.interest import MARGIN, Box, boxes_of_interest, covered
+from stma.network.memory_encoder import MemoryEncoder
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
 from stma.weights import load_model
@@ -74,6 +76,51 @@ def test_within_a_box_an_object_is_decoded_as_on_the_whole_frame(decoder: Decode
     outside[boxes[1].at(4)] = NOWHERE
     assert outside.eq(NOWHERE).all()
     assert not parts.stride8[2][:, 12:].any()
+
+
+NEAR = (Box(0, ROWS, 0, COLUMNS), Box(1, 11, 3, 13))
+
+
+def inside(factor: int, seen: int) -> tuple[slice, slice]:
+    """What of the second of these boxes does not see its border, which is so many cells at stride 16 away."""
+    box = NEAR[1]
+    return Box(box.top + seen, box.bottom - seen, box.left + seen, box.right - seen).at(factor)
+
+
+def test_a_draft_within_boxes_is_that_of_the_whole_frame(decoder: Decoder) -> None:
+    generator = torch.Generator().manual_seed(7)
+    wide, thin = TINY.decoder_width, TINY.decoder_width // 2
+    shapes = ((wide, ROWS, COLUMNS), (wide, 2 * ROWS, 2 * COLUMNS), (thin, 4 * ROWS, 4 * COLUMNS))
+    context = DecoderContext(*(torch.rand(1, *shape, generator=generator) for shape in shapes))
+    readout = torch.rand(1, 2, TINY.value_width, ROWS, COLUMNS, generator=generator)
+    whole, parts = decoder.draft(context, readout), decoder.draft(context, readout, NEAR)
+    torch.testing.assert_close(parts.hidden[0], whole.hidden[0])
+    torch.testing.assert_close(parts.coarse[:, 0], whole.coarse[:, 0])
+    inner = inside(1, 3)
+    torch.testing.assert_close(parts.coarse[0, 1][inner], whole.coarse[0, 1][inner])
+    parts.coarse[(0, 1, *NEAR[1].at(1))] = NOWHERE
+    assert parts.coarse[0, 1].eq(NOWHERE).all()
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_values_within_boxes_are_those_of_the_whole_frame(remembered: bool) -> None:
+    torch.manual_seed(8)
+    encoder = MemoryEncoder(TINY).eval().requires_grad_(False)
+    width4, width8, width16 = TINY.widths
+    features = Features(
+        torch.rand(1, width4, 4 * ROWS, 4 * COLUMNS),
+        torch.rand(1, width8, 2 * ROWS, 2 * COLUMNS),
+        torch.rand(1, width16, ROWS, COLUMNS),
+        torch.rand(1, TINY.key_width, 2 * ROWS, 2 * COLUMNS),
+    )
+    masks = torch.rand(1, 2, 4 * ROWS, 4 * COLUMNS) / 2
+    readout = torch.rand(1, 2, TINY.value_width, ROWS, COLUMNS) if remembered else None
+    whole, parts = encoder(features, masks, readout), encoder(features, masks, readout, NEAR)
+    torch.testing.assert_close(parts[:, 0], whole[:, 0])
+    inner = inside(1, 4)
+    torch.testing.assert_close(parts[0, 1][:, *inner], whole[0, 1][:, *inner])
+    parts[(0, 1, slice(None), *NEAR[1].at(1))] = 0
+    assert not parts[0, 1].any()
 
 
 @pytest.mark.parametrize("objects", [1, 3])

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS, tile_side
-from stma.network.association import HOTTEST, LabelEntry, weighted_sums
+from stma.network.association import HOTTEST, IDAssociation, LabelEntry, weighted_sums, with_known
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
@@ -306,11 +306,44 @@ def test_several_memories_are_read_as_one() -> None:
     query, *keys = (
         torch.nn.functional.normalize(torch.randn(2, 30, 8, generator=generator), dim=2) for _ in range(4)
     )
-    values = [torch.randn(2, 30, 5, generator=generator) for _ in keys]
+    values = [with_known(torch.randn(2, 30, 2, 5, generator=generator)) for _ in keys]
     apart = weighted_sums(query, keys, values, torch.tensor(20.0))
     joined = weighted_sums(query, [torch.cat(keys, 1)], [torch.cat(values, 1)], torch.tensor(20.0))
-    for one, other in zip(apart, joined, strict=True):
-        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(apart, joined)
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 7 * 30])
+def test_objects_are_read_for_their_own_rows_alone(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", limit)
+    generator = torch.Generator().manual_seed(2)
+    query, *keys = (
+        torch.nn.functional.normalize(torch.randn(1, 30, 8, generator=generator), dim=2) for _ in range(3)
+    )
+    values = [with_known(torch.randn(1, 30, 3, 5, generator=generator)) for _ in keys]
+    rows = [np.array([0, 5, 6, 7, 29]), np.arange(30), np.array([13])]
+    every = weighted_sums(query, keys, values, torch.tensor(20.0))
+    some = weighted_sums(query, keys, values, torch.tensor(20.0), rows=rows)
+    read = torch.zeros(1, 30, 3, 1)
+    for number, own in enumerate(rows):
+        read[:, own, number] = 1
+    torch.testing.assert_close(some, every * read)
+
+
+def test_cells_without_a_value_of_an_object_do_not_count_for_it() -> None:
+    generator = torch.Generator().manual_seed(3)
+    association = IDAssociation(TINY).eval()
+    query, key = (
+        torch.nn.functional.normalize(torch.randn(1, n, TINY.key_width, generator=generator), dim=2)
+        for n in (4, 30)
+    )
+    value = torch.randn(1, 30, 2, 5, generator=generator)
+    known = torch.ones(1, 30, 2)
+    known[:, 10:, 1] = 0  # of the second object
+    found = association(query, [key], [with_known(value * known[..., None], known)])
+    everywhere = association(query, [key], [with_known(value)])
+    first_cells = association(query, [key[:, :10]], [with_known(value[:, :10])])
+    torch.testing.assert_close(found[:, :, 0], everywhere[:, :, 0])
+    torch.testing.assert_close(found[:, :, 1], first_cells[:, :, 1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -320,13 +353,14 @@ def test_memories_count_by_their_certainty(dtype: torch.dtype) -> None:
         torch.nn.functional.normalize(torch.randn(2, 30, 8, generator=generator), dim=2).to(dtype)
         for _ in range(3)
     )
-    values = [torch.randn(2, 30, 5, generator=generator).to(dtype) for _ in keys]
+    values = [torch.randn(2, 30, 1, 5, generator=generator).to(dtype) for _ in keys]
     certainties = [torch.rand(2, 30, generator=generator) + 1e-6 for _ in keys]
-    sums, weights = weighted_sums(query, keys, values, torch.tensor(6.0), certainties)
+    found = weighted_sums(query, keys, [with_known(some) for some in values], torch.tensor(6.0), certainties)
+    sums, weights = found[:, :, 0].split([5, 1], dim=2)
     exact, counted = torch.zeros(2, 30, 5), torch.zeros(2, 30, 1)
     for key, value, certainty in zip(keys, values, certainties, strict=True):
         alike = torch.exp(6 * (query.float() @ key.float().transpose(1, 2) - 1)) * certainty[:, None]
-        exact += alike @ value.float()
+        exact += alike @ value[:, :, 0].float()
         counted += alike.sum(2, keepdim=True)
     close = {} if dtype == torch.float32 else {"rtol": 0.03, "atol": 0.03}
     torch.testing.assert_close(sums, exact, **close)
@@ -421,9 +455,8 @@ def test_sums_stay_finite_in_fp16() -> None:
     cells = 70_000  # more than the largest number of fp16, as many as a 4K frame has twice
     key = torch.zeros(1, cells, 4, dtype=torch.float16)
     key[..., 0] = 1
-    sums, weights = weighted_sums(key[:, :3], [key], [torch.ones_like(key)], torch.tensor(30.0).half())
-    torch.testing.assert_close(sums, torch.full((1, 3, 4), float(cells)), rtol=1e-2, atol=0)
-    torch.testing.assert_close(weights, torch.full((1, 3, 1), float(cells)), rtol=1e-2, atol=0)
+    sums = weighted_sums(key[:, :3], [key], [torch.ones_like(key)[:, :, None]], torch.tensor(30.0).half())
+    torch.testing.assert_close(sums, torch.full((1, 3, 1, 4), float(cells)), rtol=1e-2, atol=0)
     query = key[:, :256].transpose(1, 2).unflatten(2, (16, 16))
     certain = torch.ones(1, 256)
     near = unfolded(

@@ -6,7 +6,7 @@ import torch
 from stma.config import MODEL_CONFIGS
 from stma.network.interest import Box
 from stma.network.layers import to_tokens
-from stma.network.region import BORDER, REACH, STEP, Region, at_border, region_of_interest
+from stma.network.region import BORDER, REACH, STEP, Region, at_border, boxes_within, region_of_interest
 from stma.network.stml import STML
 
 ROWS, COLUMNS = 30, 53  # cells at stride 16 of 854x480
@@ -44,8 +44,35 @@ def test_a_region_holds_all_objects_and_where_they_may_move(boxes: tuple[Box, ..
 
 def test_the_whole_frame_is_looked_at_for_a_lost_object_and_for_large_ones() -> None:
     assert region_of_interest(masks_at(Box(12, 15, 20, 25), Box(0, 0, 0, 0))) is None
-    assert region_of_interest(masks_at(Box(2, 28, 4, 50))) is None
-    assert region_of_interest(masks_at(Box(2, 5, 2, 5), Box(25, 28, 48, 50))) is None
+    for boxes in ((Box(2, 28, 4, 50),), (Box(2, 5, 2, 5), Box(25, 28, 48, 50))):
+        region = region_of_interest(masks_at(*boxes))
+        assert region is not None
+        assert region.whole
+        assert region.box == Box(0, ROWS, 0, COLUMNS)
+
+
+def test_each_of_several_objects_has_a_box_of_its_own_in_the_region() -> None:
+    objects = (Box(4, 9, 7, 12), Box(20, 24, 37, 40))
+    masks = masks_at(*objects)
+    region = region_of_interest(masks)
+    assert region is not None
+    boxes = boxes_within(masks, region)
+    assert boxes is not None
+    height, width = region.box.bottom - region.box.top, region.box.right - region.box.left
+    for some, box in zip(objects, boxes, strict=True):
+        assert 0 <= box.top <= max(0, some.top - REACH - region.box.top + 1)
+        assert min(height, some.bottom - region.box.top + REACH - 1) <= box.bottom <= height
+        assert 0 <= box.left <= max(0, some.left - REACH - region.box.left + 1)
+        assert min(width, some.right - region.box.left + REACH - 1) <= box.right <= width
+        assert box.bottom - box.top < height
+
+
+def test_a_single_object_and_large_ones_are_looked_for_in_all_of_the_region() -> None:
+    for boxes in ((Box(4, 9, 7, 12),), (Box(2, 28, 4, 50), Box(3, 29, 3, 48))):
+        masks = masks_at(*boxes)
+        region = region_of_interest(masks)
+        assert region is not None
+        assert boxes_within(masks, region) is None
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -70,6 +97,14 @@ def test_an_object_near_to_the_border_of_a_region_may_go_on_beyond() -> None:
     assert at_border(masks_at(Box(4, 16, 12, 14)), region)
     assert at_border(masks_at(Box(4, 6, 8, 14)), region)
     assert at_border(masks_at(Box(4, 6, 12, 14), Box(8, 9, 23, 24)), region)
+
+
+def test_an_object_near_to_the_border_of_its_own_box_may_go_on_beyond() -> None:
+    region = Region(Box(2, 18, 8, 24), ROWS, COLUMNS)
+    masks = masks_at(Box(5, 7, 10, 12), Box(12, 14, 16, 18))
+    assert not at_border(masks, region, (Box(0, 8, 0, 8), Box(8, 16, 4, 12)))
+    assert at_border(masks, region, (Box(0, 8, 0, 8), Box(8, 16, 8, 16))), "the second begins left of its box"
+    assert at_border(masks, region, (Box(0, 5, 0, 8), Box(8, 16, 4, 12))), "the first ends in its last row"
 
 
 def test_a_region_is_understood_as_within_its_frame() -> None:

@@ -62,24 +62,32 @@ class IDAssociation(nn.Module):
         values: Sequence[Tensor],
         sharpness: float = 1.0,
         certainties: Sequence[Tensor] | None = None,
+        rows: Sequence[np.ndarray] | None = None,
     ) -> Tensor:
         """Read the memory: one softmax over the cells of all entries, summed up entry by entry.
 
         Args:
             query: (B, N, key_width) unit keys of the test frame.
             keys: (B, M, key_width) unit keys of the cells of each entry.
-            values: (B, M, K, value_width) values of K objects in these cells, of each entry.
+            values: (B, M, K, value_width+1) of each entry: values of K objects in these cells, see `with_known`.
             sharpness: factor on the learned temperature, see `MemoryConfig.readout_sharpness`.
             certainties: as of `weighted_sums`.
+            rows: as of `weighted_sums`, for each object.
 
         Returns:
-            (B, N, K, value_width) readout.
+            (B, N, K, value_width) readout, 0 where nothing was read.
         """
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
-        joined = [value.flatten(2) for value in values]  # all objects at once
-        sums, weights = weighted_sums(query, keys, joined, temperature, certainties)
-        readout: Tensor = (sums / weights.clamp(min=1e-30)).to(query.dtype)
-        return readout.view(*readout.shape[:2], *values[0].shape[2:])
+        sums = weighted_sums(query, keys, values, temperature, certainties, rows)
+        return (sums[..., :-1] / sums[..., -1:].clamp(min=1e-30)).to(query.dtype)
+
+
+def with_known(values: Tensor, known: Tensor | None = None) -> Tensor:
+    """Values of which some cells may hold none: (B, M, K, value_width) and (B, M, K) of 1 and 0, None where all are
+    known, as (B, M, K, value_width+1). The sums of the last are those of the weights."""
+    if known is None:
+        return functional.pad(values, (0, 1), value=1.0)
+    return torch.cat([values, known[..., None]], dim=3)
 
 
 def weighted_sums(
@@ -88,8 +96,10 @@ def weighted_sums(
     values: Sequence[Tensor],
     temperature: Tensor,
     certainties: Sequence[Tensor] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Sums of values with the weights certainty * exp(temperature * (cosine - 1)): a softmax's numerator, denominator.
+    rows: Sequence[np.ndarray] | None = None,
+) -> Tensor:
+    """Sums of values with the weights certainty * exp(temperature * (cosine - 1)): a softmax's numerator, and with a
+    value of 1 its denominator.
 
     Unit keys bound the exponent by zero, so no pass for the maximum is needed, and the sums of several memories
     add up. A GPU reads all of them in one product, a CPU one after the other, so that none is copied.
@@ -97,12 +107,14 @@ def weighted_sums(
     Args:
         query: (B, N, C) unit keys.
         keys: (B, M, C) unit keys of each memory.
-        values: (B, M, D) of each memory.
+        values: (B, M, K, D) of K objects, of each memory.
         temperature: scalar.
         certainties: (B, M) float32 above 0 of each memory, None where all cells count alike.
+        rows: of one clip, for each object the numbers of the queries that are read for it, in ascending order; None for
+            all queries and objects.
 
     Returns:
-        (B, N, D) sums of the values and (B, N, 1) sums of the weights, both float32.
+        (B, N, K, D) sums, float32; 0 where nothing was read.
     """
     if certainties is None:
         certainties = [key.new_ones(key.shape[:2], dtype=torch.float32) for key in keys]
@@ -114,17 +126,36 @@ def weighted_sums(
     queries = with_ones(query * factor)
     total = query.new_zeros((), dtype=torch.float32)
     for key, value, certainty in zip(keys, values, certainties, strict=True):
-        rows = max(1, at_once(query.device) // (key.shape[0] * key.shape[1]))
+        most = max(1, at_once(query.device) // (key.shape[0] * key.shape[1]))
         offset = offset_channels(certainty.log2() - factor - math.log2(room), key.dtype)  # (B, M, 2)
         transposed = torch.cat([key, offset], dim=2).transpose(1, 2)  # (B, C+2, M)
-        counted = functional.pad(value, (0, 1), value=1.0)  # (B, M, D+1): the weights' own sum comes along
         parts = []
-        for part in queries.split(rows, dim=1):
-            weights = powers_of_two(torch.matmul(part, transposed))  # (B, rows, M)
-            parts.append(torch.matmul(weights, counted).float())
+        for start in range(0, queries.shape[1], most):
+            weights = powers_of_two(
+                torch.matmul(queries[:, start : start + most], transposed)
+            )  # (B, rows, M)
+            if rows is None:
+                part = torch.matmul(weights, value.flatten(2)).unflatten(2, value.shape[2:])
+            else:
+                part = _of_rows(weights, value, rows, start)
+            parts.append(part.float())
         total = total + torch.cat(parts, dim=1)
-    total = restored(total, room)
-    return total[..., :-1], total[..., -1:]
+    return restored(total, room)
+
+
+def _of_rows(weights: Tensor, value: Tensor, rows: Sequence[np.ndarray], start: int) -> Tensor:
+    """(1, R, K, D) products of (1, R, M) weights of the queries from `start` on with (1, M, K, D) values, for the rows
+    of each object alone."""
+    product = value.new_zeros((1, weights.shape[1], *value.shape[2:]))
+    for number, all_rows in enumerate(rows):
+        first, last = np.searchsorted(all_rows, (start, start + weights.shape[1]))
+        if first == last:
+            continue
+        some = torch.from_numpy(all_rows[first:last] - start)
+        product[0, :, number].index_copy_(
+            0, some, torch.mm(weights[0].index_select(0, some), value[0, :, number])
+        )
+    return product
 
 
 @dataclass(frozen=True)
@@ -260,12 +291,11 @@ def _sums(
     """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
     height, width = query.shape[2:]
     keys, certainties = [entry.key for entry in entries], [entry.weights for entry in entries]
-    if window is None or window >= max(height, width):
-        masks = [entry.mask.transpose(1, 2).to(query.dtype) for entry in entries]
-        sums = weighted_sums(to_tokens(query), keys, masks, temperature, certainties)
-        joined = torch.cat(sums, dim=2)  # (B, h*w, K+1)
-        return joined.transpose(1, 2).reshape(joined.shape[0], -1, height, width)
     values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
+    if window is None or window >= max(height, width):
+        masks = [value.transpose(1, 2).to(query.dtype)[..., None] for value in values]  # (B, h*w, K+1, 1)
+        sums = weighted_sums(to_tokens(query), keys, masks, temperature, certainties)[..., 0]
+        return sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
     if query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
         return by_strips(query, keys, values, certainties, temperature, window, wanted)
     return unfolded(query, keys, values, certainties, temperature, window)

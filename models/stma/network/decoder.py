@@ -95,18 +95,34 @@ class Decoder(nn.Module):
             self.shared16(final), self.shared8(features.stride8), self.shared4(features.stride4)
         )
 
-    def draft(self, context: DecoderContext, readout: Tensor) -> Draft:
+    def draft(self, context: DecoderContext, readout: Tensor, boxes: Sequence[Box] | None = None) -> Draft:
         """The stages at stride 16, for all objects.
 
         Args:
             context: shared maps of the B frames.
             readout: (B, K, value_width, H/16, W/16).
+            boxes: of one clip, where to look for each object; elsewhere its logit is `NOWHERE`. None for everywhere.
         """
         batch, objects = readout.shape[:2]
-        x = self.readout(packed(readout.flatten(0, 1)))
-        x = self.refine16(leaky(_add_shared(x, context.stride16, objects)))
-        coarse = self.coarse(x).float().unflatten(0, (batch, objects))[:, :, 0]  # (B, K, H/16, W/16)
-        return Draft(x, coarse)
+        if boxes is None:
+            x = self._hidden(readout.flatten(0, 1), context.stride16, objects)
+            return Draft(x, self.coarse(x).float().unflatten(0, (batch, objects))[:, :, 0])
+        hidden = torch.zeros_like(context.stride16).repeat(objects, 1, 1, 1)
+        coarse = readout.new_full((1, objects, *readout.shape[3:]), NOWHERE, dtype=torch.float32)
+        for number, box in enumerate(boxes):
+            x = self._hidden(
+                readout[(0, slice(number, number + 1), ..., *box.at(1))],
+                context.stride16[(..., *box.at(1))],
+                1,
+            )
+            hidden[(number, slice(None), *box.at(1))] = x[0]
+            coarse[(0, number, *box.at(1))] = self.coarse(x)[0, 0]
+        return Draft(hidden, coarse)
+
+    def _hidden(self, readout: Tensor, shared: Tensor, objects: int) -> Tensor:
+        x = self.readout(packed(readout))
+        hidden: Tensor = self.refine16(leaky(_add_shared(x, shared, objects)))
+        return hidden
 
     def forward(self, context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -> Decoded:
         """The finer stages, for all objects on the whole frame.

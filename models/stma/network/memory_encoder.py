@@ -1,10 +1,14 @@
 """Memory encoder with fusion, and the projection of the temporal memory to object tokens."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from stma.config import ModelConfig
 from stma.network.embedding import Features
+from stma.network.interest import Box
 from stma.network.layers import PlainResidual, leaky, packed
 
 
@@ -30,13 +34,16 @@ class MemoryEncoder(nn.Module):
         assert self.gate.bias is not None
         nn.init.constant_(self.gate.bias, -2.0)  # new evidence dominates until training says otherwise
 
-    def forward(self, features: Features, masks: Tensor, readout: Tensor | None) -> Tensor:
+    def forward(
+        self, features: Features, masks: Tensor, readout: Tensor | None, boxes: Sequence[Box] | None = None
+    ) -> Tensor:
         """Encode one frame for the memory.
 
         Args:
             features: embedding of the B frames.
             masks: (B, K, H/4, W/4) soft masks in 0..1.
             readout: (B, K, value_width, H/16, W/16) of the same frame, or None when nothing was remembered yet.
+            boxes: of one clip, where each object is encoded; elsewhere its values are 0. None for everywhere.
 
         Returns:
             (B, K, value_width, H/16, W/16) values.
@@ -45,17 +52,50 @@ class MemoryEncoder(nn.Module):
         masks = masks.to(features.stride4.dtype)
         others = masks.sum(1, keepdim=True) - masks
         pair = torch.stack([masks, others.clamp(0, 1)], dim=2).flatten(0, 1)  # (B*K, 2, H/4, W/4)
-        pair = packed(pair)
-        x = leaky(self.mask8(pair) + _per_object(self.frame8(features.stride4), objects))
-        x = leaky(self.mask16(x) + _per_object(self.frame16(features.stride8), objects))
-        x = leaky(self.value(x) + _per_object(self.frame_value(features.stride16), objects))
+        frame = _FrameMaps(
+            self.frame8(features.stride4), self.frame16(features.stride8), self.frame_value(features.stride16)
+        )
+        old = None if readout is None else readout.flatten(0, 1)
+        if boxes is None:
+            every: Tensor = self._encoded(packed(pair), frame, old, objects).unflatten(0, (batch, objects))
+            return every
+        values = torch.zeros_like(frame.value).repeat(objects, 1, 1, 1)
+        for number, box in enumerate(boxes):
+            one = slice(number, number + 1), slice(None)
+            some_old = None if old is None else old[(*one, *box.at(1))]
+            values[(*one, *box.at(1))] = self._encoded(
+                packed(pair[(*one, *box.at(4))]), frame.part(box), some_old, 1
+            )
+        return values[None]
+
+    def _encoded(self, pair: Tensor, frame: "_FrameMaps", old: Tensor | None, objects: int) -> Tensor:
+        """(B*K, value_width, h, w) values of K objects per frame from their masks and those of all others, (B*K, 2, 4h,
+        4w), and what the memory said of them."""
+        x = leaky(self.mask8(pair) + _per_object(frame.stride8, objects))
+        x = leaky(self.mask16(x) + _per_object(frame.stride16, objects))
+        x = leaky(self.value(x) + _per_object(frame.value, objects))
         x = self.refine(x)
-        if readout is not None:
-            old = readout.flatten(0, 1).to(x.dtype)
+        if old is not None:
+            old = old.to(x.dtype)
             gate = torch.sigmoid(self.gate(torch.cat([x, old], dim=1)))
             x = x + gate * (old - x)  # a convex mixture cannot grow, however long the video is
-        result: Tensor = x.view(batch, objects, *x.shape[1:])
-        return result
+        encoded: Tensor = x
+        return encoded
+
+
+@dataclass(frozen=True)
+class _FrameMaps:
+    """What the shared embedding adds to each object's maps: at stride 8, at stride 16, and to the values."""
+
+    stride8: Tensor
+    stride16: Tensor
+    value: Tensor
+
+    def part(self, box: Box) -> "_FrameMaps":
+        """Within a box."""
+        return _FrameMaps(
+            self.stride8[(..., *box.at(2))], self.stride16[(..., *box.at(1))], self.value[(..., *box.at(1))]
+        )
 
 
 class ObjectProjection(nn.Module):

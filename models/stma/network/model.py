@@ -5,6 +5,7 @@ A reconstruction from the abstract and the framework figure of arXiv 2404.06265;
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,16 @@ from torch.nn import functional
 
 from stma.config import NEWEST_WINDOW, ModelConfig
 from stma.network import winograd
-from stma.network.association import IDAssociation, LabelEntry, LabelPropagation, PropagatedLabels
+from stma.network.association import (
+    IDAssociation,
+    LabelEntry,
+    LabelPropagation,
+    PropagatedLabels,
+    with_known,
+)
 from stma.network.decoder import Decoded, Decoder, DecoderContext
 from stma.network.embedding import Embedding, Features
-from stma.network.interest import boxes_of_interest, covered
+from stma.network.interest import Box, boxes_of_interest, covered
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
@@ -31,7 +38,8 @@ class MemoryEntry:
         tokens: (B, N', C) reference tokens straight from the embedding (spatial memory), averages of 2x2 cells at
             stride 16: to find out what is where, a reference needs less detail than the test frame.
         key: (B, N, key_width) unit keys at stride 16.
-        value: (B, N, K, value_width) per-object ID features at stride 16 (temporal memory), as they are read.
+        value: (B, N, K, value_width+1) per-object ID features at stride 16 (temporal memory), as they are read: the
+            last number of a cell is 1 where it holds a feature of the object, and 0 where it does not count for it.
         mask: (B, K, h, w) soft masks at stride 16.
         label_key: (B, 4N, key_width) unit keys at stride 8.
         label_mask: (B, K, 4N) soft masks at stride 8.
@@ -77,7 +85,7 @@ class MemoryView:
     """What one group of objects reads: all entries at stride 16, some of them at stride 8."""
 
     keys: tuple[Tensor, ...]  # (B, N, key_width) of each entry
-    values: tuple[Tensor, ...]  # (B, N, K, value_width) of each entry
+    values: tuple[Tensor, ...]  # (B, N, K, value_width+1) of each entry
     certainties: tuple[Tensor, ...]  # (B, N) of each entry
     labels: tuple[LabelEntry, ...]
     label_sharpness: float = 1.0
@@ -161,7 +169,7 @@ class STMA(nn.Module):
         """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
         `ObjectProjection.forward`."""
         height, width = entries[0].mask.shape[2:]
-        values = torch.stack([entry.value for entry in entries], dim=1)  # (B, m, N, K, value_width)
+        values = torch.stack([entry.value[..., :-1] for entry in entries], dim=1)  # (B, m, N, K, value_width)
         values = values.permute(0, 1, 3, 4, 2).unflatten(4, (height, width))
         masks = torch.stack([entry.mask for entry in entries], dim=1)  # (B, m, K, h, w)
         tokens, token_valid = self.object_projection(values, masks, entry_valid)
@@ -196,11 +204,12 @@ class STMA(nn.Module):
         labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
         return Readout(self._read_values(test, view), labels)
 
-    def _read_values(self, test: TestFrame, view: MemoryView) -> Tensor:
-        """The ID association alone: (B, K, value_width, h, w) at stride 16."""
+    def _read_values(self, test: TestFrame, view: MemoryView, boxes: Sequence[Box] | None = None) -> Tensor:
+        """The ID association alone: (B, K, value_width, h, w) at stride 16, for each object within its box."""
         height, width = test.final.shape[2:]
+        rows = None if boxes is None else [box.cells(width) for box in boxes]
         values = self.id_association(
-            test.key, view.keys, view.values, view.readout_sharpness, view.certainties
+            test.key, view.keys, view.values, view.readout_sharpness, view.certainties, rows
         )  # (B, N, K, value_width)
         result: Tensor = values.unflatten(1, (height, width)).permute(0, 3, 4, 1, 2)
         return result
@@ -212,7 +221,12 @@ class STMA(nn.Module):
         return decoded
 
     def follow(
-        self, test: TestFrame, views: Sequence[MemoryView], focus: bool, region: Region | None = None
+        self,
+        test: TestFrame,
+        views: Sequence[MemoryView],
+        focus: bool,
+        region: Region | None = None,
+        near: Sequence[Box] | None = None,
     ) -> tuple[Readout, Decoded]:
         """Read and decode the objects of one clip, which may be remembered since different frames.
 
@@ -222,10 +236,14 @@ class STMA(nn.Module):
             focus: look only where an object may be at strides below 16, see `boxes_of_interest`; the host then waits
                 for the device once.
             region: that `test` shows; what comes out is of the whole frame all the same, but for the values.
+            near: where in `test` each object is looked for, None for everywhere.
         """
-        values = torch.cat([self._read_values(test, view) for view in views], dim=1)
+        last = list(accumulate(view.values[0].shape[2] for view in views))
+        boxes_of = [None if near is None else near[a:b] for a, b in pairwise([0, *last])]
+        values = [self._read_values(test, view, some) for view, some in zip(views, boxes_of, strict=True)]
+        readout = torch.cat(values, dim=1)
         context, query = test.context, test.features.label_key
-        draft = self.decoder.draft(context, values)
+        draft = self.decoder.draft(context, readout, near)
         if region is not None:
             draft, context, query = draft.placed(region), context.placed(region), region.placed(query)
         boxes = wanted = None
@@ -241,7 +259,7 @@ class STMA(nn.Module):
             decoded = self.decoder(context, draft, labels)
         else:
             decoded = self.decoder.within(context, draft, labels, boxes)
-        return Readout(values, labels), decoded
+        return Readout(readout, labels), decoded
 
     def judge(self, decoded: Decoded, masks: Tensor, readout: Readout) -> Tensor:
         """(B, K) float32 logits of the IoU to expect of (B, K, H/4, W/4) soft masks, see `MaskQuality`."""
@@ -249,7 +267,12 @@ class STMA(nn.Module):
         return logits
 
     def remember(
-        self, test: TestFrame, masks: Tensor, readout: Readout | None, certainty: Tensor | None = None
+        self,
+        test: TestFrame,
+        masks: Tensor,
+        readout: Readout | None,
+        certainty: Tensor | None = None,
+        near: Sequence[Box] | None = None,
     ) -> MemoryEntry:
         """Encode a frame as a memory entry.
 
@@ -258,8 +281,9 @@ class STMA(nn.Module):
             masks: (B, K, H/4, W/4) soft masks in 0..1.
             readout: what the memory said about it, None where a person marked it.
             certainty: (B, 1, H/4, W/4) as of `certainty_of`; None where everything is certain.
+            near: as of `follow`; elsewhere nothing is known of an object.
         """
-        return self._entry(test.features, test.key, masks, readout, certainty)
+        return self._entry(test.features, test.key, masks, readout, certainty, near)
 
     def remember_first(self, features: Features, masks: Tensor, object_valid: Tensor) -> MemoryEntry:
         """Encode an annotated frame when nothing is remembered yet: it is its own reference.
@@ -281,17 +305,24 @@ class STMA(nn.Module):
         masks: Tensor,
         readout: Readout | None,
         certainty: Tensor | None,
+        near: Sequence[Box] | None = None,
     ) -> MemoryEntry:
         mask8 = functional.avg_pool2d(masks.float(), 2)
         if certainty is None:
             certainty8 = mask8.new_ones((len(mask8), *mask8.shape[2:]))  # (B, h, w)
         else:
             certainty8 = functional.avg_pool2d(certainty, 2)[:, 0]
-        value = self.memory_encoder(features, masks, None if readout is None else readout.values)
+        value = self.memory_encoder(features, masks, None if readout is None else readout.values, near)
+        known = None
+        if near is not None:
+            known = value.new_zeros(value.shape[0], *value.shape[3:], len(near))  # (1, h, w, K)
+            for number, box in enumerate(near):
+                known[(0, *box.at(1), number)] = 1
+            known = known.flatten(1, 2)  # (1, N, K)
         return MemoryEntry(
             tokens=to_tokens(pool_twice(features.stride16)),
             key=key,
-            value=value.flatten(3).permute(0, 3, 1, 2).contiguous(),
+            value=with_known(value.flatten(3).permute(0, 3, 1, 2), known).contiguous(),
             mask=functional.avg_pool2d(mask8, 2),
             label_key=to_tokens(features.label_key),
             label_mask=mask8.flatten(2),

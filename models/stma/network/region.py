@@ -1,6 +1,7 @@
 """The part of a frame that is looked at: objects hardly move between two frames, and most of a frame is not theirs."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +22,11 @@ class Region:
     box: Box
     height: int
     width: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all of the frame."""
+        return self.box == Box(0, self.height, 0, self.width)
 
     @property
     def halved(self) -> "Region":
@@ -58,8 +64,8 @@ def region_of_interest(masks: Tensor) -> Region | None:
         masks: (K, h, w) soft masks in 0..1 of the frame before, at stride 16.
 
     Returns:
-        A region that holds all objects and what they may reach until then; None where that is nearly the whole frame
-        or an object was nowhere, so that it may come back anywhere.
+        A region that holds all objects and what they may reach until then, the whole frame where that is nearly all of
+        it; None where an object was nowhere, so that it may come back anywhere.
     """
     cells = (masks > LEAST).cpu().numpy()
     if not cells.any((1, 2)).all():
@@ -69,8 +75,32 @@ def region_of_interest(masks: Tensor) -> Region | None:
     height, width = cells.shape[1:]
     box = Box(*_grown(found.top, found.bottom, height), *_grown(found.left, found.right, width))
     if (box.bottom - box.top) * (box.right - box.left) > LARGEST * height * width:
-        return None
+        box = Box(0, height, 0, width)
     return Region(box, height, width)
+
+
+def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
+    """Where in a region each object has to be looked for.
+
+    Args:
+        masks: as of `region_of_interest`.
+        region: that it found.
+
+    Returns:
+        For each object a box of cells of the region; None where that is nearly all of it for all of them, or for the
+        only one.
+    """
+    whole = region.box
+    height, width = whole.bottom - whole.top, whole.right - whole.left
+    if len(masks) == 1:
+        return None  # the region is its box
+    boxes, cells = [], 0
+    for found in (extent(some) for some in (region.part(masks) > LEAST).cpu().numpy()):
+        assert found is not None
+        box = Box(*_grown(found.top, found.bottom, height), *_grown(found.left, found.right, width))
+        boxes.append(box)
+        cells += (box.bottom - box.top) * (box.right - box.left)
+    return tuple(boxes) if cells < LARGEST * len(boxes) * height * width else None
 
 
 def _grown(first: int, last: int, length: int) -> tuple[int, int]:
@@ -83,14 +113,26 @@ def _grown(first: int, last: int, length: int) -> tuple[int, int]:
     return start, length if end >= length - 1 else end
 
 
-def at_border(masks: Tensor, region: Region) -> bool:
+def at_border(masks: Tensor, region: Region, near: Sequence[Box] | None = None) -> bool:
     """Whether an object comes near to the border of a region inside of the frame, so that it may go on beyond.
 
     Args:
         masks: (K, h, w) soft masks in 0..1 of the whole frame, at stride 16 or finer.
         region: that was looked at.
+        near: where in it each object was looked for, None for everywhere.
     """
-    inside = (region.part(masks) > 0.5).any(0)
+    if near is None:
+        return _at_border((region.part(masks) > 0.5).any(0), region)
+    top, left = region.box.top, region.box.left
+    for mask, box in zip(masks, near, strict=True):
+        own = Box(box.top + top, box.bottom + top, box.left + left, box.right + left)
+        part = replace(region, box=own)
+        if _at_border(part.part(mask) > 0.5, part):
+            return True
+    return False
+
+
+def _at_border(inside: Tensor, region: Region) -> bool:
     box = region.box
     ring = BORDER * (inside.shape[0] // (box.bottom - box.top))
     sides = [
