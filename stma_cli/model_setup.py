@@ -57,10 +57,11 @@ def set_up_model(
     """
     from stma.config import SegmenterConfig
     from stma.device import precision_name
+    from stma.process import prepare_process
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma_cli.forecast import QUEUES
-    from stma_cli.threads import default_threads, prepare_process
+    from stma_cli.threads import default_threads
 
     config = SegmenterConfig(
         size=settings.size or None,

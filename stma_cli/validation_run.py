@@ -131,7 +131,7 @@ _here: list[_Follower] = []  # of a worker process
 
 
 def _begin(follower: _Follower, threads: int) -> None:
-    from stma_cli.threads import prepare_process
+    from stma.process import prepare_process
 
     prepare_process(threads)
     _here.append(follower)

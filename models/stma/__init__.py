@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stma.labels import LEAVE
     from stma.network.model import STMA
     from stma.prediction import Prediction
+    from stma.process import prepare_process
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma.weights_file import list_models
@@ -27,6 +28,7 @@ _HOME_OF = {
     "SegmenterConfig": "stma.config",
     "list_models": "stma.weights_file",
     "load_model": "stma.weights",
+    "prepare_process": "stma.process",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "SegmenterConfig",
     "list_models",
     "load_model",
+    "prepare_process",
 ]
 
 

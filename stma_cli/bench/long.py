@@ -10,12 +10,13 @@ from typing import Any
 
 from stma.benchmark import FrameLoop, resident
 from stma.network.model import STMA
+from stma.process import prepare_process
 from stma.segmenter import Segmenter
 from stma.weights import load_model
 from stma_cli.bench.run import describe_machine
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
-from stma_cli.threads import default_threads, prepare_process
+from stma_cli.threads import default_threads
 
 WINDOW = 100  # frames per sample: whole chunks and whole intervals of memory writes
 EARLY = (200, 300)  # ends of the samples around frame 200, when the memory bank has long been full

@@ -17,12 +17,13 @@ from stma.benchmark import (
 )
 from stma.device import precision_name, resolve_device, resolve_precision
 from stma.network.model import STMA
+from stma.process import prepare_process
 from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
 from stma_cli.information import processor_name
 from stma_cli.report import versions
-from stma_cli.threads import default_threads, prepare_process, usable_cores
+from stma_cli.threads import default_threads, usable_cores
 
 
 def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResult:

@@ -42,11 +42,12 @@ def calibrate(
     from dataclasses import replace
 
     from stma.config import SegmenterConfig
+    from stma.process import prepare_process
     from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
     from stma.training.pool import scan
     from stma.weights import load_model, save_weights
     from stma_cli.result_files import require_file_place
-    from stma_cli.threads import default_threads, prepare_process
+    from stma_cli.threads import default_threads
 
     require_file_place("--out", out)
     prepare_process(threads or default_threads())

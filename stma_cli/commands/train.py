@@ -174,12 +174,12 @@ def train(
 
     from stma.config import SegmenterConfig
     from stma.errors import SettingsError
+    from stma.process import prepare_process
     from stma.training.config import DataConfig, LossConfig, TrainConfig
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
     from stma_cli.field_settings import listed, with_settings
-    from stma_cli.threads import prepare_process
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")

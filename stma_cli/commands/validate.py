@@ -64,12 +64,13 @@ def validate(
     from rich.console import Console
 
     from stma.config import MemoryConfig, SegmenterConfig
+    from stma.process import prepare_process
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.weights import load_model
     from stma_cli.field_settings import listed, with_settings
     from stma_cli.result_files import require_file_place
-    from stma_cli.threads import default_threads, prepare_process
+    from stma_cli.threads import default_threads
     from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
