@@ -100,22 +100,23 @@ def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
     guide = resize_frame(frame, *cells.shape)[window]
     masks = torch.from_numpy(logits[:, *window]).softmax(0)[1:]
     colours_of_cells = torch.from_numpy(guide).permute(2, 0, 1).float() / 255
-    lines = color_lines(masks[None], colours_of_cells[None])[0].numpy()
-    faint = masks.numpy() <= FAINT
     pixels = np.flatnonzero(repeated(near, rows, columns))
     row, column = np.divmod(pixels, width)
-    top, left = window[0].start, window[1].start
-    cell = (rows.first[row] - top) * faint.shape[2] + columns.first[column] - left
+    top, left, near = window[0].start, window[1].start, near[window]
+    cell = (rows.first[row] - top) * near.shape[1] + columns.first[column] - left
     down, right = (rows.first + rows.share)[row] - top, (columns.first + columns.share)[column] - left
     colours = _smoothed(frame, height / cells.shape[0], row, column) * np.float32(1 / 255)
     background = np.ones(len(pixels), np.float32)
     best = np.full(len(pixels), -np.inf, np.float32)
     index = np.zeros(len(pixels), np.uint16)
-    for number, line in enumerate(lines, start=1):
-        there = np.flatnonzero(_widened(~faint[number - 1]).ravel()[cell])
-        if not len(there):
+    for number, mask in enumerate(masks, start=1):
+        own = _widened(mask.numpy() > FAINT) & near
+        part = _window(own)
+        if part is None:
             continue
-        line_at = _sampled(line, down[there], right[there])  # (N, 4)
+        there = np.flatnonzero(own.ravel()[cell])
+        line = color_lines(mask[None, None, *part], colours_of_cells[None, :, *part])[0, 0].numpy()
+        line_at = _sampled(line, down[there] - part[0].start, right[there] - part[1].start)  # (N, 4)
         share = np.einsum("nc,nc->n", line_at[:, :3], colours[there]) + line_at[:, 3]
         background[there] -= share
         larger = share > best[there]
