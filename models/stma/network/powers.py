@@ -7,9 +7,7 @@ of a memory look that little like the test cell.
 import torch
 from torch import Tensor
 
-FINE = (
-    64  # steps per doubling: 16 bits then hold exponents of +-511, and a step is as fine as bf16 is near one
-)
+FINE = 64  # steps per doubling: 16 bits then hold exponents of +-511, as finely as bf16 near one
 DIGITS = 128  # steps per doubling in the bits of a bf16 number: it keeps 7 binary digits behind the first
 ONE = torch.tensor(127 * DIGITS, dtype=torch.int16, device="cpu")  # the bits of one
 FAINTEST_POWER = -120  # far below what tells objects apart, and no denormal
@@ -30,7 +28,7 @@ def powers_of_two(exponents: Tensor) -> Tensor:
 
     With more than one step a bf16 number is made from its bits, exponent and digits being one integer that grows by
     `DIGITS` with each doubling (Schraudolph, Neural Computation 11, 1999). Digits that grow linearly are 0 to 6.2 %
-    above the power, 3.2 % in the mean, the same for all weights of a softmax; exponents are kept within
+    above the power, 3.2 % in the mean, which a softmax cancels; exponents are kept within
     `FAINTEST_POWER` and `LARGEST_POWER`.
     """
     if steps(exponents) == 1:
