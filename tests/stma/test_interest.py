@@ -81,10 +81,10 @@ def test_within_a_box_an_object_is_decoded_as_on_the_whole_frame(decoder: Decode
 NEAR = (Box(0, ROWS, 0, COLUMNS), Box(1, 11, 3, 13))
 
 
-def inside(factor: int, seen: int) -> tuple[slice, slice]:
+def inside(seen: int) -> tuple[slice, slice]:
     """What of the second of these boxes does not see its border, which is so many cells at stride 16 away."""
     box = NEAR[1]
-    return Box(box.top + seen, box.bottom - seen, box.left + seen, box.right - seen).at(factor)
+    return Box(box.top + seen, box.bottom - seen, box.left + seen, box.right - seen).at(1)
 
 
 def test_a_draft_within_boxes_is_that_of_the_whole_frame(decoder: Decoder) -> None:
@@ -96,7 +96,7 @@ def test_a_draft_within_boxes_is_that_of_the_whole_frame(decoder: Decoder) -> No
     whole, parts = decoder.draft(context, readout), decoder.draft(context, readout, NEAR)
     torch.testing.assert_close(parts.hidden[0], whole.hidden[0])
     torch.testing.assert_close(parts.coarse[:, 0], whole.coarse[:, 0])
-    inner = inside(1, 3)
+    inner = inside(3)
     torch.testing.assert_close(parts.coarse[0, 1][inner], whole.coarse[0, 1][inner])
     parts.coarse[(0, 1, *NEAR[1].at(1))] = NOWHERE
     assert parts.coarse[0, 1].eq(NOWHERE).all()
@@ -117,7 +117,7 @@ def test_values_within_boxes_are_those_of_the_whole_frame(remembered: bool) -> N
     readout = torch.rand(1, 2, TINY.value_width, ROWS, COLUMNS) if remembered else None
     whole, parts = encoder(features, masks, readout), encoder(features, masks, readout, NEAR)
     torch.testing.assert_close(parts[:, 0], whole[:, 0])
-    inner = inside(1, 4)
+    inner = inside(4)
     torch.testing.assert_close(parts[0, 1][:, *inner], whole[0, 1][:, *inner])
     parts[(0, 1, slice(None), *NEAR[1].at(1))] = 0
     assert not parts[0, 1].any()

@@ -28,11 +28,6 @@ class Box:
             slice(self.left * factor, self.right * factor),
         )
 
-    def cells(self, width: int) -> np.ndarray:
-        """Numbers of its cells in a map of so many columns, row by row."""
-        rows, columns = np.arange(self.top, self.bottom), np.arange(self.left, self.right)
-        return np.asarray(rows[:, None] * width + columns).ravel()
-
 
 def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
     """Where each object may be: around what the readout finds, and around where it was on the frame before; anywhere

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -207,7 +208,7 @@ class STMA(nn.Module):
     def _read_values(self, test: TestFrame, view: MemoryView, boxes: Sequence[Box] | None = None) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16, for each object within its box."""
         height, width = test.final.shape[2:]
-        rows = None if boxes is None else [box.cells(width) for box in boxes]
+        rows = None if boxes is None else [np.flatnonzero(covered([box], height, width, 1)) for box in boxes]
         values = self.id_association(
             test.key, view.keys, view.values, view.readout_sharpness, view.certainties, rows
         )  # (B, N, K, value_width)
@@ -315,10 +316,9 @@ class STMA(nn.Module):
         value = self.memory_encoder(features, masks, None if readout is None else readout.values, near)
         known = None
         if near is not None:
-            known = value.new_zeros(value.shape[0], *value.shape[3:], len(near))  # (1, h, w, K)
-            for number, box in enumerate(near):
-                known[(0, *box.at(1), number)] = 1
-            known = known.flatten(1, 2)  # (1, N, K)
+            height, width = value.shape[3:]
+            cells = [covered([box], height, width, 1).ravel() for box in near]
+            known = torch.from_numpy(np.stack(cells, axis=1))[None].to(value)  # (1, N, K)
         return MemoryEntry(
             tokens=to_tokens(pool_twice(features.stride16)),
             key=key,

@@ -90,12 +90,12 @@ def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
         For each object a box of cells of the region; None where that is nearly all of it for all of them, or for the
         only one.
     """
-    whole = region.box
-    height, width = whole.bottom - whole.top, whole.right - whole.left
     if len(masks) == 1:
         return None  # the region is its box
+    seen = (region.part(masks) > LEAST).cpu().numpy()
+    height, width = seen.shape[1:]
     boxes, cells = [], 0
-    for found in (extent(some) for some in (region.part(masks) > LEAST).cpu().numpy()):
+    for found in map(extent, seen):
         assert found is not None
         box = Box(*_grown(found.top, found.bottom, height), *_grown(found.left, found.right, width))
         boxes.append(box)
