@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.adaptation import adapted
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import MaskError, VideoError
@@ -134,6 +133,8 @@ class Segmenter:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
         if self._learner is None:
             return
+        from stma.adaptation import adapted  # training comes with it, which few runs need
+
         annotated = {**({} if self._pending is None else {0: self._pending[0]}), **masks}
         for position in sorted(annotated):
             labels = np.asarray(annotated[position])

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig
 from stma.errors import WeightsError
-from stma.estimate import count_weights, estimate_memory
+from stma.estimate import WeightCount, count_weights, estimate_memory
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma.weights_file import find_weights, read_config, stored_numbers
@@ -20,6 +21,14 @@ def test_header_tells_config_and_count(tmp_path: Path) -> None:
     assert read_config(find_weights(str(path))) == MODEL_CONFIGS["tiny"]
     stored, counted = stored_numbers(path), count_weights(MODEL_CONFIGS["tiny"])
     assert counted.running <= counted.loaded <= stored < 1.1 * counted.loaded
+
+
+def test_counted_are_the_numbers_of_a_network_that_runs() -> None:
+    model = STMA(MODEL_CONFIGS["tiny"])
+    loaded = sum(tensor.numel() for tensor in model.parameters())
+    model.prepare(torch.device("cpu"), torch.bfloat16)
+    running = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    assert count_weights(MODEL_CONFIGS["tiny"]) == WeightCount(loaded, running)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\xff" * 64])
@@ -46,7 +55,6 @@ print("torch" in sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     total, has_torch = done.stdout.split()
     assert has_torch == "False"
-    import torch
 
     small = MODEL_CONFIGS["small"]
     counted = estimate_memory(small, MemoryConfig(), 480, 864, 1, 4, torch.float32).total
