@@ -203,7 +203,7 @@ def count_weights(config: ModelConfig) -> WeightCount:
     # To fold the norms here would be arithmetic on meta tensors, for which torch imports its compiler: 0.8 s.
     for norm in model.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
-            running -= 3 * norm.num_features + 1  # of two parameters, two statistics and a count one bias is left
+            running -= 3 * norm.num_features + 1  # two parameters, two statistics, a count: one bias is left
     return WeightCount(loaded, running)
 
 

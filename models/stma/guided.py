@@ -87,7 +87,7 @@ def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
         frame: (H, W, 3) uint8 RGB.
 
     Returns:
-        (H, W) uint16 index of the map.
+        (H, W) index of the map, as of `largest_map`.
     """
     height, width = frame.shape[:2]
     cells = largest_map(logits)
@@ -108,7 +108,7 @@ def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
     colours = _smoothed(frame, height / cells.shape[0], row, column) * np.float32(1 / 255)
     background = np.ones(len(pixels), np.float32)
     best = np.full(len(pixels), -np.inf, np.float32)
-    index = np.zeros(len(pixels), np.uint16)
+    index = np.zeros(len(pixels), labels.dtype)
     for number, mask in enumerate(masks, start=1):
         own = _widened(mask.numpy() > FAINT) & near
         part = _window(own)

@@ -32,7 +32,7 @@ def hard_labels(logits: np.ndarray, height: int, width: int) -> np.ndarray:
         width: columns of the frame.
 
     Returns:
-        (height, width) uint16 index of the map; the lowest where several are equal.
+        (height, width) index of the map, as of `largest_map`.
     """
     cells = largest_map(logits)
     rows, columns = samples(logits.shape[1], height), samples(logits.shape[2], width)
@@ -61,9 +61,9 @@ def hard_labels_on_device(logits: Tensor, height: int, width: int) -> Tensor:
 
 
 def largest_map(maps: np.ndarray) -> np.ndarray:
-    """Index of the largest along the first axis: uint16, the lowest where several are equal."""
+    """Index of the largest along the first axis, the lowest where several are equal: uint8, of more than 256 uint16."""
     largest = maps[0].copy()
-    index = np.zeros(largest.shape, np.uint16)
+    index = np.zeros(largest.shape, np.uint8 if len(maps) <= 256 else np.uint16)
     for number, plane in enumerate(maps[1:], start=1):
         np.copyto(index, number, where=plane > largest)
         np.maximum(largest, plane, out=largest)

@@ -7,6 +7,9 @@ from stma.errors import SettingsError
 
 STRIDE = 16  # pixels of a cell, the coarsest that the network has
 MINIMUM_SIDE = 16
+NEARLY = (
+    1 / 64
+)  # of a side: reduced by less, averages are next to what interpolation gives, at three times the cost
 LARGEST_ENLARGEMENT = 2  # beyond this a video gains no detail that cells could tell apart, only work
 
 
@@ -45,7 +48,7 @@ def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale a picture: area average when it shrinks, bilinear when either side grows.
+    """Scale a picture: area average when it shrinks, bilinear when either side grows or both hardly change.
 
     Args:
         frame: (H, W, 3) uint8 RGB, 0 to 255.
@@ -66,11 +69,14 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
         )
     if frame.shape[:2] == (height, width):
         return frame
-    shrinks = height <= frame.shape[0] and width <= frame.shape[1]
-    resized = cv2.resize(
-        frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return np.asarray(resized, dtype=np.uint8)
+    way = cv2.INTER_AREA if averages(frame.shape[:2], (height, width)) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=way), dtype=np.uint8)
+
+
+def averages(source: tuple[int, ...], target: tuple[int, int]) -> bool:
+    """Whether a picture of one (height, width) is averaged, and not interpolated, to become one of another."""
+    factors = [before / after for before, after in zip(source, target, strict=True)]
+    return min(factors) >= 1 and max(factors) > 1 + NEARLY
 
 
 def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int, int]:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from stma.resize import averages
+
 
 def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
     """As `resize_frame`, where two products with matrices cost nothing.
@@ -19,9 +21,9 @@ def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
     rows, columns = frames.shape[1:3]
     if (rows, columns) == (height, width):
         return frames
-    shrinks = height <= rows and width <= columns
-    down = _shares(rows, height, shrinks, frames.device)
-    across = _shares(columns, width, shrinks, frames.device)
+    averaged = averages((rows, columns), (height, width))
+    down = _shares(rows, height, averaged, frames.device)
+    across = _shares(columns, width, averaged, frames.device)
     scaled = []
     for frame in frames:  # one by one: large videos need much memory in float32
         lines = torch.matmul(down, frame.flatten(1).float()).unflatten(1, (columns, 3))  # (height, W, 3)
@@ -29,12 +31,12 @@ def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
     return torch.stack(scaled).round().clamp(0, 255)
 
 
-def _shares(source: int, target: int, shrinks: bool, device: torch.device) -> Tensor:
+def _shares(source: int, target: int, averaged: bool, device: torch.device) -> Tensor:
     """(target, source) float32: how much of each pixel of the source a pixel of the target is made of, on one axis."""
     scale = source / target
     sources = torch.arange(source, dtype=torch.float32, device=device)
     targets = torch.arange(target, dtype=torch.float32, device=device)[:, None]
-    if shrinks:
+    if averaged:
         ends = torch.minimum(sources + 1, (targets + 1) * scale) - torch.maximum(sources, targets * scale)
         return ends.clamp(min=0) / scale
     centres = ((targets + 0.5) * scale - 0.5).clamp(0, source - 1)

@@ -63,6 +63,14 @@ def test_frames_average_when_they_shrink_and_interpolate_when_they_grow() -> Non
     np.testing.assert_array_equal(resize_frame(ramp, 1, 4)[0, :, 0], [0, 25, 75, 100])
 
 
+def test_frames_that_hardly_shrink_look_like_their_averages() -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (48, 854, 3), dtype=np.uint8)
+    averages = cv2.resize(noise, (848, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(resize_frame(noise, 48, 848).astype(int) - averages).max() <= 3
+    half = cv2.resize(noise, (427, 48), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resize_frame(noise, 48, 427), half)
+
+
 def test_frames_keep_their_channel_order() -> None:
     frame = np.zeros((10, 10, 3), dtype=np.uint8)
     frame[..., 0] = 250

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -124,38 +125,37 @@ def weighted_sums(
     room = headroom(query.dtype)
     factor = binary(temperature)
     queries = with_ones(query * factor)
-    total = query.new_zeros((), dtype=torch.float32)
+    memories = []
     for key, value, certainty in zip(keys, values, certainties, strict=True):
-        most = max(1, at_once(query.device) // (key.shape[0] * key.shape[1]))
         offset = offset_channels(certainty.log2() - factor - math.log2(room), key.dtype)  # (B, M, 2)
-        transposed = torch.cat([key, offset], dim=2).transpose(1, 2)  # (B, C+2, M)
-        parts = []
-        for start in range(0, queries.shape[1], most):
-            weights = powers_of_two(
-                torch.matmul(queries[:, start : start + most], transposed)
-            )  # (B, rows, M)
+        memories.append(
+            (torch.cat([key.transpose(1, 2), offset.transpose(1, 2)], dim=1), value)
+        )  # (B, C+2, M)
+    most = max(1, at_once(query.device) // max(key.shape[0] * key.shape[1] for key in keys))
+    sums = []
+    for start in range(0, queries.shape[1], most):
+        some = queries[:, start : start + most]
+        total = query.new_zeros((*some.shape[:2], *values[0].shape[2:]), dtype=torch.float32)
+        for key, value in memories:
+            weights = powers_of_two(torch.matmul(some, key))  # (B, rows, M)
             if rows is None:
-                part = torch.matmul(weights, value.flatten(2)).unflatten(2, value.shape[2:])
+                total = total + torch.matmul(weights, value.flatten(2)).view_as(total)
             else:
-                part = _of_rows(weights, value, rows, start)
-            parts.append(part.float())
-        total = total + torch.cat(parts, dim=1)
-    return restored(total, room)
+                _add_rows(total, weights, value, rows, start)
+        sums.append(total)
+    return restored(torch.cat(sums, dim=1), room)
 
 
-def _of_rows(weights: Tensor, value: Tensor, rows: Sequence[np.ndarray], start: int) -> Tensor:
-    """(1, R, K, D) products of (1, R, M) weights of the queries from `start` on with (1, M, K, D) values, for the rows
-    of each object alone."""
-    product = value.new_zeros((1, weights.shape[1], *value.shape[2:]))
+def _add_rows(total: Tensor, weights: Tensor, value: Tensor, rows: Sequence[np.ndarray], start: int) -> None:
+    """Add to (1, R, K, D) sums of the queries from `start` on the products of their (1, R, M) weights with (1, M, K, D)
+    values, for the rows of each object alone."""
     for number, all_rows in enumerate(rows):
         first, last = np.searchsorted(all_rows, (start, start + weights.shape[1]))
         if first == last:
             continue
         some = torch.from_numpy(all_rows[first:last] - start)
-        product[0, :, number].index_copy_(
-            0, some, torch.mm(weights[0].index_select(0, some), value[0, :, number])
-        )
-    return product
+        part = torch.mm(weights[0].index_select(0, some), value[0, :, number])
+        total[0, :, number].index_add_(0, some, part.float())
 
 
 @dataclass(frozen=True)
@@ -254,15 +254,15 @@ class LabelPropagation(nn.Module):
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         objects = entries[0].mask.shape[1]
         annotated = others = newest = query.new_zeros((), dtype=torch.float32)
-        for kind in dict.fromkeys((entry.window, entry.annotated, entry.newest) for entry in entries):
-            alike = [entry for entry in entries if (entry.window, entry.annotated, entry.newest) == kind]
-            part = _sums(query, alike, temperature, kind[0], wanted)  # (B, K+1, h, w)
-            if kind[1]:
-                annotated = annotated + part
-            else:
-                others = others + part
-            if kind[2]:
-                newest = part
+        for window in dict.fromkeys(entry.window for entry in entries):
+            alike = [entry for entry in entries if entry.window == window]
+            for kind, part in _sums(query, alike, temperature, window, wanted).items():
+                if kind.annotated:
+                    annotated = annotated + part
+                else:
+                    others = others + part
+                if kind.newest:
+                    newest = part
         every = annotated + others
         background = (-self.unlikeness.clamp(min=0) * temperature).float().exp()
         kinds = [annotated, others.expand_as(every), newest.expand_as(every)]
@@ -281,21 +281,41 @@ def _shares(sums: Tensor, background: Tensor) -> Tensor:
     return sums[:, :-1] / (sums[:, -1:] + background).clamp(min=1e-30)
 
 
+class _Kind(NamedTuple):
+    """What a `LabelEntry` counts as."""
+
+    annotated: bool
+    newest: bool
+
+
 def _sums(
     query: Tensor,
     entries: Sequence[LabelEntry],
     temperature: Tensor,
     window: int | None,
     wanted: np.ndarray | None,
-) -> Tensor:
-    """Sums over the cells of all entries: (B, K+1, h, w) float32, the weights' own sum last."""
+) -> dict[_Kind, Tensor]:
+    """Sums over the cells of the entries of each kind, all of one window: (B, K+1, h, w) float32, the weights' own sum
+    last."""
     height, width = query.shape[2:]
     keys, certainties = [entry.key for entry in entries], [entry.weights for entry in entries]
-    values = [torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1) for entry in entries]
+    kinds = list(dict.fromkeys(_Kind(entry.annotated, entry.newest) for entry in entries))
+    values = [_values(entry, kinds) for entry in entries]
     if window is None or window >= max(height, width):
-        masks = [value.transpose(1, 2).to(query.dtype)[..., None] for value in values]  # (B, h*w, K+1, 1)
+        masks = [value.transpose(1, 2).to(query.dtype)[..., None] for value in values]  # (B, h*w, D, 1)
         sums = weighted_sums(to_tokens(query), keys, masks, temperature, certainties)[..., 0]
-        return sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
-    if query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
-        return by_strips(query, keys, values, certainties, temperature, window, wanted)
-    return unfolded(query, keys, values, certainties, temperature, window)
+        sums = sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
+    elif query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
+        sums = by_strips(query, keys, values, certainties, temperature, window, wanted)
+    else:
+        sums = unfolded(query, keys, values, certainties, temperature, window)
+    return dict(zip(kinds, sums.chunk(len(kinds), dim=1), strict=True))
+
+
+def _values(entry: LabelEntry, kinds: Sequence[_Kind]) -> Tensor:
+    """(B, (K+1) * kinds, h*w): masks and ones in the place of the entry's own kind, 0 in that of others, so that one
+    affinity serves all kinds."""
+    own = torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1)
+    before = kinds.index(_Kind(entry.annotated, entry.newest))
+    after, rows = len(kinds) - 1 - before, own.shape[1]
+    return functional.pad(own, (0, 0, before * rows, after * rows)) if len(kinds) > 1 else own
