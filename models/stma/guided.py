@@ -9,6 +9,7 @@ Gaussian window and, since bilinear upsampling smooths the functions too, withou
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -23,6 +24,9 @@ SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of trai
 RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outline in which pixels are decided
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
+SAMPLED = (
+    1 / 12 + 1 / 6
+)  # pixels squared: what averaging over a pixel and interpolating between pixels smooth alone
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 
@@ -79,17 +83,18 @@ def _inverse(matrix: Tensor) -> Tensor:
     return inverse
 
 
-def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
+def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Label every pixel: near to outlines by the lines of `color_lines`, elsewhere with the largest map of its cell.
 
     Args:
         logits: (K+1, h, w) float32 of a distribution over background (first) and objects.
-        frame: (H, W, 3) uint8 RGB.
+        picture: (H, W, 3) uint8 RGB, the frame or the frame scaled.
+        height: rows of the frame.
+        width: columns of the frame.
 
     Returns:
-        (H, W) index of the map, as of `largest_map`.
+        (height, width) index of the map, as of `largest_map`.
     """
-    height, width = frame.shape[:2]
     cells = largest_map(logits)
     rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
     labels = repeated(cells, rows, columns)
@@ -97,49 +102,73 @@ def guided_labels(logits: np.ndarray, frame: np.ndarray) -> np.ndarray:
     window = _window(near)
     if window is None:
         return labels
-    guide = resize_frame(frame, *cells.shape)[window]
+    guide = resize_frame(picture, *cells.shape)[window]
     masks = torch.from_numpy(logits[:, *window]).softmax(0)[1:]
     colours_of_cells = torch.from_numpy(guide).permute(2, 0, 1).float() / 255
-    pixels = np.flatnonzero(repeated(near, rows, columns))
-    row, column = np.divmod(pixels, width)
+    column, row = _places_of(repeated(near, rows, columns))
+    if not len(row):
+        return labels  # of a frame with fewer pixels than cells
     top, left, near = window[0].start, window[1].start, near[window]
-    cell = (rows.first[row] - top) * near.shape[1] + columns.first[column] - left
-    down, right = (rows.first + rows.share)[row] - top, (columns.first + columns.share)[column] - left
-    colours = _smoothed(frame, height / cells.shape[0], row, column) * np.float32(1 / 255)
-    background = np.ones(len(pixels), np.float32)
-    best = np.full(len(pixels), -np.inf, np.float32)
-    index = np.zeros(len(pixels), labels.dtype)
+    cell_row = (rows.first - top)[row]
+    cell = cell_row * near.shape[1] + (columns.first - left)[column]
+    down, right = (rows.places - np.float32(top))[row], (columns.places - np.float32(left))[column]
+    colours = _colours(picture, cells.shape, (height, width), (row, column))
+    background = np.ones(len(row), np.float32)
+    best = np.full(len(row), -np.inf, np.float32)
+    index = np.zeros(len(row), labels.dtype)
     for number, mask in enumerate(masks, start=1):
         own = _widened(mask.numpy() > FAINT) & near
         part = _window(own)
         if part is None:
             continue
-        there = np.flatnonzero(own.ravel()[cell])
+        first, last = np.searchsorted(cell_row, (part[0].start, part[0].stop))
+        there = first + np.flatnonzero(own.ravel()[cell[first:last]])
         line = color_lines(mask[None, None, *part], colours_of_cells[None, :, *part])[0, 0].numpy()
-        line_at = _sampled(line, down[there] - part[0].start, right[there] - part[1].start)  # (N, 4)
-        share = np.einsum("nc,nc->n", line_at[:, :3], colours[there]) + line_at[:, 3]
+        at = down[there] - np.float32(part[0].start), right[there] - np.float32(part[1].start)
+        *factors, share = _sampled(list(line), *at)
+        for factor, colour in zip(factors, colours, strict=True):
+            share += factor * colour[there]
         background[there] -= share
         larger = share > best[there]
         best[there[larger]] = share[larger]
         index[there[larger]] = number
     index[background >= best] = 0
-    labels.ravel()[pixels] = index
+    labels.ravel()[row * np.int32(width) + column] = index
     return labels
 
 
-def _smoothed(frame: np.ndarray, cell: float, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 colours of these pixels, smoothed; a cell is so many pixels wide."""
-    sigma = SMOOTHING * cell
+def _places_of(pixels: np.ndarray) -> np.ndarray:
+    """(2, N) int32 columns and rows of what a bool map holds, row by row."""
+    found = cv2.findNonZero(pixels.view(np.uint8))  # a quarter of the time of `np.nonzero`
+    return np.zeros((2, 0), np.int32) if found is None else np.ascontiguousarray(found.reshape(-1, 2).T)
+
+
+def _colours(
+    picture: np.ndarray,
+    cells: tuple[int, ...],
+    size: tuple[int, int],
+    pixels: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """(3, N) float32 RGB in 0..1 of these rows and columns of a frame of this size in a picture of it, smoothed."""
+    variance = (SMOOTHING * picture.shape[0] / cells[0]) ** 2
+    if size != picture.shape[:2]:
+        variance = max(variance - SAMPLED, 0.01)
+    sigma = math.sqrt(variance)
     radius = math.ceil(2 * sigma)
-    sides = [
-        slice(max(0, int(some.min()) - radius), int(some.max()) + radius + 1) for some in (rows, columns)
+    axes = [samples(there, here) for there, here in zip(picture.shape[:2], size, strict=True)]
+    ends = [
+        (axis.first[some.min()], axis.second[some.max()]) for axis, some in zip(axes, pixels, strict=True)
     ]
-    part = frame[sides[0], sides[1]]
+    starts = [max(0, int(first) - radius) for first, _ in ends]
+    part = picture[*(slice(start, last + radius + 1) for start, (_, last) in zip(starts, ends, strict=True))]
     smooth = np.asarray(
         cv2.GaussianBlur(part, (2 * radius + 1, 2 * radius + 1), sigma, borderType=cv2.BORDER_REPLICATE)
     )
-    colours: np.ndarray = smooth[rows - sides[0].start, columns - sides[1].start]
-    return colours
+    places = [
+        (axis.places - np.float32(start))[some]
+        for axis, start, some in zip(axes, starts, pixels, strict=True)
+    ]
+    return _sampled([smooth], *places).reshape(-1, 3).T.astype(np.float32) / 255
 
 
 def _window(near: np.ndarray) -> tuple[slice, slice] | None:
@@ -157,19 +186,15 @@ def _widened(cells: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.dilate(cells.astype(np.uint8), np.ones((2 * RADIUS + 1,) * 2, np.uint8))) > 0
 
 
-def _sampled(line: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(N, 4) bilinear samples of (4, h, w) maps at places in cells."""
+def _sampled(maps: Sequence[np.ndarray], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Bilinear samples of (h, w) or (h, w, C) maps at N float32 places in cells: (maps, N) or (maps, N, C)."""
     count = len(rows)
     shape = (math.ceil(count / REMAP_COLUMNS), REMAP_COLUMNS)
-    across, down = (np.resize(places.astype(np.float32), shape) for places in (columns, rows))
-    found = cv2.remap(
-        np.ascontiguousarray(line.transpose(1, 2, 0)),
-        across,
-        down,
-        interpolation=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(found).reshape(-1, 4)[:count]
+    across, down = (np.resize(places, shape) for places in (columns, rows))
+    found = np.empty((len(maps), *shape, *maps[0].shape[2:]), maps[0].dtype)
+    for one, target in zip(maps, found, strict=True):
+        cv2.remap(one, across, down, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
+    return found.reshape(len(maps), -1, *found.shape[3:])[:, :count]
 
 
 def guided_masks(masks: Tensor, guide: Tensor, frames: Tensor) -> Tensor:

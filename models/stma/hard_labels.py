@@ -22,6 +22,12 @@ class Samples:
     second: np.ndarray
     share: np.ndarray
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where the pixels lie, in cells: float32."""
+        places: np.ndarray = self.first.astype(np.float32) + self.share
+        return places
+
 
 def hard_labels(logits: np.ndarray, height: int, width: int) -> np.ndarray:
     """Label every pixel with the map that is largest there after bilinear upsampling.
@@ -84,7 +90,9 @@ def differing(padded: Cells) -> Cells:
 
 def repeated(cells: np.ndarray, rows: Samples, columns: Samples) -> np.ndarray:
     """The first cell of every pixel, one contiguous array."""
-    result: np.ndarray = cells.take(rows.first, axis=0).take(columns.first, axis=1)
+    result: np.ndarray = cells.take(columns.first, axis=1).take(
+        rows.first, axis=0
+    )  # whole rows are copied fast
     return result
 
 

@@ -73,8 +73,8 @@ class Outcome:
         soft: (K, h, w) float32 soft masks.
         expected: float32 IoU of each object that was followed to this frame.
         annotation: of this frame, if any.
-        guide: (H, W, 3) uint8 RGB, the frame itself, whose colours outlines still have to follow; None where they
-            need not.
+        guide: (h, w, 3) uint8 RGB, the frame or the frame scaled down, whose colours outlines still have to follow;
+            None where they need not.
     """
 
     frame_index: int
@@ -93,7 +93,7 @@ class Outcome:
         )
         maps = self.maps.numpy()
         if maps.ndim == 3 and self.guide is not None:
-            maps = guided_labels(maps, self.guide)
+            maps = guided_labels(maps, self.guide, *self.frame_size)
         elif maps.ndim == 3:
             maps = hard_labels(maps, *self.frame_size)
         labels = _looked_up(table, maps)

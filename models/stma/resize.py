@@ -69,14 +69,28 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
         )
     if frame.shape[:2] == (height, width):
         return frame
-    way = cv2.INTER_AREA if averages(frame.shape[:2], (height, width)) else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=way), dtype=np.uint8)
+    if not averages(frame.shape[:2], (height, width)):
+        return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    squares = whole_squares(frame.shape[:2], (height, width))
+    if squares > 1:  # averages of whole pixels take a tenth of the time of others, and leave less to those
+        smaller = frame.shape[1] // squares, frame.shape[0] // squares
+        frame = np.asarray(cv2.resize(frame, smaller, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def averages(source: tuple[int, ...], target: tuple[int, int]) -> bool:
     """Whether a picture of one (height, width) is averaged, and not interpolated, to become one of another."""
     factors = [before / after for before, after in zip(source, target, strict=True)]
     return min(factors) >= 1 and max(factors) > 1 + NEARLY
+
+
+def whole_squares(source: tuple[int, ...], target: tuple[int, int]) -> int:
+    """Side in pixels of the squares that are averaged first on the way from one (height, width) to a smaller one: the
+    largest that both sides of the source are made of, 1 for none."""
+    most = min(before // after for before, after in zip(source, target, strict=True))
+    return max(
+        (side for side in range(2, most + 1) if not any(length % side for length in source)), default=1
+    )
 
 
 def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int, int]:

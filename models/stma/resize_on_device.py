@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stma.resize import averages
+from stma.resize import averages, whole_squares
 
 
 def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
@@ -22,8 +22,12 @@ def resize_frames_on_device(frames: Tensor, height: int, width: int) -> Tensor:
     if (rows, columns) == (height, width):
         return frames
     averaged = averages((rows, columns), (height, width))
-    down = _shares(rows, height, averaged, frames.device)
-    across = _shares(columns, width, averaged, frames.device)
+    squares = whole_squares((rows, columns), (height, width)) if averaged else 1
+    down = _shares(rows // squares, height, averaged, frames.device)
+    across = _shares(columns // squares, width, averaged, frames.device)
+    if squares > 1:
+        down = torch.matmul(down, _shares(rows, rows // squares, averaged, frames.device))
+        across = torch.matmul(across, _shares(columns, columns // squares, averaged, frames.device))
     scaled = []
     for frame in frames:  # one by one: large videos need much memory in float32
         lines = torch.matmul(down, frame.flatten(1).float()).unflatten(1, (columns, 3))  # (height, W, 3)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ from stma.prediction import (
 from stma.regional import Before, RegionalSteps
 from stma.resize import model_size, resize_frame, resize_labels
 from stma.step_graphs import cuda_recorder
+
+
+class _Pictures(NamedTuple):
+    """A frame as (h, w, 3) uint8 RGB: as the device is given it, and what outlines follow on a CPU, where a frame that
+    is larger than what the network sees would cost more than it tells."""
+
+    given: np.ndarray
+    guide: np.ndarray
 
 
 class Segmenter:
@@ -115,7 +123,8 @@ class Segmenter:
         for frame in frames:
             self._check_frame(frame)
         self._adapt(frames, masks)
-        chunk = None if self._regional else self._embedded(frames)
+        pictures = [self._pictures(frame) for frame in frames]
+        chunk = None if self._regional else self._embedded(pictures)
         outcomes = []
         for position in range(len(frames)):
             if position in masks:
@@ -124,7 +133,7 @@ class Segmenter:
             if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
                 annotation = None  # it says nothing
             seen = None if chunk is None else chunk[position]
-            outcomes.append(self._associate(frames[position], seen, annotation))
+            outcomes.append(self._associate(pictures[position], seen, annotation))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
@@ -196,34 +205,37 @@ class Segmenter:
             graphs=self.config.graphs and self.device.type == "cuda",
         )
 
-    def _embedded(self, frames: Sequence[np.ndarray]) -> list[Seen]:
-        """The whole of each frame."""
-        size = self.working_size
-        on_cpu = self.device.type == "cpu"
-        pictures = [resize_frame(frame, *size) for frame in frames] if on_cpu else frames
-        guided = self.config.refine_edges and not on_cpu
-        inputs = ChunkInputs(to_device(pictures, self.device), size, guided)
-        chunk = self._steps.embed(inputs)
-        return [chunk.seen(position, inputs.frames) for position in range(len(frames))]
+    def _pictures(self, frame: np.ndarray) -> _Pictures:
+        if self.device.type != "cpu":
+            return _Pictures(frame, frame)  # it is scaled there
+        scaled = resize_frame(frame, *self.working_size)
+        return _Pictures(scaled, min(frame, scaled, key=lambda picture: picture.size))
 
-    def _predicted(self, frame: np.ndarray, seen: Seen | None) -> FrameResult:
+    def _embedded(self, pictures: Sequence[_Pictures]) -> list[Seen]:
+        """The whole of each frame."""
+        guided = self.config.refine_edges and self.device.type != "cpu"
+        together = to_device([picture.given for picture in pictures], self.device)
+        inputs = ChunkInputs(together, self.working_size, guided)
+        chunk = self._steps.embed(inputs)
+        return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
+
+    def _predicted(self, pictures: _Pictures, seen: Seen | None) -> FrameResult:
         if seen is not None or self._regional is None:
-            return self._steps.predict(self._inputs(seen or self._embedded([frame])[0]))
-        picture = resize_frame(frame, *self.working_size)
-        return self._regional.predict(picture, self.frame_index, self._inputs)
+            return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0]))
+        return self._regional.predict(pictures.given, self.frame_index, self._inputs)
 
     def _associate(
         self,
-        frame: np.ndarray,
+        pictures: _Pictures,
         seen: Seen | None,
         annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
     ) -> Outcome:
         if annotation is None and not self.bank.empty:
-            result = self._predicted(frame, seen)
+            result = self._predicted(pictures, seen)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
-            return self._outcome(frame, result.maps, result.masks, result.expected, None)
-        seen = seen or self._embedded([frame])[0]
+            return self._outcome(pictures, result.maps, result.masks, result.expected, None)
+        seen = seen or self._embedded([pictures])[0]
         features, test = seen.features, None
         if self._regional:
             self._regional.before = None  # the next frame has nothing to stand for what it does not look at
@@ -236,12 +248,12 @@ class Segmenter:
             test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
         maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
         if annotation is None:
-            return self._outcome(frame, maps, masks, expected, None)
+            return self._outcome(pictures, maps, masks, expected, None)
         labels, ids = self._checked(*annotation)
         self._announce(ids)
         masks = self._impose(masks, labels, ids)
         self._write_annotated(features, test, masks)
-        return self._outcome(frame, maps, masks, expected, Annotation(labels, ids))
+        return self._outcome(pictures, maps, masks, expected, Annotation(labels, ids))
 
     def _inputs(self, seen: Seen) -> FrameInputs:
         return FrameInputs(
@@ -332,7 +344,7 @@ class Segmenter:
 
     def _outcome(
         self,
-        frame: np.ndarray,
+        pictures: _Pictures,
         maps: Tensor,
         masks: Tensor,
         expected: Tensor,
@@ -347,7 +359,7 @@ class Segmenter:
             soft=to_host(masks[0]),
             expected=to_host(expected),
             annotation=annotation,
-            guide=frame if self.config.refine_edges and followed else None,
+            guide=pictures.guide if self.config.refine_edges and followed else None,
         )
 
     def state_dict(self) -> dict[str, Any]:

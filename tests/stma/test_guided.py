@@ -46,7 +46,7 @@ def test_an_outline_that_is_off_moves_to_where_the_colours_change(scale: int, no
     truth = discs(centres, 6.5, scale)
     logits = soft_logits(discs([(row + 0.7, column - 0.7) for row, column in centres], 7.0))
     frame = painted(truth, noise)
-    plain, guided = hard_labels(logits, *truth.shape), guided_labels(logits, frame)
+    plain, guided = hard_labels(logits, *truth.shape), guided_labels(logits, frame, *frame.shape[:2])
     assert guided.shape == truth.shape
     for number in (1, 2):
         before, after = (region_similarity(found == number, truth == number) for found in (plain, guided))
@@ -54,11 +54,30 @@ def test_an_outline_that_is_off_moves_to_where_the_colours_change(scale: int, no
         assert after > 0.93
 
 
+def test_a_frame_scaled_down_leads_outlines_to_the_same_place() -> None:
+    centres = [(14.0, 12.0), (15.0, 30.0)]
+    truth = discs(centres, 6.5, 9)
+    logits = soft_logits(discs([(row + 0.7, column - 0.7) for row, column in centres], 7.0))
+    frame = painted(truth, noise=8.0)
+    by_frame = guided_labels(logits, frame, *truth.shape)
+    scaled = guided_labels(logits, resize_frame(frame, *(CELL * side for side in SHAPE)), *truth.shape)
+    for number in (1, 2):
+        here, there = (region_similarity(found == number, truth == number) for found in (by_frame, scaled))
+        assert there > here - 0.02
+        assert region_similarity(by_frame == number, scaled == number) > 0.96
+
+
+def test_a_frame_smaller_than_the_cells_has_labels() -> None:
+    labels = discs([(14.0, 12.0)], 6.5)
+    frame = np.full((15, 22, 3), 128, np.uint8)
+    assert guided_labels(soft_logits(labels), frame, 15, 22).shape == (15, 22)
+
+
 def test_without_colours_an_outline_stays_within_a_cell() -> None:
     labels = discs([(14.0, 12.0), (15.0, 30.0)], 6.5)
     logits = soft_logits(labels)
     grey = np.full((SHAPE[0] * CELL, SHAPE[1] * CELL, 3), 128, np.uint8)
-    plain, guided = hard_labels(logits, *grey.shape[:2]), guided_labels(logits, grey)
+    plain, guided = hard_labels(logits, *grey.shape[:2]), guided_labels(logits, grey, *grey.shape[:2])
     for number in (1, 2):
         assert region_similarity(plain == number, guided == number) > 0.93
 
@@ -67,17 +86,17 @@ def test_pixels_far_from_outlines_keep_their_label_whatever_their_colour() -> No
     labels = discs([(14.0, 12.0), (15.0, 30.0)], 6.5)
     frame = painted(discs([(14.0, 12.0), (15.0, 30.0)], 6.5, CELL))
     frame[:8, -8:] = (180, 60, 50)  # the colour of object 1, far from it
-    guided = guided_labels(soft_logits(labels), frame)
+    guided = guided_labels(soft_logits(labels), frame, *frame.shape[:2])
     assert not guided[:8, -8:].any()
     assert guided[14 * CELL, 12 * CELL] == 1
-    assert not guided_labels(soft_logits(np.zeros_like(labels)), frame).any()
+    assert not guided_labels(soft_logits(np.zeros_like(labels)), frame, *frame.shape[:2]).any()
 
 
 def test_the_device_decides_as_main_memory_does() -> None:
     centres = [(14.0, 12.0), (15.0, 24.0)]
     logits = soft_logits(discs([(13.5, 12.5), (15.5, 23.5)], 7.0))
     frame = painted(discs(centres, 6.5, 7), noise=4)
-    here = guided_labels(logits, frame)
+    here = guided_labels(logits, frame, *frame.shape[:2])
     pictures = (torch.from_numpy(picture) for picture in (resize_frame(frame, *SHAPE), frame))
     there = guided_labels_on_device(torch.from_numpy(logits), *pictures).numpy()
     assert (here != there).mean() < 1e-3  # the smoothed frame has 8 bits here and 32 there

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stma.errors import SettingsError
-from stma.resize import resize_frame, resize_labels, working_size
+from stma.resize import resize_frame, resize_labels, whole_squares, working_size
 from stma.resize_on_device import resize_frames_on_device
 
 
@@ -71,6 +71,18 @@ def test_frames_that_hardly_shrink_look_like_their_averages() -> None:
     np.testing.assert_array_equal(resize_frame(noise, 48, 427), half)
 
 
+@pytest.mark.parametrize(("size", "squares"), [((96, 160), 2), ((168, 280), 4), ((105, 175), 1)])
+def test_whole_pixels_are_averaged_first_where_a_frame_is_made_of_them(
+    size: tuple[int, int], squares: int
+) -> None:
+    target = (40, 68)
+    assert whole_squares(size, target) == squares
+    ramp = np.linspace(0, 255, size[1]).round().astype(np.uint8)
+    frame = np.repeat(np.tile(ramp, (size[0], 1))[..., None], 3, axis=2)
+    averages = cv2.resize(frame, target[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(resize_frame(frame, *target).astype(int) - averages).max() <= 1
+
+
 def test_frames_keep_their_channel_order() -> None:
     frame = np.zeros((10, 10, 3), dtype=np.uint8)
     frame[..., 0] = 250
@@ -111,6 +123,8 @@ def test_impossible_sizes_and_arrays_are_named() -> None:
         ((37, 53), (18, 17)),
         ((24, 31), (48, 64)),
         ((40, 30), (32, 48)),
+        ((96, 160), (40, 68)),
+        ((96, 128), (95, 127)),
         ((40, 30), (40, 30)),
     ],
 )

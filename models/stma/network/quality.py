@@ -49,7 +49,7 @@ class MaskQuality(nn.Module):
         """
         batch, objects = masks.shape[:2]
         inside = functional.avg_pool2d(masks.detach().float(), 2)  # (B, K, h, w)
-        around = functional.max_pool2d(inside, 2 * RING + 1, stride=1, padding=RING) - inside
+        around = _widened(inside) - inside
         weights = torch.stack([inside, around], dim=2).flatten(3)  # (B, K, 2, h*w)
         share = weights / weights.sum(3, keepdim=True).clamp(min=1e-6)
         cells = decoded.stride8.detach().permute(0, 2, 3, 1).flatten(1, 2)  # (B*K, h*w, C)
@@ -75,6 +75,12 @@ class MaskQuality(nn.Module):
         visible: Tensor = self.output(functional.relu(self.hidden(known)))[..., 0]
         empty: Tensor = self.empty(known[..., -EMPTY_INPUTS:])[..., 0]
         return torch.where(is_empty(seen), empty, visible).float()
+
+
+def _widened(masks: Tensor) -> Tensor:
+    """(B, K, h, w) maxima within `RING`: of columns, then of rows, which takes half the time of squares."""
+    tall = functional.max_pool2d(masks, (2 * RING + 1, 1), stride=1, padding=(RING, 0))
+    return functional.max_pool2d(tall, (1, 2 * RING + 1), stride=1, padding=(0, RING))
 
 
 def is_empty(seen: Tensor) -> Tensor:
