@@ -1,7 +1,7 @@
 """ID association at stride 16 and label propagation at stride 8: what the memory says about the test frame."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -135,27 +135,37 @@ def weighted_sums(
     sums = []
     for start in range(0, queries.shape[1], most):
         some = queries[:, start : start + most]
-        total = query.new_zeros((*some.shape[:2], *values[0].shape[2:]), dtype=torch.float32)
-        for key, value in memories:
-            weights = powers_of_two(torch.matmul(some, key))  # (B, rows, M)
-            if rows is None:
+        affinities = ((powers_of_two(torch.matmul(some, key)), value) for key, value in memories)
+        if rows is None:
+            total = query.new_zeros((*some.shape[:2], *values[0].shape[2:]), dtype=torch.float32)
+            for weights, value in affinities:
                 total = total + torch.matmul(weights, value.flatten(2)).view_as(total)
-            else:
-                _add_rows(total, weights, value, rows, start)
-        sums.append(total)
+            sums.append(total)
+        else:
+            sums.append(_of_rows(affinities, _within(rows, start, start + some.shape[1])))
     return restored(torch.cat(sums, dim=1), room)
 
 
-def _add_rows(total: Tensor, weights: Tensor, value: Tensor, rows: Sequence[np.ndarray], start: int) -> None:
-    """Add to (1, R, K, D) sums of the queries from `start` on the products of their (1, R, M) weights with (1, M, K, D)
-    values, for the rows of each object alone."""
-    for number, all_rows in enumerate(rows):
-        first, last = np.searchsorted(all_rows, (start, start + weights.shape[1]))
-        if first == last:
-            continue
-        some = torch.from_numpy(all_rows[first:last] - start)
-        part = torch.mm(weights[0].index_select(0, some), value[0, :, number])
-        total[0, :, number].index_add_(0, some, part.float())
+def _within(rows: Sequence[np.ndarray], first: int, last: int) -> list[Tensor]:
+    """Of ascending numbers those from `first` up to `last` (exclusive), counted from there."""
+    ends = (np.searchsorted(one, (first, last)) for one in rows)
+    return [torch.from_numpy(one[begin:end] - first) for one, (begin, end) in zip(rows, ends, strict=True)]
+
+
+def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[Tensor]) -> Tensor:
+    """Sums of the products of each memory's (1, R, M) weights and (1, M, K, D) values, for the rows of each object
+    alone: (1, R, K, D) float32."""
+    parts: dict[int, Tensor] = {}
+    for weights, value in affinities:
+        for number, some in enumerate(rows):
+            if not len(some):
+                continue
+            part = torch.mm(weights[0].index_select(0, some), value[0, :, number])
+            parts[number] = parts[number].add_(part) if number in parts else part.float()
+    total = weights.new_zeros((1, weights.shape[1], len(rows), value.shape[3]), dtype=torch.float32)
+    for number, part in parts.items():
+        total[0, :, number].index_copy_(0, rows[number], part)
+    return total
 
 
 @dataclass(frozen=True)
