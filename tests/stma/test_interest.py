@@ -26,8 +26,8 @@ def test_an_object_may_be_where_the_readout_finds_it_and_where_it_was() -> None:
     newest[1, 0, 14] = 1.0  # at the border
     boxes = boxes_of_interest(coarse, newest)
     assert boxes == (
-        Box(5 - MARGIN, 6 + MARGIN, 6 - MARGIN, 10 + MARGIN),
-        Box(0, 1 + MARGIN, 14 - MARGIN, COLUMNS),
+        Box(5 - MARGIN, 7 + MARGIN, 6 - MARGIN, 10 + MARGIN),  # of 5 rows 6: sides are even
+        Box(0, 2 + MARGIN, 13 - MARGIN, COLUMNS),
         Box(0, ROWS, 0, COLUMNS),  # it is nowhere, so it is looked for everywhere
     )
     cells = covered(boxes[:2], 2 * ROWS, 2 * COLUMNS, 2)

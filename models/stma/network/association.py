@@ -14,6 +14,7 @@ from stma.config import TILE, ModelConfig
 from stma.network.layers import to_tokens, unit
 from stma.network.powers import powers_of_two
 from stma.network.windows import (
+    QUERIES,
     at_once,
     binary,
     by_strips,
@@ -146,25 +147,29 @@ def weighted_sums(
     return restored(torch.cat(sums, dim=1), room)
 
 
-def _within(rows: Sequence[np.ndarray], first: int, last: int) -> list[Tensor]:
+def _within(rows: Sequence[np.ndarray], first: int, last: int) -> list[np.ndarray]:
     """Of ascending numbers those from `first` up to `last` (exclusive), counted from there."""
     ends = (np.searchsorted(one, (first, last)) for one in rows)
-    return [torch.from_numpy(one[begin:end] - first) for one, (begin, end) in zip(rows, ends, strict=True)]
+    return [one[begin:end] - first for one, (begin, end) in zip(rows, ends, strict=True)]
 
 
-def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[Tensor]) -> Tensor:
+def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[np.ndarray]) -> Tensor:
     """Sums of the products of each memory's (1, R, M) weights and (1, M, K, D) values, for the rows of each object
     alone: (1, R, K, D) float32."""
     parts: dict[int, Tensor] = {}
+    chosen = {
+        number: torch.from_numpy(np.pad(one, (0, -len(one) % QUERIES), "edge"))  # the last one is repeated
+        for number, one in enumerate(rows)
+        if len(one)
+    }
     for weights, value in affinities:
-        for number, some in enumerate(rows):
-            if not len(some):
-                continue
+        for number, some in chosen.items():
             part = torch.mm(weights[0].index_select(0, some), value[0, :, number])
             parts[number] = parts[number].add_(part) if number in parts else part.float()
     total = weights.new_zeros((1, weights.shape[1], len(rows), value.shape[3]), dtype=torch.float32)
     for number, part in parts.items():
-        total[0, :, number].index_copy_(0, rows[number], part)
+        one = rows[number]
+        total[0, :, number].index_copy_(0, torch.from_numpy(one), part[: len(one)])
     return total
 
 

@@ -10,6 +10,9 @@ from torch.nn import functional
 
 LEAST = 0.05  # probability or share of a cell from which on an object may be there
 MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at stride 16
+SIDES = (
+    2  # cells: sides of boxes are multiples of it, since oneDNN prepares convolutions of each new size anew
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
         newest: (K, h, w) soft masks in 0..1 of the newest remembered frame at stride 16.
 
     Returns:
-        A box for each of the K objects; the host waits for them.
+        A box for each of the K objects, its sides multiples of `SIDES` unless the frame ends; the host waits for them.
     """
     seeds = (torch.sigmoid(coarse) > LEAST) | (newest > LEAST)
     near = functional.max_pool2d(seeds.float(), 2 * MARGIN + 1, stride=1, padding=MARGIN) > 0
@@ -46,7 +49,16 @@ def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
 
 
 def _bounds(cells: np.ndarray) -> Box:
-    return extent(cells) or Box(0, cells.shape[0], 0, cells.shape[1])
+    height, width = cells.shape
+    found = extent(cells) or Box(0, height, 0, width)
+    return Box(*_rounded(found.top, found.bottom, height), *_rounded(found.left, found.right, width))
+
+
+def _rounded(first: int, last: int, length: int) -> tuple[int, int]:
+    """Grow a range of cells to a multiple of `SIDES`, to the end of the frame at most."""
+    size = min(length, -(-(last - first) // SIDES) * SIDES)
+    start = min(first, length - size)
+    return start, start + size
 
 
 def extent(cells: np.ndarray) -> Box | None:

@@ -19,6 +19,8 @@ from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
+QUERIES = 32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each
+
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
 
@@ -59,6 +61,15 @@ def with_ones(queries: Tensor) -> Tensor:
     """(..., C) queries with the two ones that `offset_channels` need, in the steps of `powers_of_two`: (..., C+2)."""
     padded, fine = functional.pad(queries, (0, 2), value=1.0), steps(queries)
     return padded if fine == 1 else padded * fine
+
+
+def rounded_up(queries: Tensor) -> Tensor:
+    """(..., C) queries as (N, C), N being the next multiple of `QUERIES`; zeros follow after the last."""
+    *places, channels = queries.shape
+    count = math.prod(places)
+    flat = queries.new_zeros(-(-count // QUERIES) * QUERIES, channels)
+    flat[:count].view(queries.shape).copy_(queries)
+    return flat
 
 
 def by_strips(
@@ -149,11 +160,12 @@ def _read_column(
         rows = range(max(first, top - window), min(last, top + tile + window))
         cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
         some = queries[box]  # (rows, columns, C) of the box
-        weights = powers_of_two(
-            torch.mm(near_keys[cells], some.reshape(-1, channels).t())
-        )  # (cells, queries)
-        part = torch.mm(near_values[:, cells], weights)  # (D, queries)
-        sums[(slice(None), *box)] = part.view(len(part), *some.shape[:2])
+        flat = rounded_up(some)
+        weights = powers_of_two(torch.mm(near_keys[cells], flat.t()))  # (cells, queries)
+        part = torch.mm(near_values[:, cells].contiguous(), weights)[
+            :, : some[..., 0].numel()
+        ]  # (D, queries)
+        sums[(slice(None), *box)] = part.unflatten(1, some.shape[:2])
 
 
 def unfolded(
