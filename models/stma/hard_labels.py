@@ -90,9 +90,8 @@ def differing(padded: Cells) -> Cells:
 
 def repeated(cells: np.ndarray, rows: Samples, columns: Samples) -> np.ndarray:
     """The first cell of every pixel, one contiguous array."""
-    result: np.ndarray = cells.take(columns.first, axis=1).take(
-        rows.first, axis=0
-    )  # whole rows are copied fast
+    across = cells.take(columns.first, axis=1)  # first, since whole rows are copied fast
+    result: np.ndarray = across.take(rows.first, axis=0)
     return result
 
 

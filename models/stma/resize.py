@@ -7,9 +7,7 @@ from stma.errors import SettingsError
 
 STRIDE = 16  # pixels of a cell, the coarsest that the network has
 MINIMUM_SIDE = 16
-NEARLY = (
-    1 / 64
-)  # of a side: reduced by less, averages are next to what interpolation gives, at three times the cost
+NEARLY = 1 / 64  # of a side: reduced by less, averages are what interpolation gives, at three times the cost
 LARGEST_ENLARGEMENT = 2  # beyond this a video gains no detail that cells could tell apart, only work
 
 

@@ -129,9 +129,8 @@ def weighted_sums(
     memories = []
     for key, value, certainty in zip(keys, values, certainties, strict=True):
         offset = offset_channels(certainty.log2() - factor - math.log2(room), key.dtype)  # (B, M, 2)
-        memories.append(
-            (torch.cat([key.transpose(1, 2), offset.transpose(1, 2)], dim=1), value)
-        )  # (B, C+2, M)
+        transposed = torch.cat([key.transpose(1, 2), offset.transpose(1, 2)], dim=1)  # (B, C+2, M)
+        memories.append((transposed, value))
     most = max(1, at_once(query.device) // max(key.shape[0] * key.shape[1] for key in keys))
     sums = []
     for start in range(0, queries.shape[1], most):
@@ -173,6 +172,13 @@ def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[np.ndar
     return total
 
 
+class _Kind(NamedTuple):
+    """What a `LabelEntry` counts as."""
+
+    annotated: bool
+    newest: bool
+
+
 @dataclass(frozen=True)
 class LabelEntry:
     """What the label propagation reads of one remembered frame.
@@ -193,6 +199,11 @@ class LabelEntry:
     annotated: bool = True
     newest: bool = False
     certainty: Tensor | None = None
+
+    @property
+    def kind(self) -> _Kind:
+        """What its sums are kept apart by."""
+        return _Kind(self.annotated, self.newest)
 
     @property
     def weights(self) -> Tensor:
@@ -269,8 +280,11 @@ class LabelPropagation(nn.Module):
         temperature = (self.temperature() * sharpness).clamp(max=HOTTEST).to(query.dtype)
         objects = entries[0].mask.shape[1]
         annotated = others = newest = query.new_zeros((), dtype=torch.float32)
-        for window in dict.fromkeys(entry.window for entry in entries):
-            alike = [entry for entry in entries if entry.window == window]
+        groups: dict[tuple[int | None, _Kind | None], list[LabelEntry]] = {}
+        apart = query.device.type != "cpu"  # a GPU would hold the windows of all kinds at once
+        for entry in entries:
+            groups.setdefault((entry.window, entry.kind if apart else None), []).append(entry)
+        for (window, _), alike in groups.items():
             for kind, part in _sums(query, alike, temperature, window, wanted).items():
                 if kind.annotated:
                     annotated = annotated + part
@@ -296,13 +310,6 @@ def _shares(sums: Tensor, background: Tensor) -> Tensor:
     return sums[:, :-1] / (sums[:, -1:] + background).clamp(min=1e-30)
 
 
-class _Kind(NamedTuple):
-    """What a `LabelEntry` counts as."""
-
-    annotated: bool
-    newest: bool
-
-
 def _sums(
     query: Tensor,
     entries: Sequence[LabelEntry],
@@ -314,7 +321,7 @@ def _sums(
     last."""
     height, width = query.shape[2:]
     keys, certainties = [entry.key for entry in entries], [entry.weights for entry in entries]
-    kinds = list(dict.fromkeys(_Kind(entry.annotated, entry.newest) for entry in entries))
+    kinds = list(dict.fromkeys(entry.kind for entry in entries))
     values = [_values(entry, kinds) for entry in entries]
     if window is None or window >= max(height, width):
         masks = [value.transpose(1, 2).to(query.dtype)[..., None] for value in values]  # (B, h*w, D, 1)
@@ -331,6 +338,6 @@ def _values(entry: LabelEntry, kinds: Sequence[_Kind]) -> Tensor:
     """(B, (K+1) * kinds, h*w): masks and ones in the place of the entry's own kind, 0 in that of others, so that one
     affinity serves all kinds."""
     own = torch.cat([entry.mask, torch.ones_like(entry.mask[:, :1])], dim=1)
-    before = kinds.index(_Kind(entry.annotated, entry.newest))
+    before = kinds.index(entry.kind)
     after, rows = len(kinds) - 1 - before, own.shape[1]
     return functional.pad(own, (0, 0, before * rows, after * rows)) if len(kinds) > 1 else own

@@ -10,9 +10,7 @@ from torch.nn import functional
 
 LEAST = 0.05  # probability or share of a cell from which on an object may be there
 MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at stride 16
-SIDES = (
-    2  # cells: sides of boxes are multiples of it, since oneDNN prepares convolutions of each new size anew
-)
+SIDES = 2  # cells, of which sides of boxes are multiples: oneDNN prepares convolutions of each new size anew
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def with_ones(queries: Tensor) -> Tensor:
     return padded if fine == 1 else padded * fine
 
 
-def rounded_up(queries: Tensor) -> Tensor:
+def _rounded_up(queries: Tensor) -> Tensor:
     """(..., C) queries as (N, C), N being the next multiple of `QUERIES`; zeros follow after the last."""
     *places, channels = queries.shape
     count = math.prod(places)
@@ -160,12 +160,11 @@ def _read_column(
         rows = range(max(first, top - window), min(last, top + tile + window))
         cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
         some = queries[box]  # (rows, columns, C) of the box
-        flat = rounded_up(some)
+        flat = _rounded_up(some)
         weights = powers_of_two(torch.mm(near_keys[cells], flat.t()))  # (cells, queries)
-        part = torch.mm(near_values[:, cells].contiguous(), weights)[
-            :, : some[..., 0].numel()
-        ]  # (D, queries)
-        sums[(slice(None), *box)] = part.unflatten(1, some.shape[:2])
+        part = torch.mm(near_values[:, cells].contiguous(), weights)  # (D, queries)
+        wanted = part[:, : some.shape[0] * some.shape[1]]
+        sums[(slice(None), *box)] = wanted.unflatten(1, some.shape[:2])
 
 
 def unfolded(
