@@ -26,7 +26,7 @@ EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
 SAMPLED = (
     1 / 12 + 1 / 6
-)  # pixels squared: variance that averaging over pixels and interpolating between them add
+)  # pixels squared: variance of averaging over pixels and of interpolating between them
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 

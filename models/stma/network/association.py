@@ -167,8 +167,8 @@ def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[np.ndar
             parts[number] = parts[number].add_(part) if number in parts else part.float()
     total = weights.new_zeros((1, weights.shape[1], len(rows), value.shape[3]), dtype=torch.float32)
     for number, part in parts.items():
-        one = rows[number]
-        total[0, :, number].index_copy_(0, torch.from_numpy(one), part[: len(one)])
+        count = len(rows[number])
+        total[0, :, number].index_copy_(0, chosen[number][:count], part[:count])
     return total
 
 
