@@ -19,7 +19,7 @@ class ModelSetup:
         segmenter: ready for the first frame.
         name: of the model.
         device: as torch names it, such as "cuda".
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16" or "int8".
         threads: CPU threads that the model computes with.
         working_size: (height, width) in pixels that the model works at.
         description: the model's name, sha256 of the weights and parameters, for the report.
@@ -56,7 +56,6 @@ def set_up_model(
         WeightsError: when the weights are missing or damaged.
     """
     from stma.config import SegmenterConfig
-    from stma.device import precision_name
     from stma.process import prepare_process
     from stma.segmenter import Segmenter
     from stma.weights import load_model
@@ -76,7 +75,7 @@ def set_up_model(
     loaded = (load or load_model)(settings.model)
     segmenter = Segmenter(loaded.model, config)
     segmenter.frame_size = (height, width)
-    device, precision = str(segmenter.device), precision_name(segmenter.precision)
+    device, precision = str(segmenter.device), segmenter.precision.name
     description = {
         "name": loaded.info.name,
         "sha256": loaded.info.sha256,

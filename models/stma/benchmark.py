@@ -1,5 +1,6 @@
 """Speed of the model on synthetic frames, its arithmetic, and what the machine could do at most."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from stma.config import SegmenterConfig
+from stma.device import Precision
 from stma.estimate import MemoryEstimate
+from stma.network.int8 import STEPS, Int8Conv2d, rounded
+from stma.network.layers import packed
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
@@ -40,7 +43,7 @@ class MatrixPeak:
     """What the machine reaches in one precision, in GFLOP per second: the best of several repeats.
 
     Attributes:
-        matmul: product of two square matrices.
+        matmul: product of two square matrices; with int8 not of 8-bit numbers, as in the model.
         convolution: dense 3x3 convolution, channels last.
     """
 
@@ -116,24 +119,28 @@ def synchronise(device: torch.device) -> None:
 
 
 @torch.inference_mode()
-def measure_peak(device: torch.device, dtype: torch.dtype, side: int | None = None) -> MatrixPeak:
+def measure_peak(device: torch.device, precision: Precision, side: int | None = None) -> MatrixPeak:
     """Measure dense products and 3x3 convolutions on this machine.
 
     Args:
         device: that computes.
-        dtype: of all operands.
+        precision: of all operands.
         side: rows of the square matrices; by default as many as fill the device.
     """
     side = side or (8192 if device.type == "cuda" else 1024)
+    dtype = precision.dtype
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     channels, map_side = (256, side // 64) if device.type == "cuda" else (128, side // 16)
     batch = 32 if device.type == "cuda" else 1
-    maps = torch.randn(batch, channels, map_side, map_side, device=device).to(dtype)
-    weight = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
-    maps, weight = (x.contiguous(memory_format=torch.channels_last) for x in (maps, weight))
+    maps = packed(torch.rand(batch, channels, map_side, map_side, device=device).to(dtype))
+    layer: nn.Module = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    if isinstance(layer, nn.Conv2d) and precision.int8:
+        maps, layer = rounded(maps, 1 / STEPS), Int8Conv2d(layer, 1 / STEPS, dtype=dtype)
+    layer.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def convolution() -> Tensor:
-        return functional.conv2d(maps, weight, padding=1)
+        result: Tensor = layer(maps)
+        return result
 
     return MatrixPeak(
         matmul=2 * side**3 / _fastest(lambda: left @ right, device) / GIGA,
@@ -160,15 +167,25 @@ def _attention_flop(
     return 2 * batch * heads * rows * key[2] * (width + value[3])
 
 
+def _int8_flop(
+    maps: Sequence[int], step: float, zero: int, weight: Sequence[int], *rest: Any, **named: Any
+) -> int:
+    """A product for each weight of a channel and each number that comes out."""
+    result: int = 2 * math.prod(weight[1:]) * math.prod(named["out_shape"])
+    return result
+
+
 def count_gflop(segmenter: Segmenter, frames: Sequence[np.ndarray]) -> float:
     """Arithmetic per frame in GFLOP: matrix products, convolutions and attention, a multiply-add as two.
 
     Elementwise work (exponentials, activations, norms), pooling, interpolation, casts and copies are not counted,
     nor anything outside of torch. Give frames of a whole memory interval for a true average.
     """
-    mapping = {}
+    mapping: dict[Any, Callable[..., int]] = {}
     if hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"):
         mapping[torch.ops.aten._scaled_dot_product_flash_attention_for_cpu] = _attention_flop
+    if segmenter.precision.int8:
+        mapping[torch.ops.onednn.qconv_pointwise] = mapping[torch.ops.onednn.qconv2d_pointwise] = _int8_flop
     with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         for frame in frames:
             segmenter.step(frame)

@@ -1,5 +1,6 @@
 """Choice of the computing device and of the arithmetic precision."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,11 +9,26 @@ from stma.errors import DeviceError, SettingsError
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+INT8 = "int8"
+DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")  # extensions that sum up products of 8-bit numbers
 
 
-def precision_name(dtype: torch.dtype) -> str:
-    """Name of a precision as options spell it: fp32, bf16 or fp16."""
-    return next(name for name, known in PRECISIONS.items() if known == dtype)
+@dataclass(frozen=True)
+class Precision:
+    """How a run computes.
+
+    Attributes:
+        name: as options spell it: fp32, bf16, fp16 or int8.
+        dtype: of weights, maps and products; with int8 of all but the convolutions of whole frames.
+    """
+
+    name: str
+    dtype: torch.dtype
+
+    @property
+    def int8(self) -> bool:
+        """Whether convolutions of whole frames are done in 8 bits."""
+        return self.name == INT8
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,25 +69,52 @@ def has_fast_bf16() -> bool:
     Matrix units (AMX) do. So do AMD's cores with AVX512_BF16, at twice the rate of fp32 (223 against 112 GFLOP/s in a
     128-channel 3x3 convolution on one core of a Zen 4); Intel's with that extension alone are slower than in fp32.
     """
-    try:
-        described = CPU_DESCRIPTION.read_text()
-    except OSError:
-        return False
+    described = _described()
     return "amx_bf16" in described or ("AuthenticAMD" in described and "avx512_bf16" in described)
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Turn auto, fp32, bf16 or fp16 into a dtype; auto takes a 16-bit format where the device computes it natively.
+def has_fast_int8() -> bool:
+    """Whether this CPU sums up products of 8-bit numbers in one instruction, and this torch knows to use it."""
+    flags = _described().split()
+    return any(one in flags for one in DOT_PRODUCTS) and hasattr(torch.ops.onednn, "qconv_pointwise")
+
+
+def _described() -> str:
+    try:
+        return CPU_DESCRIPTION.read_text()
+    except OSError:
+        return ""
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """Turn auto, fp32, bf16, fp16 or int8 into what to compute with; auto takes the shortest format that the device
+    computes natively.
 
     Raises:
-        SettingsError: unknown name, or fp16 on a CPU, which has no fast arithmetic for it.
+        SettingsError: unknown name; fp16 on a CPU, which has no fast arithmetic for it; int8 on anything else.
+        DeviceError: int8 on a CPU without fast arithmetic for it.
     """
     if name == "auto":
-        if device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return torch.bfloat16 if device.type == "cpu" and has_fast_bf16() else torch.float32
+        name = _fastest(device)
+    if name == INT8:
+        if device.type != "cpu":
+            raise SettingsError(f"int8 is for a CPU, not for {device.type}; use --precision auto")
+        if not has_fast_int8():
+            raise DeviceError(
+                "int8 was asked for, but no instruction for 8-bit products (VNNI) was found on this CPU; use "
+                "--precision auto"
+            )
+        return Precision(name, torch.bfloat16 if has_fast_bf16() else torch.float32)
     if name not in PRECISIONS:
-        raise SettingsError(f"precision {name!r} is unknown; use auto, fp32, bf16 or fp16")
+        raise SettingsError(f"precision {name!r} is unknown; use auto, fp32, bf16, fp16 or int8")
     if name == "fp16" and device.type == "cpu":
         raise SettingsError("fp16 is not computed natively on a CPU; use --precision bf16 or fp32")
-    return PRECISIONS[name]
+    return Precision(name, PRECISIONS[name])
+
+
+def _fastest(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if device.type == "cpu" and has_fast_int8():
+        return INT8
+    return "bf16" if device.type == "cpu" and has_fast_bf16() else "fp32"

@@ -188,7 +188,7 @@ def _embedded(model: STMA, inputs: ChunkInputs) -> Chunk:
     height, width = inputs.size
     guides = resize_frames_on_device(inputs.frames, height // 4, width // 4) if inputs.guided else None
     frames = resize_frames_on_device(inputs.frames, height, width).permute(0, 3, 1, 2)  # channels last
-    return Chunk(model.embed(frames.to(next(model.parameters()).dtype) / 255), guides)
+    return Chunk(model.embed(frames), guides)
 
 
 def _encoded(model: STMA, inputs: ReferenceInputs) -> BlockCache:

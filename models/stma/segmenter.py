@@ -159,7 +159,7 @@ class Segmenter:
                     self.config.adapt,
                     self.config.size,
                     self.device,
-                    self.precision,
+                    self.precision.dtype,
                 )
                 self._use(learned)
                 self._learner = None
@@ -196,7 +196,7 @@ class Segmenter:
             width,
             objects,
             self.config.chunk,
-            self.precision,
+            self.precision.dtype,
             annotated_frames,
             frame_size=self.frame_size,
             frames_held=frames_held,
@@ -370,14 +370,14 @@ class Segmenter:
             "object_ids": list(self.object_ids),
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
-            "precision": str(self.precision),
+            "precision": self.precision.name,
             "before": before.state_dict() if before else None,
             "weights": self.model.state_dict() if self.config.adapt and self._learner is None else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken; model and configuration have to be the same."""
-        self.bank.load_state_dict(state["bank"], self.device, self.precision)
+        self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]
         self.frame_size = (
@@ -387,5 +387,5 @@ class Segmenter:
             self.model.load_state_dict(state["weights"])
             self._learner = None
         if self._regional and state["before"] is not None:
-            self._regional.before = Before.from_state(state["before"], self.device, self.precision)
+            self._regional.before = Before.from_state(state["before"], self.device, self.precision.dtype)
         self._references = None

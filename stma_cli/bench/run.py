@@ -15,7 +15,7 @@ from stma.benchmark import (
     reset_peak_resident,
     warmed_up,
 )
-from stma.device import precision_name, resolve_device, resolve_precision
+from stma.device import resolve_device, resolve_precision
 from stma.network.model import STMA
 from stma.process import prepare_process
 from stma.weights import load_model
@@ -38,19 +38,19 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
     """
     prepare_process(settings.threads or default_threads())
     device = resolve_device(settings.device)
-    dtypes = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
+    precisions = dict.fromkeys(resolve_precision(name, device) for name in settings.precisions)
     loaded = load_model(settings.model)
     machine = describe_machine(settings.device)  # first, so that its load is that of other programs
     peaks: dict[str, MatrixPeak] = {}
     rows = []
-    for dtype in dtypes:
-        precision = precision_name(dtype)
-        say(f"measuring the matrix peak in {precision}")
-        peaks[precision] = measure_peak(device, dtype)
+    for precision in precisions:
+        name = precision.name
+        say(f"measuring the matrix peak in {name}")
+        peaks[name] = measure_peak(device, precision)
         for size in settings.sizes:
             for objects in settings.objects:
-                say(f"measuring {objects} objects at {size} in {precision}")
-                rows.append(_measure(settings, loaded.model, size, objects, precision, peaks[precision]))
+                say(f"measuring {objects} objects at {size} in {name}")
+                rows.append(_measure(settings, loaded.model, size, objects, name, peaks[name]))
     model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
     return BenchResult(machine, model, settings, peaks, tuple(rows))
 

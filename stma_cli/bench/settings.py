@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from stma.benchmark import MatrixPeak, ModelSpeed, OperationCost, Spread
 
 Value = TypeVar("Value")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 MOST_OBJECTS = 100
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4320
 SHORTEST_RUN = 800  # frames of a long run: what lies around frame 200 is well apart from the end
@@ -25,7 +25,7 @@ class BenchSettings:
         model: a shipped model's name or a file.
         objects: numbers of objects.
         sizes: shorter sides of the frames in pixels; they are 16:9.
-        precisions: "auto", "fp32", "bf16" or "fp16".
+        precisions: "auto", "fp32", "bf16", "fp16" or "int8".
         device: as `stma.device.resolve_device` takes it.
         threads: that the model computes with, or None as `stma segment` chooses.
         chunk: frames that the model takes at once.

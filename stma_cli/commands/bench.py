@@ -20,7 +20,8 @@ def bench(
         ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="Number formats of the model: auto, fp32, bf16, fp16, with commas between.")
+        str,
+        typer.Option(help="Number formats of the model: auto, fp32, bf16, fp16, int8, with commas between."),
     ] = "auto",
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")

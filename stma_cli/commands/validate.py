@@ -46,7 +46,7 @@ def validate(
     adapt: AdaptOption = 0,
     focus: FocusOption = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
     ] = None,

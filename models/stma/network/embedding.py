@@ -9,8 +9,8 @@ from torch.nn import functional
 from stma.config import ModelConfig
 from stma.network.layers import ConvNorm, ResidualBlock, unit, upsample_twice
 
-RGB_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's photographs, on the 0..1 scale
-RGB_DEVIATION = (0.229, 0.224, 0.225)
+RGB_MEAN = (123.675, 116.28, 103.53)  # of ImageNet's photographs, of 0 to 255
+RGB_DEVIATION = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Features:
     """What the embedding makes of B frames of H x W pixels; channels-last maps.
 
     Attributes:
-        stride4: (B, widths[0], H/4, W/4).
+        stride4: (B, widths[0], H/4, W/4); this one and the next are uint8 from an `Int8Embedding`.
         stride8: (B, widths[1], H/8, W/8), enriched with the stride-16 map.
         stride16: (B, widths[2], H/16, W/16).
         label_key: (B, key_width, H/8, W/8), L2-normalised over channels: keys of the label propagation.
@@ -56,13 +56,13 @@ class Embedding(nn.Module):
         self.mean: Tensor
         self.deviation: Tensor
 
-    def forward(self, frames: Tensor) -> Features:
+    def forward(self, pixels: Tensor) -> Features:
         """Embed frames.
 
         Args:
-            frames: (B, 3, H, W) float, RGB in 0..1, H and W multiples of 16.
+            pixels: (B, 3, H, W) uint8, or the same as float, RGB of 0 to 255, H and W multiples of 16.
         """
-        x = functional.relu(self.stem(self._normalised(frames)), inplace=True)
+        x = functional.relu(self.stem(self._normalised(pixels)), inplace=True)
         stride4 = self.stage4(functional.relu(self.down4(x), inplace=True))
         stride8 = self.stage8(functional.relu(self.down8(stride4), inplace=True))
         stride16 = self.stage16(functional.relu(self.down16(stride8), inplace=True))
@@ -71,10 +71,10 @@ class Embedding(nn.Module):
         )
         return Features(stride4, stride8, stride16, unit(self.label_key(stride8), dim=1))
 
-    def _normalised(self, frames: Tensor) -> Tensor:
-        """(B, 3, H, W) frames by mean and deviation of their colours, channels last."""
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) pixels by mean and deviation of their colours, channels last."""
         # By rows of pixels: broadcast along three channels it would be done three numbers at a time.
-        rows = frames.permute(0, 2, 3, 1).flatten(2)  # (B, H, 3W)
-        mean, deviation = (values.flatten().repeat(frames.shape[3]) for values in (self.mean, self.deviation))
+        rows = pixels.permute(0, 2, 3, 1).flatten(2).to(self.mean.dtype)  # (B, H, 3W)
+        mean, deviation = (values.flatten().repeat(pixels.shape[3]) for values in (self.mean, self.deviation))
         normalised: Tensor = ((rows - mean) / deviation).unflatten(2, (-1, 3))  # (B, H, W, 3)
         return normalised.permute(0, 3, 1, 2)

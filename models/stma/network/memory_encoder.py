@@ -49,7 +49,7 @@ class MemoryEncoder(nn.Module):
             (B, K, value_width, H/16, W/16) values.
         """
         batch, objects = masks.shape[:2]
-        masks = masks.to(features.stride4.dtype)
+        masks = masks.to(features.stride16.dtype)
         others = masks.sum(1, keepdim=True) - masks
         pair = torch.stack([masks, others.clamp(0, 1)], dim=2).flatten(0, 1)  # (B*K, 2, H/4, W/4)
         frame = _FrameMaps(

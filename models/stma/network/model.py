@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import NEWEST_WINDOW, ModelConfig
-from stma.network import winograd
+from stma.device import Precision
+from stma.network import int8_embedding, winograd
 from stma.network.association import (
     IDAssociation,
     LabelEntry,
@@ -151,7 +152,7 @@ class STMA(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = Embedding(config)
+        self.embedding: nn.Module = Embedding(config)
         self.object_projection = ObjectProjection(config)
         self.stml = STML(config)
         self.id_association = IDAssociation(config)
@@ -161,9 +162,9 @@ class STMA(nn.Module):
         self.quality = MaskQuality(config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def embed(self, frames: Tensor) -> Features:
-        """(B, 3, H, W) float RGB in 0..1, sides multiples of 16, to the shared embedding."""
-        features: Features = self.embedding(frames)
+    def embed(self, pixels: Tensor) -> Features:
+        """The shared embedding of (B, 3, H, W) frames, see `Embedding.forward`."""
+        features: Features = self.embedding(pixels)
         return features
 
     def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> BlockCache:
@@ -330,14 +331,19 @@ class STMA(nn.Module):
             label_certainty=certainty8.flatten(1),
         )
 
-    def prepare(self, device: torch.device, precision: torch.dtype) -> None:
+    def prepare(self, device: torch.device, precision: Precision) -> None:
         """Make ready for inference alone, in place: what comes out stays the same up to rounding.
 
-        Batch norms are merged into their convolutions, and in fp32 on a CPU large convolutions go Winograd's way.
+        Batch norms are merged into their convolutions. On a CPU large convolutions go Winograd's way in fp32, and those
+        of whole frames are done in 8 bits where that is asked for.
         """
+        if precision.int8 and isinstance(self.embedding, Embedding):
+            self.embedding = int8_embedding.convert(
+                self.embedding, self.decoder, self.memory_encoder, precision.dtype
+            )
         for module in list(self.modules()):
             if isinstance(module, ConvNorm):
                 module.fold()
-        if device.type == "cpu" and precision == torch.float32:
+        if device.type == "cpu" and precision.dtype == torch.float32:
             winograd.convert(self)
-        self.to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(device, precision.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]

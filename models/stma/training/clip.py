@@ -112,7 +112,7 @@ def _embed(model: STMA, frames: Tensor, scored: Sequence[bool]) -> list[Features
     batch = frames.shape[0]
 
     def embed(part: Tensor) -> list[Features]:
-        every = model.embed(part.transpose(0, 1).flatten(0, 1).float() / 255.0)  # frame-major: T*B
+        every = model.embed(part.transpose(0, 1).flatten(0, 1))  # frame-major: T*B
         return [every.frames(first, first + batch) for first in range(0, batch * part.shape[1], batch)]
 
     learning = [True, *scored]

@@ -93,7 +93,7 @@ class Trainer:
         self.pool: TrainingPool = scan(data)
         self.group: Group = join_group()
         self.device = local_device(self.group, resolve_device(config.device))
-        self.precision = resolve_precision("auto", self.device)
+        self.precision = resolve_precision("auto", self.device).dtype
         self.model = self._initial_model(shape).to(self.device).train()
         switch_off(self.model, config.without)
         self.average = AveragedModel(self.model, config.ema)
