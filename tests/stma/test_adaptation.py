@@ -113,6 +113,15 @@ def test_a_run_goes_on_with_what_was_learned(model: STMA, scene: list[tuple[np.n
         assert np.array_equal(whole.step(frame).labels, resumed.step(frame).labels)
 
 
+def test_transformed_weights_are_kept_too(scene: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    shipped = load_model("small").model  # wide enough for Winograd's convolutions
+    whole, resumed = (Segmenter(shipped, CONFIG) for _ in range(2))
+    whole.step(*scene[0])
+    resumed.load_state_dict(whole.state_dict())
+    expected, found = whole.step(scene[1][0]), resumed.step(scene[1][0])
+    assert np.array_equal(expected.probability(1), found.probability(1))
+
+
 def test_no_weights_are_kept_where_nothing_was_learned(
     model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
 ) -> None:

@@ -17,9 +17,12 @@ from stma.benchmark import (
     warmed_up,
 )
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
+from stma.device import has_fast_int8, resolve_precision
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
+
+CPU = torch.device("cpu")
 
 CONFIG = SegmenterConfig(
     size=None, chunk=2, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2)
@@ -87,8 +90,8 @@ def test_measurement_is_consistent(prepared: tuple[Segmenter, FrameLoop]) -> Non
 
 
 def test_peak_is_measured_in_the_precision_asked_for() -> None:
-    for dtype in (torch.float32, torch.bfloat16):
-        peak = measure_peak(torch.device("cpu"), dtype, side=128)
+    for precision in ("fp32", "bf16", *(["int8"] if has_fast_int8() else [])):
+        peak = measure_peak(CPU, resolve_precision(precision, CPU), side=128)
         assert 0 < min(peak.matmul, peak.convolution) <= peak.best
 
 

@@ -1,4 +1,4 @@
-"""Which precision `auto` takes."""
+"""Which precision is taken, and which are refused."""
 
 from pathlib import Path
 
@@ -6,28 +6,55 @@ import pytest
 import torch
 
 from stma import device
-from stma.device import resolve_precision
+from stma.device import Precision, resolve_precision
+from stma.errors import DeviceError, SettingsError
+
+CPU = torch.device("cpu")
+FP32, BF16 = Precision("fp32", torch.float32), Precision("bf16", torch.bfloat16)
+
+
+def describe(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "cpuinfo").write_text(text)
+    monkeypatch.setattr(device, "CPU_DESCRIPTION", folder / "cpuinfo")
 
 
 @pytest.mark.parametrize(
     ("described", "precision"),
     [
-        ("vendor_id : GenuineIntel\nflags : avx512_bf16 amx_bf16 amx_tile", torch.bfloat16),
-        ("vendor_id : GenuineIntel\nflags : avx512_bf16", torch.float32),
-        ("vendor_id : AuthenticAMD\nflags : avx512f avx512_bf16", torch.bfloat16),
-        ("vendor_id : AuthenticAMD\nflags : avx2", torch.float32),
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16 amx_bf16 amx_tile", BF16),
+        ("vendor_id : GenuineIntel\nflags : avx512_bf16", FP32),
+        ("vendor_id : AuthenticAMD\nflags : avx512f avx512_bf16", BF16),
+        ("vendor_id : AuthenticAMD\nflags : avx2", FP32),
+        ("vendor_id : AuthenticAMD\nflags : avx512_bf16 avx512_vnni", Precision("int8", torch.bfloat16)),
+        ("vendor_id : GenuineIntel\nflags : avx2 avx_vnni", Precision("int8", torch.float32)),
     ],
 )
-def test_auto_takes_bf16_where_the_cpu_multiplies_it_faster(
-    described: str, precision: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_auto_takes_the_shortest_format_that_the_cpu_multiplies_faster(
+    described: str, precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cpuinfo").write_text(described)
-    monkeypatch.setattr(device, "CPU_DESCRIPTION", tmp_path / "cpuinfo")
-    assert resolve_precision("auto", torch.device("cpu")) == precision
+    describe(described, tmp_path, monkeypatch)
+    assert resolve_precision("auto", CPU) == precision
 
 
 def test_auto_takes_fp32_where_the_system_does_not_describe_its_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "CPU_DESCRIPTION", tmp_path / "absent")
-    assert resolve_precision("auto", torch.device("cpu")) == torch.float32
+    assert resolve_precision("auto", CPU) == FP32
+
+
+def test_int8_is_refused_where_it_would_saturate_or_has_no_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe("flags : avx2", tmp_path, monkeypatch)
+    with pytest.raises(DeviceError, match="--precision auto"):
+        resolve_precision("int8", CPU)
+    with pytest.raises(SettingsError, match="not for cuda"):
+        resolve_precision("int8", torch.device("cuda"))
+
+
+def test_unknown_names_and_fp16_on_a_cpu_are_refused() -> None:
+    with pytest.raises(SettingsError, match="use auto, fp32, bf16, fp16 or int8"):
+        resolve_precision("int4", CPU)
+    with pytest.raises(SettingsError, match="not computed natively"):
+        resolve_precision("fp16", CPU)

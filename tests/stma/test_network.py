@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS, tile_side
+from stma.device import Precision
 from stma.network.association import HOTTEST, IDAssociation, LabelEntry, weighted_sums, with_known
 from stma.network.decoder import soft_aggregation
 from stma.network.model import STMA, join_entries
@@ -147,7 +148,7 @@ def run_two_frames(
 
 def two_frames() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
-    frames = torch.rand(2, 3, 64, 96, generator=generator)
+    frames = 255 * torch.rand(2, 3, 64, 96, generator=generator)
     masks = torch.zeros(1, 3, 16, 24)
     masks[0, 0, 2:8, 2:8] = 1
     masks[0, 1, 6:14, 10:16] = 1
@@ -206,11 +207,11 @@ def test_preparing_for_inference_keeps_the_embedding() -> None:
     model = STMA(TINY)
     model.train()
     for _ in range(3):
-        model.embed(torch.rand(2, 3, 32, 48))  # moves the running statistics away from their start
+        model.embed(255 * torch.rand(2, 3, 32, 48))  # moves the running statistics away from their start
     model.eval()
-    frames = torch.rand(1, 3, 32, 48)
+    frames = 255 * torch.rand(1, 3, 32, 48)
     before = model.embed(frames)
-    model.prepare(torch.device("cpu"), torch.float32)
+    model.prepare(torch.device("cpu"), Precision("fp32", torch.float32))
     after = model.embed(frames)
     torch.testing.assert_close(after.stride16, before.stride16, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(after.label_key, before.label_key, rtol=1e-3, atol=1e-4)

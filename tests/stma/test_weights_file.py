@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig
+from stma.device import Precision
 from stma.errors import WeightsError
 from stma.estimate import WeightCount, count_weights, estimate_memory
 from stma.network.model import STMA
@@ -26,7 +27,7 @@ def test_header_tells_config_and_count(tmp_path: Path) -> None:
 def test_counted_are_the_numbers_of_a_network_that_runs() -> None:
     model = STMA(MODEL_CONFIGS["tiny"])
     loaded = sum(tensor.numel() for tensor in model.parameters())
-    model.prepare(torch.device("cpu"), torch.bfloat16)
+    model.prepare(torch.device("cpu"), Precision("bf16", torch.bfloat16))
     running = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
     assert count_weights(MODEL_CONFIGS["tiny"]) == WeightCount(loaded, running)
 

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from stma.config import MODEL_CONFIGS, ModelConfig
+from stma.device import resolve_precision
 from stma.estimate import transformed_numbers
 from stma.network.model import STMA
 from stma.network.winograd import WinogradConv2d, suits
@@ -65,24 +66,24 @@ def test_only_large_dense_convolutions_suit(conv: nn.Conv2d, expected: bool) -> 
     "config", [*MODEL_CONFIGS.values(), ModelConfig(widths=(96, 128, 192), blocks=(2, 1, 3), value_width=96)]
 )
 def test_estimate_knows_how_much_the_weights_grow(config: ModelConfig) -> None:
-    def numbers(precision: torch.dtype) -> int:
+    def numbers(precision: str) -> int:
         model = STMA(config)
-        model.prepare(CPU, precision)
+        model.prepare(CPU, resolve_precision(precision, CPU))
         tables = 36 * 36 + 16 * 36
         transformed = [m for m in model.modules() if isinstance(m, WinogradConv2d)]
         every = sum(t.numel() for t in (*model.parameters(), *model.buffers()))
         return every - tables * len(transformed)
 
-    assert numbers(torch.float32) - numbers(torch.bfloat16) == transformed_numbers(config)
+    assert numbers("fp32") - numbers("bf16") == transformed_numbers(config)
 
 
 @torch.no_grad()
 def test_the_embedding_of_the_network_hardly_changes() -> None:
     torch.manual_seed(0)
-    frames = torch.rand(1, 3, 64, 96)
+    frames = 255 * torch.rand(1, 3, 64, 96)
     plain, ready = STMA(MODEL_CONFIGS["small"]).eval(), STMA(MODEL_CONFIGS["small"]).eval()
     ready.load_state_dict(plain.state_dict())
-    ready.prepare(CPU, torch.float32)
+    ready.prepare(CPU, resolve_precision("fp32", CPU))
     assert any(isinstance(module, WinogradConv2d) for module in ready.modules())
     similarity = functional.cosine_similarity(plain.embed(frames).label_key, ready.embed(frames).label_key)
     assert float(similarity.min()) > 0.9999

@@ -134,7 +134,7 @@ def test_a_part_that_is_off_changes_the_logits_of_a_trained_network(part: str) -
     model = STMA(MODEL_CONFIGS["tiny"]).eval().requires_grad_(False)
     for parameter in model.parameters():
         parameter.add_(0.1 * torch.randn(parameter.shape))
-    clip, masks = torch.rand(3, 3, 64, 64), torch.zeros(1, 1, 16, 16)
+    clip, masks = 255 * torch.rand(3, 3, 64, 64), torch.zeros(1, 1, 16, 16)
     masks[..., 4:12, 4:12] = 1
 
     def logits() -> torch.Tensor:

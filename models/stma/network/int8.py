@@ -51,7 +51,7 @@ class Int8Conv2d(nn.Module):
         return self._convolved(x, step, torch.uint8, "relu")
 
     def rectified_sum(self, x: Tensor, other: Tensor, other_step: float, step: float) -> Tensor:
-        """As `rectified`, of the sum with another uint8 map, which is overwritten with it."""
+        """As `rectified`, of the sum with another uint8 map, channels-last too, which is overwritten with it."""
         weight, own = self._weights()
         torch.ops.onednn.qconv2d_pointwise.binary(
             x,

@@ -49,8 +49,8 @@ class WinogradConv2d(nn.Module):
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach().float()
         into = torch.tensor(INPUT_TRANSFORM, dtype=torch.float64, device=weight.device)
         out = torch.tensor(OUTPUT_TRANSFORM, dtype=torch.float64, device=weight.device)
-        self.register_buffer("weight", products.float().contiguous(), persistent=False)  # (36, C, D)
-        self.register_buffer("bias", bias, persistent=False)  # (D,)
+        self.register_buffer("weight", products.float().contiguous())  # (36, C, D)
+        self.register_buffer("bias", bias)  # (D,)
         self.register_buffer("into", torch.kron(into, into).float(), persistent=False)  # (36, 36)
         self.register_buffer("out", torch.kron(out, out).float(), persistent=False)  # (16, 36)
         self.weight: Tensor

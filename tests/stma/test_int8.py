@@ -1,0 +1,133 @@
+"""Convolutions and the embedding in 8 bits against those in fp32."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from stma.config import MODEL_CONFIGS, SegmenterConfig
+from stma.device import has_fast_int8, resolve_precision
+from stma.metrics import region_similarity
+from stma.network.int8 import STEPS, Int8Conv2d, restored, rounded
+from stma.network.layers import ConvNorm, packed
+from stma.network.model import STMA
+from stma.network.moments import Moments
+from stma.segmenter import Segmenter
+from stma.synthetic import SyntheticScene
+from stma.weights import load_model
+
+CPU = torch.device("cpu")
+CONFIG = SegmenterConfig(size=None, device="cpu", precision="int8")
+needs_vnni = pytest.mark.skipif(not has_fast_int8(), reason="this CPU has no 8-bit dot products")
+
+
+def drawn(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    torch.manual_seed(inputs + outputs)
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias)
+
+
+def deviation(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found.float() - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+
+def test_rounding_a_map_keeps_it_within_half_a_step_up_to_its_peak() -> None:
+    values = torch.linspace(0, 10, 1000)
+    back = restored(rounded(values, 8 / STEPS), 8 / STEPS, torch.float32)
+    torch.testing.assert_close(back, values.clamp(max=8), rtol=0, atol=0.501 * 8 / STEPS)
+
+
+@needs_vnni
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_a_convolution_of_rounded_maps_is_near_the_exact_one(stride: int, bias: bool) -> None:
+    conv, step = drawn(16, 24, stride, bias), 3 / STEPS
+    maps = rounded(3 * torch.rand(2, 16, 13, 10), step)
+    found = Int8Conv2d(conv, step)(maps)
+    expected = conv(restored(maps, step, torch.float32))
+    assert found.shape == expected.shape
+    assert deviation(found, expected) < 0.01
+
+
+@needs_vnni
+@torch.inference_mode()
+def test_beyond_the_border_lies_what_a_map_counts_from() -> None:
+    conv, maps = drawn(3, 8), torch.full((1, 3, 6, 6), 100, dtype=torch.uint8)
+    found = Int8Conv2d(conv, 0.5, zero=60)(maps)
+    assert deviation(found, conv(torch.full((1, 3, 6, 6), 20.0))) < 0.01
+
+
+@needs_vnni
+@torch.inference_mode()
+def test_sums_of_maps_are_rectified_in_place() -> None:
+    conv, step, other_step, result_step = drawn(8, 8), 0.01, 0.02, 0.03
+    maps, other = (packed(torch.randint(0, 256, (1, 8, 9, 7), dtype=torch.uint8)) for _ in range(2))
+    expected = conv(restored(maps, step, torch.float32)) + restored(other, other_step, torch.float32)
+    found = Int8Conv2d(conv, step).rectified_sum(maps, other, other_step, result_step)
+    assert found is other
+    assert deviation(restored(found, result_step, torch.float32), functional.relu(expected)) < 0.02
+
+
+@torch.no_grad()
+def test_moments_are_those_of_the_maps() -> None:
+    torch.manual_seed(0)
+    layer = ConvNorm(4, 3)
+    assert isinstance(layer.norm, nn.BatchNorm2d)
+    layer.norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    layer.norm.bias.copy_(torch.tensor([-1.0, 0.0, 1.0]))
+    maps = layer.train()(torch.randn(8, 4, 60, 60))
+    after = Moments.after(layer)
+    project = nn.Conv2d(3, 2, 1)
+    for moments, found in (
+        (after, maps),
+        (after.rectified(), maps.relu()),
+        (after.plus(after), maps + maps[torch.arange(8) - 1]),
+        (after.through(project), project(maps[[0, 1, 2, 3, 4, 5, 6, 7]])),
+    ):
+        torch.testing.assert_close(moments.mean, found.mean((0, 2, 3)), rtol=0.03, atol=0.03)
+        torch.testing.assert_close(moments.deviation, found.std((0, 2, 3)), rtol=0.15, atol=0.03)
+    assert after.peak > float(maps.max())
+
+
+@needs_vnni
+@torch.inference_mode()
+def test_the_shipped_embedding_hardly_changes() -> None:
+    plain = load_model("small").model
+    ready = load_model("small").model
+    ready.prepare(CPU, resolve_precision("int8", CPU))
+    pixels = torch.from_numpy(SyntheticScene(96, 160, 2).frame(0)[0]).permute(2, 0, 1)[None]
+    expected, found = plain.embed(pixels), ready.embed(pixels)
+    assert found.stride4.dtype == found.stride8.dtype == torch.uint8
+    assert deviation(found.stride16, expected.stride16) < 0.05
+    similarity = functional.cosine_similarity(found.label_key.float(), expected.label_key)
+    assert float(similarity.min()) > 0.99
+
+
+@needs_vnni
+def test_objects_are_followed_as_in_fp32() -> None:
+    scene, loaded = SyntheticScene(96, 160, 2), load_model("small")
+    runs = [Segmenter(loaded.model, replace(CONFIG, precision=name)) for name in ("int8", "fp32")]
+    for index in range(8):
+        frame, labels = scene.frame(index)
+        eighth, exact = (run.step(frame, labels if index == 0 else None).labels for run in runs)
+        for number in (1, 2):
+            assert region_similarity(eighth == number, exact == number) > 0.97
+
+
+@needs_vnni
+def test_rounded_weights_are_saved_and_restored() -> None:
+    torch.manual_seed(3)
+    model = STMA(MODEL_CONFIGS["tiny"]).eval()
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))  # a new decoder does nothing yet
+    made = SyntheticScene(64, 96, 2)
+    scene = [made.frame(index) for index in range(6)]
+    whole, resumed = (Segmenter(model, replace(CONFIG, adapt=2)) for _ in range(2))
+    whole.step(*scene[0])
+    resumed.load_state_dict(whole.state_dict())
+    for frame, _ in scene[1:]:
+        assert np.array_equal(whole.step(frame).labels, resumed.step(frame).labels)
