@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
+from stma.device import resolve_precision
 from stma.errors import SettingsError, StmaError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
@@ -62,7 +63,9 @@ def test_model_only() -> None:
     assert result.exit_code == 0, result.output
     assert "decode" not in result.stdout
     found = json.loads(Path("m.json").read_text())
-    assert sorted(row["precision"] for row in found["rows"]) == ["bf16", "fp32"]
+    chosen = resolve_precision("auto", torch.device("cpu")).name
+    assert {row["precision"] for row in found["rows"]} == {"bf16", "fp32", chosen}
+    assert len(found["rows"]) == len({"bf16", "fp32", chosen})
     assert all(row["pipeline"] is None and row["profile"] is None for row in found["rows"])
 
 
@@ -119,7 +122,7 @@ def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.Monke
         (["--objects", "0"], "--objects"),
         (["--objects", "one"], "--objects"),
         (["--sizes", "480,"], "--sizes"),
-        (["--precision", "int8"], "--precision"),
+        (["--precision", "int4"], "--precision"),
         (["--plot", "plot.txt"], "--plot"),
         (["--json", "absent/bench.json"], "--json"),
     ],
