@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from stma.errors import DeviceError, SettingsError
+from stma.network import int8
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -74,9 +75,9 @@ def has_fast_bf16() -> bool:
 
 
 def has_fast_int8() -> bool:
-    """Whether this CPU sums up products of 8-bit numbers in one instruction, and this torch knows to use it."""
+    """Whether this CPU sums up products of 8-bit numbers in one instruction, and this torch can make use of it."""
     flags = _described().split()
-    return any(one in flags for one in DOT_PRODUCTS) and hasattr(torch.ops.onednn, "qconv_pointwise")
+    return any(one in flags for one in DOT_PRODUCTS) and int8.works()
 
 
 def _described() -> str:
@@ -101,8 +102,8 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
             raise SettingsError(f"int8 is for a CPU, not for {device.type}; use --precision auto")
         if not has_fast_int8():
             raise DeviceError(
-                "int8 was asked for, but no instruction for 8-bit products (VNNI) was found on this CPU; use "
-                "--precision auto"
+                "int8 was asked for, but this CPU has no instruction for 8-bit products (VNNI), or this PyTorch does "
+                "not use it; take --precision auto"
             )
         return Precision(name, torch.bfloat16 if has_fast_bf16() else torch.float32)
     if name not in PRECISIONS:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.device import has_fast_int8, resolve_precision
 from stma.metrics import region_similarity
-from stma.network.int8 import STEPS, Int8Conv2d, restored, rounded
+from stma.network.int8 import STEPS, Int8Conv2d, restored, rounded, works
 from stma.network.layers import ConvNorm, packed
 from stma.network.model import STMA
 from stma.network.moments import Moments
@@ -50,6 +50,23 @@ def test_a_convolution_of_rounded_maps_is_near_the_exact_one(stride: int, bias: 
     expected = conv(restored(maps, step, torch.float32))
     assert found.shape == expected.shape
     assert deviation(found, expected) < 0.01
+
+
+@needs_vnni
+def test_operations_that_are_missing_or_wrong_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_before = torch.random.get_rng_state()
+    works.cache_clear()
+    assert works()
+    assert torch.equal(torch.random.get_rng_state(), drawn_before)
+    monkeypatch.setattr(Int8Conv2d, "rectified_sum", lambda self, x, other, *steps: other)
+    works.cache_clear()
+    assert not works()
+    monkeypatch.setattr(
+        Int8Conv2d, "rectified_sum", lambda self, x, other, *steps: torch.ops.onednn.absent(x)
+    )
+    works.cache_clear()
+    assert not works()
+    works.cache_clear()
 
 
 @needs_vnni

@@ -13,40 +13,40 @@ from stma.network.moments import Moments
 
 
 class _Residual(nn.Module):
-    """`ResidualBlock` of uint8 maps; `step` is that of what it gives."""
+    """`ResidualBlock` of uint8 maps; `moments` and `step` are those of what it gives."""
 
-    def __init__(self, block: ResidualBlock, step: float, given: Moments) -> None:
+    def __init__(self, block: ResidualBlock, given: Moments, given_step: float) -> None:
         super().__init__()
         inner, total = Moments.after(block.first), given.plus(Moments.after(block.second))
-        self.before, self.inner, self.step = step, inner.peak / STEPS, total.peak / STEPS
+        self.given_step, self.inner_step, self.step = given_step, inner.peak / STEPS, total.peak / STEPS
         self.moments = total.rectified()
-        self.first = _converted(block.first, step)
-        self.second = _converted(block.second, self.inner)
+        self.first = _converted(block.first, given_step)
+        self.second = _converted(block.second, self.inner_step)
 
     def forward(self, x: Tensor) -> Tensor:
         """The map given is overwritten."""
-        inner = self.first.rectified(x, self.inner)
-        return self.second.rectified_sum(inner, x, self.before, self.step)
+        inner = self.first.rectified(x, self.inner_step)
+        return self.second.rectified_sum(inner, x, self.given_step, self.step)
 
 
 class _Stage(nn.Module):
-    """A convolution with stride 2 and the residual blocks after it."""
+    """A convolution with stride 2 and the residual blocks after it; `moments` and `step` as in these."""
 
-    def __init__(self, down: ConvNorm, blocks: nn.Sequential, step: float) -> None:
+    def __init__(self, down: ConvNorm, blocks: nn.Sequential, given_step: float) -> None:
         super().__init__()
-        self.moments = Moments.after(down)
-        self.inner = self.step = self.moments.peak / STEPS
-        self.moments = self.moments.rectified()
-        self.down = _converted(down, step)
+        moments = Moments.after(down)
+        self.down = _converted(down, given_step)
+        self.down_step = self.step = moments.peak / STEPS
+        self.moments = moments.rectified()
         self.blocks = nn.ModuleList()
         for block in blocks:
             assert isinstance(block, ResidualBlock)
-            made = _Residual(block, self.step, self.moments)
+            made = _Residual(block, self.moments, self.step)
             self.step, self.moments = made.step, made.moments
             self.blocks.append(made)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.down.rectified(x, self.inner)
+        x = self.down.rectified(x, self.down_step)
         for block in self.blocks:
             x = block(x)
         return x
@@ -64,8 +64,7 @@ class Int8Embedding(nn.Module):
             dtype: of the map at stride 16 and of the label keys.
         """
         super().__init__()
-        moments = Moments.after(embedding.stem)
-        self.step2 = moments.peak / STEPS
+        self.step2 = Moments.after(embedding.stem).peak / STEPS
         self.stem = _stem(embedding)
         self.stage4 = _Stage(embedding.down4, embedding.stage4, self.step2)
         self.stage8 = _Stage(embedding.down8, embedding.stage8, self.stage4.step)
@@ -80,9 +79,8 @@ class Int8Embedding(nn.Module):
 
     def forward(self, pixels: Tensor) -> Features:
         """As `Embedding.forward`."""
-        x = packed(pixels.to(torch.uint8))
-        x = self.stem.rectified(x, self.step2)
-        stride4 = self.stage4(x)
+        stride2 = self.stem.rectified(packed(pixels.to(torch.uint8)), self.step2)
+        stride4 = self.stage4(stride2)
         stride8 = self.stage8(stride4)
         stride16 = restored(self.stage16(stride8), self.stage16.step, self.dtype)
         enriched = self.lateral8(stride8) + upsample_twice(self.top_down(stride16))
