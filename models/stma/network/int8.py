@@ -98,7 +98,6 @@ def restored(x: Tensor, step: float, dtype: torch.dtype) -> Tensor:
 def works() -> bool:
     """Whether the operations are there and right: torch has them for its compiler alone, and may change them."""
     with torch.random.fork_rng(devices=[]):  # whoever trains draws from it
-        torch.manual_seed(0)
         conv = nn.Conv2d(16, 16, 3, padding=1)
         numbers = torch.randint(0, STEPS, (2, 16, 8, 8), dtype=torch.uint8)
     maps, other = (one.contiguous(memory_format=torch.channels_last) for one in numbers.split(1))

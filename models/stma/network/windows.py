@@ -19,7 +19,8 @@ from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
-QUERIES = 32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each
+QUERIES = 32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each,
+CELLS = 512  # and those of cells of this, since it keeps 0.6 MB for every size that it has ever seen
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
@@ -152,17 +153,23 @@ def _read_column(
     tile = tile_side(window)
     tops = [box[0].start // tile * tile for box in boxes]
     first, last = max(0, tops[0] - window), min(height, tops[-1] + tile + window)
-    near_keys = torch.stack([key[first:last, strip] for key in keys], dim=1)  # (rows, frames, columns, C)
-    near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2)
-    cells_per_row = near_keys.shape[1] * near_keys.shape[2]
-    near_keys, near_values = near_keys.view(-1, channels), near_values.flatten(1)  # (M, C) and (D, M)
+    size = (last - first, len(keys), strip.stop - strip.start)  # rows, frames, columns
+    near_keys = queries.new_zeros(math.prod(size) + CELLS, channels)  # (M + CELLS, C)
+    torch.stack(
+        [key[first:last, strip] for key in keys], dim=1, out=near_keys[: math.prod(size)].view(*size, channels)
+    )
+    near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2).flatten(1)  # (D, M)
+    cells_per_row = size[1] * size[2]
     for top, box in zip(tops, boxes, strict=True):
         rows = range(max(first, top - window), min(last, top + tile + window))
-        cells = slice((rows.start - first) * cells_per_row, (rows.stop - first) * cells_per_row)
+        start, count = (rows.start - first) * cells_per_row, len(rows) * cells_per_row
+        read = -(-count // CELLS) * CELLS  # cells after the window have no values
         some = queries[box]  # (rows, columns, C) of the box
         flat = _rounded_up(some)
-        weights = powers_of_two(torch.mm(near_keys[cells], flat.t()))  # (cells, queries)
-        part = torch.mm(near_values[:, cells].contiguous(), weights)  # (D, queries)
+        weights = powers_of_two(torch.mm(near_keys[start : start + read], flat.t()))  # (cells, queries)
+        some_values = near_values.new_zeros(len(near_values), read)
+        some_values[:, :count] = near_values[:, start : start + count]
+        part = torch.mm(some_values, weights)  # (D, queries)
         wanted = part[:, : some.shape[0] * some.shape[1]]
         sums[(slice(None), *box)] = wanted.unflatten(1, some.shape[:2])
 
