@@ -5,16 +5,25 @@ from collections import Counter
 from stma_cli.batch.jobs import WorkerSpec
 from stma_cli.threads import default_threads
 
-CORES_PER_WORKER = 4  # the model gains little from more threads, while memory grows with every worker
+CLIPS_PER_WORKER = (
+    2  # or more, so that none is long alone with a long clip while the others have nothing to do
+)
+WORKER_MEMORY = (
+    2 << 30
+)  # bytes that are free for each: twice what most clips need at the default working size
 
 
-def local_specs(devices: tuple[str, ...], workers: int | None, threads: int | None) -> list[WorkerSpec]:
+def local_specs(
+    devices: tuple[str, ...], workers: int | None, threads: int | None, clips: int
+) -> list[WorkerSpec]:
     """Return one worker per device, or several that divide the cores.
 
     Args:
         devices: as --devices names them; a device may be named twice. () for all GPUs, else the CPU.
-        workers: how many share the CPU, or None for one per four cores.
+        workers: how many share the CPU, or None for as many as clips, cores and free memory allow: two threads do a
+            frame less than twice as fast as one.
         threads: of each worker, or None for an equal share of the cores.
+        clips: that are to be done.
 
     Raises:
         DeviceError: a device is missing.
@@ -27,7 +36,7 @@ def local_specs(devices: tuple[str, ...], workers: int | None, threads: int | No
     for device in chosen:
         resolve_device(device)
     if chosen == ("cpu",):
-        count = workers or max(1, default_threads() // CORES_PER_WORKER)
+        count = workers or _cpu_workers(default_threads() // (threads or 1), clips)
         share = threads or max(1, default_threads() // count)
         return [WorkerSpec(f"cpu {number}", "cpu", share) for number in range(1, count + 1)]
     if workers is not None:
@@ -43,6 +52,13 @@ def local_specs(devices: tuple[str, ...], workers: int | None, threads: int | No
         name = f"{device} {seen[device]}" if repeated[device] > 1 else device
         specs.append(WorkerSpec(name, device, share))
     return specs
+
+
+def _cpu_workers(most: int, clips: int) -> int:
+    import psutil
+
+    fitting = int(psutil.virtual_memory().available) // WORKER_MEMORY
+    return max(1, min(most, clips // CLIPS_PER_WORKER, fitting))
 
 
 def _present() -> tuple[str, ...]:

@@ -84,8 +84,8 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     for clip in planned:
         clips.append(_previewed(clip))
         on_clip()
-    workers, device, threads = _workers(settings)
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
+    workers, device, threads = _workers(settings, sum(clip.planned.job is not None for clip in clips))
     if not todo:
         return Preview(tuple(clips), pairing.notes, workers, None, "")
     config = read_config(find_weights(settings.template.model))
@@ -147,14 +147,14 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
     )
 
 
-def _workers(settings: BatchSettings) -> tuple[int, str, int | None]:
-    """Return how many workers there would be, and device and threads of the first."""
+def _workers(settings: BatchSettings, clips: int) -> tuple[int, str, int | None]:
+    """Return how many workers there would be for so many clips, and device and threads of the first."""
     from stma_cli.batch.devices import local_specs
     from stma_cli.batch.engine_name import EngineName
 
     if settings.engine is EngineName.RAY:
         return settings.workers or 1, "auto", settings.threads
-    specs = local_specs(settings.devices, settings.workers, settings.threads)
+    specs = local_specs(settings.devices, settings.workers, settings.threads, clips)
     return len(specs), specs[0].device, specs[0].threads
 
 

@@ -98,7 +98,7 @@ def _engine(settings: BatchSettings, storage: Storage, jobs: int) -> Engine:
     from stma_cli.batch.devices import local_specs
     from stma_cli.batch.local_engine import LocalEngine
 
-    specs = local_specs(settings.devices, settings.workers, settings.threads)
+    specs = local_specs(settings.devices, settings.workers, settings.threads, jobs)
     return LocalEngine(factory, specs[:jobs], settings.retries)
 
 

@@ -73,7 +73,7 @@ def batch(
             min=1,
             rich_help_panel=WORKERS,
             help="Workers that divide the cores, or Ray actors.",
-            show_default="one per GPU or four cores",
+            show_default="one per GPU, or per core with two clips and 2 GB of memory for each",
         ),
     ] = None,
     threads: Annotated[

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Timer
+from types import SimpleNamespace
 
 import pytest
 from workers import FakeFactory, fake_jobs
@@ -94,14 +95,32 @@ def test_stopping_ends_soon_and_begins_nothing_more(make: MakeEngine, tmp_path: 
 
 def test_cores_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    assert [spec.threads for spec in local_specs(("cpu",), None, None)] == [4, 4]
-    assert [spec.threads for spec in local_specs(("cpu",), 3, None)] == [2, 2, 2]
-    assert [spec.threads for spec in local_specs(("cpu",), 20, None)] == [1] * 20
-    assert [spec.name for spec in local_specs(("cpu", "cpu"), None, None)] == ["cpu 1", "cpu 2"]
+    assert [spec.threads for spec in local_specs(("cpu",), 3, None, 9)] == [2, 2, 2]
+    assert [spec.threads for spec in local_specs(("cpu",), 20, None, 9)] == [1] * 20
+    assert [spec.name for spec in local_specs(("cpu", "cpu"), None, None, 9)] == ["cpu 1", "cpu 2"]
     with pytest.raises(SettingsError, match="--workers shares out a CPU"):
-        local_specs(("cpu", "cpu"), 2, None)
+        local_specs(("cpu", "cpu"), 2, None, 9)
     with pytest.raises(SettingsError, match="unknown"):
-        local_specs(("tpu",), None, None)
+        local_specs(("tpu",), None, None, 9)
+
+
+@pytest.mark.parametrize(
+    ("clips", "gigabytes", "threads", "expected"),
+    [
+        (1, 64, None, [8]),
+        (9, 64, None, [2, 2, 2, 2]),
+        (40, 64, None, [1] * 8),
+        (40, 5, None, [4, 4]),
+        (40, 1, None, [8]),
+        (40, 64, 4, [4, 4]),
+    ],
+)
+def test_a_cpu_gets_as_many_workers_as_clips_cores_and_memory_allow(
+    clips: int, gigabytes: int, threads: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=gigabytes << 30))
+    assert [spec.threads for spec in local_specs(("cpu",), None, threads, clips)] == expected
 
 
 class FakeCluster:

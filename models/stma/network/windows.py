@@ -19,7 +19,9 @@ from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
-QUERIES = 32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each,
+QUERIES = (
+    32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each,
+)
 CELLS = 512  # and those of cells of this, since it keeps 0.6 MB for every size that it has ever seen
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
@@ -156,7 +158,9 @@ def _read_column(
     size = (last - first, len(keys), strip.stop - strip.start)  # rows, frames, columns
     near_keys = queries.new_zeros(math.prod(size) + CELLS, channels)  # (M + CELLS, C)
     torch.stack(
-        [key[first:last, strip] for key in keys], dim=1, out=near_keys[: math.prod(size)].view(*size, channels)
+        [key[first:last, strip] for key in keys],
+        dim=1,
+        out=near_keys[: math.prod(size)].view(*size, channels),
     )
     near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2).flatten(1)  # (D, M)
     cells_per_row = size[1] * size[2]
