@@ -96,7 +96,7 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
         DeviceError: int8 on a CPU without fast arithmetic for it.
     """
     if name == "auto":
-        name = _fastest(device)
+        name = _automatic(device)
     if name == INT8:
         if device.type != "cpu":
             raise SettingsError(f"int8 is for a CPU, not for {device.type}; use --precision auto")
@@ -113,7 +113,7 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return Precision(name, PRECISIONS[name])
 
 
-def _fastest(device: torch.device) -> str:
+def _automatic(device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if device.type == "cpu" and has_fast_int8():

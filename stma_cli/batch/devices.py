@@ -5,12 +5,8 @@ from collections import Counter
 from stma_cli.batch.jobs import WorkerSpec
 from stma_cli.threads import default_threads
 
-CLIPS_PER_WORKER = (
-    2  # or more, so that none is long alone with a long clip while the others have nothing to do
-)
-WORKER_MEMORY = (
-    2 << 30
-)  # bytes that are free for each: twice what most clips need at the default working size
+CLIPS_PER_WORKER = 2  # or more, so that the last clip is not long alone on one core
+WORKER_MEMORY = 2 << 30  # bytes that are free for each: twice what most clips need
 
 
 def local_specs(

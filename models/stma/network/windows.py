@@ -19,10 +19,9 @@ from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
-QUERIES = (
-    32  # numbers of queries are multiples of it: oneDNN prepares products of new sizes, for 0.4 ms each,
-)
-CELLS = 512  # and those of cells of this, since it keeps 0.6 MB for every size that it has ever seen
+# Multiples that sizes of products are brought to: oneDNN takes 0.4 ms for each new size, and keeps 0.6 MB for good.
+QUERIES = 32
+CELLS = 512  # of memory
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
 
