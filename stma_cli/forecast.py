@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stma.config import MemoryConfig
 from stma.estimate import WeightCount, estimate_memory
+from stma.processor import has_fast_bf16
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
 
@@ -23,7 +24,7 @@ class Forecast:
         model: name or file of the weights.
         working_size: (height, width) in pixels that the model works at.
         objects: objects that are followed.
-        memory: bytes of main memory at the peak, in fp32 on a CPU.
+        memory: bytes of main memory at the peak, on a CPU with `--precision auto`.
         free: bytes of main memory that are free now.
         seconds_per_frame: on this CPU, as busy as it is now; None where the network is not known.
         frames: frames of the clip, None where they were not counted.
@@ -99,7 +100,7 @@ def forecast(
         width,
         objects,
         chunk,
-        np.dtype(np.float32),
+        np.dtype(np.float16 if has_fast_bf16() else np.float32),  # bf16 is as long
         annotated_frames,
         weights=WeightCount(numbers, numbers),
         frame_size=(info.height, info.width),

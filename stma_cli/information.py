@@ -81,7 +81,7 @@ def _devices() -> list[Fact]:
     try:
         import torch
 
-        from stma.device import has_fast_bf16
+        from stma.processor import has_fast_bf16
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
     units = "with" if has_fast_bf16() else "without"

@@ -1,17 +1,15 @@
 """Choice of the computing device and of the arithmetic precision."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from stma.errors import DeviceError, SettingsError
 from stma.network import int8
+from stma.processor import has_dot_products, has_fast_bf16
 
-CPU_DESCRIPTION = Path("/proc/cpuinfo")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
-DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")  # extensions that sum up products of 8-bit numbers
 
 
 @dataclass(frozen=True)
@@ -64,27 +62,9 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def has_fast_bf16() -> bool:
-    """Whether this CPU multiplies bf16 matrices faster than fp32 ones.
-
-    Matrix units (AMX) do. So do AMD's cores with AVX512_BF16, at twice the rate of fp32 (223 against 112 GFLOP/s in a
-    128-channel 3x3 convolution on one core of a Zen 4); Intel's with that extension alone are slower than in fp32.
-    """
-    described = _described()
-    return "amx_bf16" in described or ("AuthenticAMD" in described and "avx512_bf16" in described)
-
-
 def has_fast_int8() -> bool:
     """Whether this CPU sums up products of 8-bit numbers in one instruction, and this torch can make use of it."""
-    flags = _described().split()
-    return any(one in flags for one in DOT_PRODUCTS) and int8.works()
-
-
-def _described() -> str:
-    try:
-        return CPU_DESCRIPTION.read_text()
-    except OSError:
-        return ""
+    return has_dot_products() and int8.works()
 
 
 def resolve_precision(name: str, device: torch.device) -> Precision:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stma import device
+from stma import processor
 from stma.device import Precision, resolve_precision
 from stma.errors import DeviceError, SettingsError
 
@@ -15,7 +15,7 @@ FP32, BF16 = Precision("fp32", torch.float32), Precision("bf16", torch.bfloat16)
 
 def describe(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "cpuinfo").write_text(text)
-    monkeypatch.setattr(device, "CPU_DESCRIPTION", folder / "cpuinfo")
+    monkeypatch.setattr(processor, "CPU_DESCRIPTION", folder / "cpuinfo")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_auto_takes_the_shortest_format_that_the_cpu_multiplies_faster(
 def test_auto_takes_fp32_where_the_system_does_not_describe_its_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "CPU_DESCRIPTION", tmp_path / "absent")
+    monkeypatch.setattr(processor, "CPU_DESCRIPTION", tmp_path / "absent")
     assert resolve_precision("auto", CPU) == FP32
 
 

@@ -1,8 +1,11 @@
 """The arithmetic of a frame by formula against what torch counts."""
 
+import itertools
+
 import pytest
 import torch
 
+from stma import workload
 from stma.benchmark import FrameLoop, count_gflop, warmed_up
 from stma.config import MODEL_CONFIGS, ModelConfig, SegmenterConfig
 from stma.network.model import STMA
@@ -33,5 +36,17 @@ def test_an_unknown_network_has_no_figure() -> None:
     assert gflop_per_frame(ModelConfig(stem_width=64), 480, 864, 1) is None
 
 
-def test_speed_is_a_number() -> None:
-    assert cpu_speed() > 0
+@pytest.mark.parametrize("eighths", [False, True])
+def test_speed_grows_with_what_the_cpu_multiplies_fast(
+    eighths: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr(workload.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(workload, "has_dot_products", lambda: eighths)
+    speeds = []
+    for halves in (False, True):
+        monkeypatch.setattr(workload, "has_fast_bf16", lambda halves=halves: halves)
+        speeds.append(cpu_speed())
+    assert 0 < speeds[0] < speeds[1]
+    monkeypatch.setattr(workload, "has_dot_products", lambda: True)
+    assert cpu_speed() >= speeds[1]

@@ -1,0 +1,29 @@
+"""What this machine's CPU multiplies fast, told without torch."""
+
+from pathlib import Path
+
+CPU_DESCRIPTION = Path("/proc/cpuinfo")
+DOT_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")  # extensions that sum up products of 8-bit numbers
+
+
+def has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices faster than fp32 ones.
+
+    Matrix units (AMX) do. So do AMD's cores with AVX512_BF16, at twice the rate of fp32 (223 against 112 GFLOP/s in a
+    128-channel 3x3 convolution on one core of a Zen 4); Intel's with that extension alone are slower than in fp32.
+    """
+    described = _described()
+    return "amx_bf16" in described or ("AuthenticAMD" in described and "avx512_bf16" in described)
+
+
+def has_dot_products() -> bool:
+    """Whether this CPU sums up products of 8-bit numbers in one instruction."""
+    flags = _described().split()
+    return any(one in flags for one in DOT_PRODUCTS)
+
+
+def _described() -> str:
+    try:
+        return CPU_DESCRIPTION.read_text()
+    except OSError:
+        return ""
