@@ -78,10 +78,10 @@ def _versions() -> list[Fact]:
 
 
 def _devices() -> list[Fact]:
+    from stma.processor import has_fast_bf16
+
     try:
         import torch
-
-        from stma.processor import has_fast_bf16
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
     units = "with" if has_fast_bf16() else "without"

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from stma.config import SegmenterConfig
 from stma.device import Precision
 from stma.estimate import MemoryEstimate
-from stma.network.int8 import STEPS, Int8Conv2d, rounded
+from stma.network.int8 import STEPS, Int8Conv2d, quantized
 from stma.network.layers import packed
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
@@ -133,9 +133,10 @@ def measure_peak(device: torch.device, precision: Precision, side: int | None = 
     channels, map_side = (256, side // 64) if device.type == "cuda" else (128, side // 16)
     batch = 32 if device.type == "cuda" else 1
     maps = packed(torch.rand(batch, channels, map_side, map_side, device=device).to(dtype))
-    layer: nn.Module = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-    if isinstance(layer, nn.Conv2d) and precision.int8:
-        maps, layer = rounded(maps, 1 / STEPS), Int8Conv2d(layer, 1 / STEPS, dtype=dtype)
+    plain = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    layer = Int8Conv2d(plain, 1 / STEPS, dtype=dtype) if precision.int8 else plain
+    if precision.int8:
+        maps = quantized(maps, 1 / STEPS)
     layer.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def convolution() -> Tensor:

@@ -24,9 +24,7 @@ SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of trai
 RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outline in which pixels are decided
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
-SAMPLED = (
-    1 / 12 + 1 / 6
-)  # pixels squared: variance of averaging over pixels and of interpolating between them
+SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 

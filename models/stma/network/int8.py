@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stma.network.layers import packed
+
 STEPS = 255  # of a map, from 0 to its peak
 WEIGHT_STEPS = 127  # on each side of 0
 NEAR = 0.02  # of the deviation: rounding changes a convolution of noise by 0.004
@@ -84,13 +86,13 @@ class Int8Conv2d(nn.Module):
         self._reordered = None
 
 
-def rounded(x: Tensor, step: float) -> Tensor:
+def quantized(x: Tensor, step: float) -> Tensor:
     """A map above 0 as uint8, in multiples of `step`."""
     return (x / step).round_().clamp_(max=STEPS).to(torch.uint8)
 
 
-def restored(x: Tensor, step: float, dtype: torch.dtype) -> Tensor:
-    """What `rounded` was given, of this type."""
+def dequantized(x: Tensor, step: float, dtype: torch.dtype) -> Tensor:
+    """What `quantized` was given, of this type."""
     return x.to(dtype).mul_(step)
 
 
@@ -100,14 +102,14 @@ def works() -> bool:
     with torch.random.fork_rng(devices=[]):  # whoever trains draws from it
         conv = nn.Conv2d(16, 16, 3, padding=1)
         numbers = torch.randint(0, STEPS, (2, 16, 8, 8), dtype=torch.uint8)
-    maps, other = (one.contiguous(memory_format=torch.channels_last) for one in numbers.split(1))
+    maps, other = (packed(one) for one in numbers.split(1))
     expected = conv(maps.float()) + other
     step = float(expected.detach().amax()) / STEPS
     try:
-        rounded_conv = Int8Conv2d(conv, 1.0)
+        eighths = Int8Conv2d(conv, 1.0)
         found = (
-            rounded_conv(maps) + other,
-            restored(rounded_conv.rectified_sum(maps, other, 1.0, step), step, torch.float32),
+            eighths(maps) + other,
+            dequantized(eighths.rectified_sum(maps, other, 1.0, step), step, torch.float32),
         )
     except (AttributeError, RuntimeError, TypeError):
         return False

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from stma.network.decoder import Decoder
 from stma.network.embedding import Embedding, Features
-from stma.network.int8 import STEPS, Int8Conv2d, restored, rounded
+from stma.network.int8 import STEPS, Int8Conv2d, dequantized, quantized
 from stma.network.layers import ConvNorm, ResidualBlock, packed, unit, upsample_twice
 from stma.network.memory_encoder import MemoryEncoder
 from stma.network.moments import Moments
@@ -82,9 +82,9 @@ class Int8Embedding(nn.Module):
         stride2 = self.stem.rectified(packed(pixels.to(torch.uint8)), self.step2)
         stride4 = self.stage4(stride2)
         stride8 = self.stage8(stride4)
-        stride16 = restored(self.stage16(stride8), self.stage16.step, self.dtype)
+        stride16 = dequantized(self.stage16(stride8), self.stage16.step, self.dtype)
         enriched = self.lateral8(stride8) + upsample_twice(self.top_down(stride16))
-        stride8 = rounded(functional.relu(enriched, inplace=True), self.step8)
+        stride8 = quantized(functional.relu(enriched, inplace=True), self.step8)
         return Features(stride4, stride8, stride16, unit(self.label_key(stride8), dim=1))
 
 

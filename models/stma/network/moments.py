@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from stma.network.layers import ConvNorm
 
-DEVIATIONS = (
-    8.0  # above the mean, up to the peak: with 6 edges are cut off, with 10 the rest is told less apart
-)
+DEVIATIONS = 8.0  # from the mean to the peak: 6 cut edges off, 10 tell less of the rest apart
 
 
 @dataclass(frozen=True)

@@ -155,12 +155,10 @@ def _read_column(
     tops = [box[0].start // tile * tile for box in boxes]
     first, last = max(0, tops[0] - window), min(height, tops[-1] + tile + window)
     size = (last - first, len(keys), strip.stop - strip.start)  # rows, frames, columns
-    near_keys = queries.new_zeros(math.prod(size) + CELLS, channels)  # (M + CELLS, C)
-    torch.stack(
-        [key[first:last, strip] for key in keys],
-        dim=1,
-        out=near_keys[: math.prod(size)].view(*size, channels),
-    )
+    near_keys = queries.new_empty(math.prod(size) + CELLS, channels)  # (M + CELLS, C)
+    inside, beyond = near_keys.split([math.prod(size), CELLS])
+    torch.stack([key[first:last, strip] for key in keys], dim=1, out=inside.view(*size, channels))
+    beyond.zero_()
     near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2).flatten(1)  # (D, M)
     cells_per_row = size[1] * size[2]
     for top, box in zip(tops, boxes, strict=True):
