@@ -6,7 +6,7 @@ import torch
 
 from stma.errors import DeviceError, SettingsError
 from stma.network import int8
-from stma.processor import has_dot_products, has_fast_bf16
+from stma.processor import has_dot_products, has_fast_bf16, has_paired_products
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
@@ -63,8 +63,8 @@ def resolve_device(name: str) -> torch.device:
 
 
 def has_fast_int8() -> bool:
-    """Whether this CPU sums up products of 8-bit numbers in one instruction, and this torch can make use of it."""
-    return has_dot_products() and int8.works()
+    """Whether this CPU multiplies 8-bit numbers faster than longer ones, and this torch can make use of it."""
+    return (has_dot_products() or has_paired_products()) and int8.works()
 
 
 def resolve_precision(name: str, device: torch.device) -> Precision:
@@ -82,8 +82,8 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
             raise SettingsError(f"int8 is for a CPU, not for {device.type}; use --precision auto")
         if not has_fast_int8():
             raise DeviceError(
-                "int8 was asked for, but this CPU has no instruction for 8-bit products (VNNI), or this PyTorch does "
-                "not use it; take --precision auto"
+                "int8 was asked for, but this CPU has no fast products of 8-bit numbers (VNNI or AVX2), or this "
+                "PyTorch does not use them; take --precision auto"
             )
         return Precision(name, torch.bfloat16 if has_fast_bf16() else torch.float32)
     if name not in PRECISIONS:

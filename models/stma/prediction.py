@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stma.annotation import Annotation, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
-from stma.labels import LEAVE
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
 
@@ -50,14 +50,6 @@ class Prediction:
         height, width = self.labels.shape
         soft = self.soft[self.object_ids.index(object_id)]
         return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """What a person says about a frame: (H, W) ids, 0 and `LEAVE` as `Segmenter.step` has them, and whose they are."""
-
-    labels: np.ndarray
-    object_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +93,7 @@ class Outcome:
             zip(self.object_ids, self.expected.tolist(), strict=False)
         )  # new objects are annotated
         if self.annotation is not None:
-            confidence.update(dict.fromkeys(_impose(labels, self.annotation), 1.0))
+            confidence.update(dict.fromkeys(impose_labels(labels, self.annotation), 1.0))
         counts = _counts(labels, int(table.max()) + 1)
         area = {i: int(counts[i]) for i in self.object_ids}
         return Prediction(
@@ -162,12 +154,3 @@ def _counts(labels: np.ndarray, least: int) -> np.ndarray:
     if labels.dtype != np.uint8 or labels.size >= EXACT:
         return np.bincount(labels.ravel(), minlength=least)
     return np.asarray(cv2.calcHist([labels], [0], None, [256], [0, 256])).ravel()
-
-
-def _impose(labels: np.ndarray, annotation: Annotation) -> set[int]:
-    """Write an annotation over predicted labels, in place; returns the objects that it leaves no doubt about."""
-    given = annotation.labels
-    left = given == LEAVE
-    labels[np.isin(labels, annotation.object_ids) & ~left] = 0
-    labels[given > 0] = given[given > 0]
-    return set(annotation.object_ids) - set(np.unique(labels[left]).tolist())

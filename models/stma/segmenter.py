@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from stma.annotation import Annotation, checked_annotation, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
-from stma.errors import MaskError, VideoError
+from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.labels import LEAVE
@@ -20,7 +20,6 @@ from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
 from stma.network.stml import BlockCache
 from stma.prediction import (
-    Annotation,
     Outcome,
     Prediction,
     arrived,
@@ -29,7 +28,7 @@ from stma.prediction import (
     to_host,
 )
 from stma.regional import Before, RegionalSteps
-from stma.resize import model_size, resize_frame, resize_labels
+from stma.resize import model_size, resize_frame
 from stma.step_graphs import cuda_recorder
 
 
@@ -249,11 +248,11 @@ class Segmenter:
         maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
         if annotation is None:
             return self._outcome(pictures, maps, masks, expected, None)
-        labels, ids = self._checked(*annotation)
-        self._announce(ids)
-        masks = self._impose(masks, labels, ids)
+        said = checked_annotation(*annotation, self.frame_index, self.frame_size, self.object_ids)
+        self._announce(said.object_ids)
+        masks = imposed_masks(masks, said, self.object_ids, self.working_size)
         self._write_annotated(features, test, masks)
-        return self._outcome(pictures, maps, masks, expected, Annotation(labels, ids))
+        return self._outcome(pictures, maps, masks, expected, said)
 
     def _inputs(self, seen: Seen) -> FrameInputs:
         return FrameInputs(
@@ -273,64 +272,10 @@ class Segmenter:
             self._references = (self.bank.version, self._steps.encode_references(*self.bank.references()))
         return self._references[1]
 
-    def _checked(self, mask: np.ndarray, ids: tuple[int, ...] | None) -> tuple[np.ndarray, tuple[int, ...]]:
-        if mask.shape != self.frame_size:
-            raise MaskError(
-                f"the mask of frame {self.frame_index} has shape {mask.shape}, the frame {self.frame_size}; "
-                "give a label map of the frame's height and width"
-            )
-        if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
-            raise MaskError(
-                f"the mask of frame {self.frame_index} has type {mask.dtype}; give integer object ids"
-            )
-        mask = mask.astype(np.int64)
-        found = np.unique(mask)
-        present = tuple(int(i) for i in found if i not in (0, LEAVE))
-        if present and (present[0] < 0 or present[-1] > 65535):
-            raise MaskError(
-                f"the mask of frame {self.frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to 65535"
-            )
-        if ids is None and LEAVE in found:
-            ids = self.object_ids + tuple(i for i in present if i not in self.object_ids)
-        ids = present if ids is None else ids
-        if not ids:
-            if self.object_ids:
-                raise MaskError(
-                    f"the mask of frame {self.frame_index} names no object; leave it out, or name in object_ids the "
-                    "objects that are not visible"
-                )
-            return mask, ()
-        stray = set(present) - set(ids)
-        if stray:
-            raise MaskError(
-                f"the mask of frame {self.frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
-                "add them to object_ids or set their pixels to 0"
-            )
-        return mask, ids
-
     def _announce(self, ids: tuple[int, ...]) -> None:
         new = tuple(i for i in ids if i not in self.object_ids)
         self.object_ids += new
         self.bank.add_objects(len(new), self.frame_index)
-
-    def _impose(self, masks: Tensor, labels: np.ndarray, ids: tuple[int, ...]) -> Tensor:
-        """Put the annotated masks over the predicted ones, at stride 4: (1, K, h, w) in 0..1."""
-        height, width = self.working_size
-        annotated = resize_labels(labels, height, width)
-        columns = [self.object_ids.index(i) for i in ids]
-        if not columns:
-            return masks
-        exact = torch.from_numpy(np.stack([annotated == i for i in ids])).to(self.device, torch.float32)
-        exact = functional.avg_pool2d(exact[None], 4)
-        covered = exact.sum(1, keepdim=True)
-        predicted = masks.new_zeros((1, len(self.object_ids), *masks.shape[2:]))
-        predicted[:, : masks.shape[1]] = masks
-        result = predicted * (1 - covered)
-        result[:, columns] = exact
-        if (annotated == LEAVE).any():
-            left = torch.from_numpy(annotated == LEAVE).to(self.device, torch.float32)
-            result[:, columns] += predicted[:, columns] * functional.avg_pool2d(left[None, None], 4)
-        return result
 
     def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
         if not self.object_ids:

@@ -22,7 +22,7 @@ from stma.weights import load_model
 
 CPU = torch.device("cpu")
 CONFIG = SegmenterConfig(size=None, device="cpu", precision="int8")
-needs_vnni = pytest.mark.skipif(not has_fast_int8(), reason="this CPU has no 8-bit dot products")
+needs_int8 = pytest.mark.skipif(not has_fast_int8(), reason="this CPU has no fast 8-bit products")
 
 
 def drawn(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
@@ -40,7 +40,7 @@ def test_rounding_a_map_keeps_it_within_half_a_step_up_to_its_peak() -> None:
     torch.testing.assert_close(back, values.clamp(max=8), rtol=0, atol=0.501 * 8 / STEPS)
 
 
-@needs_vnni
+@needs_int8
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
 @torch.inference_mode()
@@ -53,7 +53,7 @@ def test_a_convolution_of_rounded_maps_is_near_the_exact_one(stride: int, bias: 
     assert deviation(found, expected) < 0.01
 
 
-@needs_vnni
+@needs_int8
 def test_operations_that_are_missing_or_wrong_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn_before = torch.random.get_rng_state()
     works.cache_clear()
@@ -70,7 +70,16 @@ def test_operations_that_are_missing_or_wrong_are_found_out(monkeypatch: pytest.
     works.cache_clear()
 
 
-@needs_vnni
+@needs_int8
+@torch.inference_mode()
+def test_the_largest_sums_are_exact() -> None:
+    conv, maps = drawn(64, 8, bias=False), torch.full((1, 64, 5, 5), STEPS, dtype=torch.uint8)
+    conv.weight.fill_(1.0)
+    found = Int8Conv2d(conv, 1.0)(maps)
+    torch.testing.assert_close(found, conv(maps.float()), rtol=1e-5, atol=0)
+
+
+@needs_int8
 @torch.inference_mode()
 def test_beyond_the_border_lies_what_a_map_counts_from() -> None:
     conv, maps = drawn(3, 8), torch.full((1, 3, 6, 6), 100, dtype=torch.uint8)
@@ -78,7 +87,7 @@ def test_beyond_the_border_lies_what_a_map_counts_from() -> None:
     assert deviation(found, conv(torch.full((1, 3, 6, 6), 20.0))) < 0.01
 
 
-@needs_vnni
+@needs_int8
 @torch.inference_mode()
 def test_sums_of_maps_are_rectified_in_place() -> None:
     conv, step, other_step, result_step = drawn(8, 8), 0.01, 0.02, 0.03
@@ -110,7 +119,7 @@ def test_moments_are_those_of_the_maps() -> None:
     assert after.peak > float(maps.max())
 
 
-@needs_vnni
+@needs_int8
 @torch.inference_mode()
 def test_the_shipped_embedding_hardly_changes() -> None:
     plain = load_model("small").model
@@ -124,7 +133,7 @@ def test_the_shipped_embedding_hardly_changes() -> None:
     assert float(similarity.min()) > 0.99
 
 
-@needs_vnni
+@needs_int8
 def test_objects_are_followed_as_in_fp32() -> None:
     scene, loaded = SyntheticScene(96, 160, 2), load_model("small")
     runs = [Segmenter(loaded.model, replace(CONFIG, precision=name)) for name in ("int8", "fp32")]
@@ -135,7 +144,7 @@ def test_objects_are_followed_as_in_fp32() -> None:
             assert region_similarity(eighth == number, exact == number) > 0.97
 
 
-@needs_vnni
+@needs_int8
 def test_arithmetic_in_8_bits_is_counted_as_in_bf16() -> None:
     torch.manual_seed(0)
     model, counted = STMA(MODEL_CONFIGS["tiny"]).eval(), []
@@ -146,7 +155,7 @@ def test_arithmetic_in_8_bits_is_counted_as_in_bf16() -> None:
     assert counted[0] == pytest.approx(counted[1])
 
 
-@needs_vnni
+@needs_int8
 def test_rounded_weights_are_saved_and_restored() -> None:
     torch.manual_seed(3)
     model = STMA(MODEL_CONFIGS["tiny"]).eval()
