@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stma.config import MemoryConfig
 from stma.estimate import WeightCount, estimate_memory
-from stma.processor import has_fast_bf16
+from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
 
@@ -105,6 +105,8 @@ def forecast(
         weights=WeightCount(numbers, numbers),
         frame_size=(info.height, info.width),
         frames_held=QUEUES * chunk,
+        in_parts=True,
+        int8=has_int8_products(),
     )
     gflop = gflop_per_frame(config, height, width, objects)
     return Forecast(

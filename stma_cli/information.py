@@ -78,15 +78,16 @@ def _versions() -> list[Fact]:
 
 
 def _devices() -> list[Fact]:
-    from stma.processor import has_fast_bf16
+    from stma.processor import has_fast_bf16, has_int8_products
 
     try:
         import torch
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
-    units = "with" if has_fast_bf16() else "without"
+    bf16, eighths = ("with" if has else "without" for has in (has_fast_bf16(), has_int8_products()))
     cores = (
-        f"{usable_cores()} cores for this process, {default_threads()} threads by default, {units} bf16 units"
+        f"{usable_cores()} cores for this process, {default_threads()} threads by default, {bf16} fast bf16, "
+        f"{eighths} fast 8-bit products"
     )
     facts = [Fact("devices", "cpu", f"{processor_name()}; {cores}")]
     built = torch.version.cuda or getattr(torch.version, "hip", None)

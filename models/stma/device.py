@@ -6,7 +6,7 @@ import torch
 
 from stma.errors import DeviceError, SettingsError
 from stma.network import int8
-from stma.processor import has_dot_products, has_fast_bf16, has_paired_products
+from stma.processor import has_fast_bf16, has_int8_products
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
@@ -64,7 +64,7 @@ def resolve_device(name: str) -> torch.device:
 
 def has_fast_int8() -> bool:
     """Whether this CPU multiplies 8-bit numbers faster than longer ones, and this torch can make use of it."""
-    return (has_dot_products() or has_paired_products()) and int8.works()
+    return has_int8_products() and int8.works()
 
 
 def resolve_precision(name: str, device: torch.device) -> Precision:

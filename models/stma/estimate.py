@@ -1,6 +1,6 @@
 """Memory that a run needs, from the shapes of its tensors: the same number for one minute of video or ten hours.
 
-With H x W the working size, P = H W, N = P / 256 cells at stride 16, K objects, B frames in a chunk, i bytes per
+With H x W the working size, P = H W, N = P / 256 cells at stride 16, K objects, B frames embedded at once, i bytes per
 number, C, v, k the width at stride 16, of the values and of the keys, and R = N / 4 reference tokens of a frame:
 
     entry        (R C + N (5 k + K v)) i + 20 N (K + 1)           `MemoryEntry`; its masks and certainties are float32
@@ -125,6 +125,8 @@ def estimate_memory(
     adapts: bool = False,
     on_gpu: bool = False,
     graphs: bool = False,
+    in_parts: bool = False,
+    int8: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a run, whatever its length.
 
@@ -133,8 +135,8 @@ def estimate_memory(
         memory: policy of the memory bank.
         height, width: working size in pixels, multiples of 16 (`Segmenter.working_size`).
         objects: objects that are followed, all of them from the first annotation on.
-        chunk: frames that go through the embedding at once.
-        dtype: precision of the model.
+        chunk: frames of a step.
+        dtype: precision of the model, with int8 of what is not in 8 bits.
         weights: numbers of the network; by default counted on one that is built for it, which needs torch.
         annotated_frames: frames with a mask; each stays in the bank for good.
         frame_size: (height, width) of the video in pixels, by default the working size.
@@ -142,19 +144,22 @@ def estimate_memory(
         adapts: whether the network learns from the first annotated frame.
         on_gpu: whether it computes on a GPU.
         graphs: whether its steps are recorded there, as `SegmenterConfig` has it.
+        in_parts: whether frames are looked at in parts, which are embedded one by one, as on a CPU with focus.
+        int8: whether convolutions of whole frames are done in 8 bits.
     """
+    together = 1 if in_parts else chunk  # frames that are embedded at once
     cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
     count = annotated_frames + memory.capacity + memory.previous_frame
     entry = entry_bytes(config, height, width, objects, item)
-    shared = cells * 4 * config.key_width * item * (chunk - 1)
+    shared = cells * 4 * config.key_width * item * (together - 1)
     references = min(memory.references, annotated_frames + memory.capacity)
     cache = 2 * config.stml_blocks * references * tokens * config.widths[2] * item
     frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
     numbers = weights or count_weights(config)
-    transformed = transformed_numbers(config) if item == FLOAT32 and not on_gpu else 0
+    transformed = transformed_numbers(config, int8) if item == FLOAT32 and not on_gpu else 0
     windows = _windows(config, memory, height // 8, width // 8, objects, item) if on_gpu else 0
     activations = _activations(
-        config, height * width, frame_pixels, objects, chunk, item, references, windows
+        config, height * width, frame_pixels, objects, chunk, together, item, references, windows
     )
     if on_gpu:
         frames = chunk * 3 * frame_pixels  # as they are: they are scaled there, and outlines follow them
@@ -207,17 +212,21 @@ def count_weights(config: ModelConfig) -> WeightCount:
     return WeightCount(loaded, running)
 
 
-def transformed_numbers(config: ModelConfig) -> int:
-    """Numbers that the weights of a network grow by in fp32 on a CPU, where 36 stand for the 9 of a 3x3 kernel."""
+def transformed_numbers(config: ModelConfig, int8: bool = False) -> int:
+    """Numbers that the weights of a network grow by in fp32 on a CPU, where 36 stand for the 9 of a 3x3 kernel; with
+    int8 only of those that are not in 8 bits."""
     width4, width8, _ = config.widths
     value, wide, thin = config.value_width, config.decoder_width, config.decoder_width // 2
     kernels = [
-        *((width, width, 2 * blocks) for width, blocks in zip(config.widths, config.blocks, strict=True)),
-        *((width8, width8, 1), (width8, config.key_width, 1)),  # the embedding's maps at stride 8
         *((value // 2, value, 1), (value, value, 2), (2 * value, value, 1)),  # memory encoder
-        *((width8, wide, 1), (width4, thin, 1), (value, wide, 1)),  # into the decoder
-        *((wide, wide, 5), (wide, thin, 1), (thin, thin, 2)),  # within it
+        *((value, wide, 1), (wide, wide, 5), (wide, thin, 1), (thin, thin, 2)),  # decoder
     ]
+    if not int8:
+        kernels += [
+            *((width, width, 2 * blocks) for width, blocks in zip(config.widths, config.blocks, strict=True)),
+            *((width8, width8, 1), (width8, config.key_width, 1)),  # the embedding's maps at stride 8
+            *((width8, wide, 1), (width4, thin, 1)),  # from the embedding into the decoder
+        ]
     products = (
         inputs * outputs * count
         for inputs, outputs, count in kernels
@@ -232,6 +241,7 @@ def _activations(
     frame_pixels: int,
     objects: int,
     chunk: int,
+    together: int,
     item: int,
     references: int,
     windows: int,
@@ -239,9 +249,9 @@ def _activations(
     """Largest of the stages: the frame's embedding, references, readout, decoder, label map."""
     cells = pixels // 256
     width4, width8, width16 = config.widths
-    features = chunk * item * (pixels * width4 // 16 + cells * (4 * (width8 + config.key_width) + width16))
+    features = together * item * (pixels * width4 // 16 + cells * (4 * (width8 + config.key_width) + width16))
     first = 3 + config.stem_width / 4 + 4 * width4 / 16  # input, stem, and a residual block at stride 4
-    embedding = int(chunk * item * pixels * first)
+    embedding = int(together * item * pixels * first)
     values = objects * config.value_width
     reference = 3 * references * item * cells * (width16 + values)  # reference tokens are few
     sums = 5 * cells * values * FLOAT32  # of two entries, their total, and the readout in two layouts

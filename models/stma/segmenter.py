@@ -202,6 +202,8 @@ class Segmenter:
             adapts=self.config.adapt > 0,
             on_gpu=self.device.type != "cpu",
             graphs=self.config.graphs and self.device.type == "cuda",
+            in_parts=self._regional is not None,
+            int8=self.precision.int8,
         )
 
     def _pictures(self, frame: np.ndarray) -> _Pictures:

@@ -1,6 +1,7 @@
 """What a batch has to do, decided before any worker starts: per clip a job, or why there is none."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from stma.errors import StmaError
@@ -49,6 +50,23 @@ def plan(
         planned.append(_planned(settings, pair, storage, weights))
         on_clip()
     return planned
+
+
+def largest_first(jobs: Iterable[ClipJob]) -> list[ClipJob]:
+    """For several workers: a long clip taken last would leave all others idle. Bytes stand for the length of a clip,
+    which nobody has counted; clips of one size stay in their order."""
+    return sorted(jobs, key=_bytes, reverse=True)
+
+
+def _bytes(job: ClipJob) -> int:
+    """Size of a clip's file, or of all files in its folder."""
+    video = job.settings.video
+    try:
+        if not video.is_dir():
+            return video.stat().st_size
+        return sum(entry.stat().st_size for entry in os.scandir(video))
+    except OSError:
+        return 0  # the worker will say what is wrong
 
 
 def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str) -> PlannedClip:

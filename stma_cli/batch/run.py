@@ -16,7 +16,7 @@ from stma_cli.batch.engine import Engine
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.pairing import Pairing, pair
-from stma_cli.batch.plan import PlannedClip, plan
+from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
 from stma_cli.batch.storage import LocalStorage, Storage, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
@@ -67,6 +67,8 @@ def run_batch(
             engine = _engine(settings, storage, len(jobs))
             record.workers = engine.workers
             say(f"workers  {len(engine.workers)}: {', '.join(engine.workers)}")
+            if len(engine.workers) > 1:
+                jobs = largest_first(jobs)
             for number, outcome in enumerate(engine.run(jobs, stop), start=1):
                 record.add(outcome)
                 on_outcome(outcome, number, len(jobs))

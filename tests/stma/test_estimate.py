@@ -82,6 +82,27 @@ def test_a_gpu_holds_what_was_measured(
     assert estimate.device / 1e6 == pytest.approx(measured, rel=0.12)
 
 
+@pytest.mark.parametrize(
+    ("objects", "dtype", "int8", "measured"),
+    [
+        (1, torch.bfloat16, True, 587),  # MiB at most of a process on two cores, Zen 5 in bf16, Zen 3 in fp32
+        (3, torch.bfloat16, True, 558),
+        (10, torch.bfloat16, True, 629),
+        (1, torch.float32, True, 553),
+        (3, torch.float32, True, 556),
+        (10, torch.float32, True, 696),
+        (1, torch.float32, False, 621),
+    ],
+)
+def test_a_cpu_that_looks_at_parts_needs_what_was_measured(
+    objects: int, dtype: torch.dtype, int8: bool, measured: int
+) -> None:
+    estimate = estimate_memory(
+        MODEL_CONFIGS["small"], MemoryConfig(), 480, 848, objects, 4, dtype, in_parts=True, int8=int8
+    )
+    assert estimate.total / (1 << 20) == pytest.approx(measured, rel=0.2)
+
+
 def test_recorded_steps_need_memory_of_the_device_alone() -> None:
     called, recorded = (
         estimate_memory(TINY, MemoryConfig(), 480, 848, 3, 4, torch.bfloat16, on_gpu=True, graphs=graphs)

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
 from types import SimpleNamespace
@@ -14,8 +15,9 @@ from workers import FakeFactory, fake_jobs
 from stma.errors import DeviceError, SettingsError
 from stma_cli.batch.devices import local_specs
 from stma_cli.batch.engine import Engine
-from stma_cli.batch.jobs import ClipOutcome, Status, WorkerSpec
+from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.local_engine import LocalEngine
+from stma_cli.batch.plan import largest_first
 from stma_cli.batch.ray_engine import RayEngine, connect, ray_specs
 
 SPECS = [WorkerSpec("one", "cpu", 1), WorkerSpec("two", "cpu", 1)]
@@ -51,6 +53,18 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeEngine:
 def by_name(outcomes: list[ClipOutcome]) -> dict[str, ClipOutcome]:
     assert len({outcome.name for outcome in outcomes}) == len(outcomes)
     return {outcome.name: outcome for outcome in outcomes}
+
+
+def test_the_largest_clips_are_taken_first(tmp_path: Path) -> None:
+    sizes = {"small": 10, "frames": 0, "large": 30, "gone": None, "same": 10}
+    for name, size in sizes.items():
+        if size:
+            (tmp_path / name).write_bytes(b"0" * size)
+    (tmp_path / "frames").mkdir()
+    for frame in ("a", "b"):
+        (tmp_path / "frames" / frame).write_bytes(b"0" * 10)
+    jobs = [ClipJob(job.name, replace(job.settings, video=tmp_path / job.name)) for job in fake_jobs(*sizes)]
+    assert [job.name for job in largest_first(jobs)] == ["large", "frames", "small", "same", "gone"]
 
 
 def test_every_job_gets_an_outcome(make: MakeEngine, tmp_path: Path) -> None:
