@@ -52,9 +52,14 @@ def _bounds(cells: np.ndarray) -> Box:
     return Box(*_rounded(found.top, found.bottom, height), *_rounded(found.left, found.right, width))
 
 
+def rounded_up(count: int, multiple: int) -> int:
+    """The number itself where it is a multiple, or the next one."""
+    return -(-count // multiple) * multiple
+
+
 def _rounded(first: int, last: int, length: int) -> tuple[int, int]:
     """Grow a range of cells to a multiple of `SIDES`, to the end of the frame at most."""
-    size = min(length, -(-(last - first) // SIDES) * SIDES)
+    size = min(length, rounded_up(last - first, SIDES))
     start = min(first, length - size)
     return start, start + size
 

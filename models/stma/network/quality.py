@@ -49,7 +49,7 @@ class MaskQuality(nn.Module):
         """
         batch, objects = masks.shape[:2]
         inside = functional.avg_pool2d(masks.detach().float(), 2)  # (B, K, h, w)
-        around = _widened(inside) - inside
+        around = _maxima(inside) - inside
         weights = torch.stack([inside, around], dim=2).flatten(3)  # (B, K, 2, h*w)
         share = weights / weights.sum(3, keepdim=True).clamp(min=1e-6)
         cells = decoded.stride8.detach().permute(0, 2, 3, 1).flatten(1, 2)  # (B*K, h*w, C)
@@ -77,7 +77,7 @@ class MaskQuality(nn.Module):
         return torch.where(is_empty(seen), empty, visible).float()
 
 
-def _widened(masks: Tensor) -> Tensor:
+def _maxima(masks: Tensor) -> Tensor:
     """(B, K, h, w) maxima within `RING`: of columns, then of rows, which takes half the time of squares."""
     tall = functional.max_pool2d(masks, (2 * RING + 1, 1), stride=1, padding=(RING, 0))
     return functional.max_pool2d(tall, (1, 2 * RING + 1), stride=1, padding=(0, RING))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.network.interest import LEAST, Box, extent
+from stma.network.interest import LEAST, Box, extent, rounded_up
 
 REACH = 3  # cells of 16 pixels at least around the objects: 5 and 8 follow a fast car no better
 BORDER = 1  # cells along its border in which no object may end, or the whole frame is looked at after all
@@ -105,7 +105,7 @@ def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
 
 def _grown(first: int, last: int, length: int) -> tuple[int, int]:
     """Grow a range of cells on both sides to one of a few sizes, within the frame."""
-    size = -(-(last - first + 2 * REACH) // STEP) * STEP
+    size = rounded_up(last - first + 2 * REACH, STEP)
     if size >= length:
         return 0, length
     start = min(max(0, (first + last - size) // 2), length - size) // 2 * 2  # cells are averaged in pairs

@@ -14,16 +14,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.config import AFFINITY_LIMIT, GPU_AFFINITIES, tile_side
-from stma.network.interest import extent
+from stma.network.interest import extent, rounded_up
 from stma.network.powers import powers_of_two, steps
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
 
-# Multiples that sizes of products are brought to: oneDNN takes 0.4 ms for each new size, and keeps 0.6 MB for good.
+# Multiples that sizes of products are brought to in 16 bits: oneDNN takes 0.4 ms for each new size, and keeps 0.6 MB
+# for good.
 QUERIES = 32
 CELLS = 512  # of memory
 
 HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
+
+
+def multiples(dtype: torch.dtype) -> tuple[int, int]:
+    """Multiples that the numbers of queries and of memory cells in products are brought to, in this precision."""
+    return (1, 1) if dtype == torch.float32 else (QUERIES, CELLS)
 
 
 def at_once(device: torch.device) -> int:
@@ -65,11 +71,11 @@ def with_ones(queries: Tensor) -> Tensor:
     return padded if fine == 1 else padded * fine
 
 
-def _rounded_up(queries: Tensor) -> Tensor:
-    """(..., C) queries as (N, C), N being the next multiple of `QUERIES`; zeros follow after the last."""
+def _flattened(queries: Tensor) -> Tensor:
+    """(..., C) queries as (N, C), N being the next of their `multiples`; zeros follow after the last."""
     *places, channels = queries.shape
     count = math.prod(places)
-    flat = queries.new_zeros(-(-count // QUERIES) * QUERIES, channels)
+    flat = queries.new_zeros(rounded_up(count, multiples(queries.dtype)[0]), channels)
     flat[:count].view(queries.shape).copy_(queries)
     return flat
 
@@ -155,8 +161,9 @@ def _read_column(
     tops = [box[0].start // tile * tile for box in boxes]
     first, last = max(0, tops[0] - window), min(height, tops[-1] + tile + window)
     size = (last - first, len(keys), strip.stop - strip.start)  # rows, frames, columns
-    near_keys = queries.new_empty(math.prod(size) + CELLS, channels)  # (M + CELLS, C)
-    inside, beyond = near_keys.split([math.prod(size), CELLS])
+    cells = multiples(queries.dtype)[1]
+    near_keys = queries.new_empty(math.prod(size) + cells, channels)  # (M + cells, C)
+    inside, beyond = near_keys.split([math.prod(size), cells])
     torch.stack([key[first:last, strip] for key in keys], dim=1, out=inside.view(*size, channels))
     beyond.zero_()
     near_values = torch.stack([value[:, first:last, strip] for value in values], dim=2).flatten(1)  # (D, M)
@@ -164,12 +171,13 @@ def _read_column(
     for top, box in zip(tops, boxes, strict=True):
         rows = range(max(first, top - window), min(last, top + tile + window))
         start, count = (rows.start - first) * cells_per_row, len(rows) * cells_per_row
-        read = -(-count // CELLS) * CELLS  # cells after the window have no values
+        read = rounded_up(count, cells)
         some = queries[box]  # (rows, columns, C) of the box
-        flat = _rounded_up(some)
+        flat = _flattened(some)
         weights = powers_of_two(torch.mm(near_keys[start : start + read], flat.t()))  # (cells, queries)
-        some_values = near_values.new_zeros(len(near_values), read)
-        some_values[:, :count] = near_values[:, start : start + count]
+        some_values = near_values[:, start : start + count]
+        if read > count:  # cells after the window have no values
+            some_values = functional.pad(some_values, (0, read - count))
         part = torch.mm(some_values, weights)  # (D, queries)
         wanted = part[:, : some.shape[0] * some.shape[1]]
         sums[(slice(None), *box)] = wanted.unflatten(1, some.shape[:2])
