@@ -40,11 +40,44 @@ def test_auto_takes_the_shortest_format_that_the_cpu_multiplies_faster(
     assert resolve_precision("auto", CPU) == precision
 
 
-def test_auto_takes_fp32_where_the_system_does_not_describe_its_cpu(
+@pytest.mark.parametrize(
+    ("told", "precision"),
+    [
+        ({"cpu_name": "AMD Ryzen 9 7950X", "avx512_bf16": True, "l2_cache_size": 1 << 20}, BF16),
+        (
+            {"cpu_name": "Intel Core i7-8700", "avx2": True, "avx512_f": False},
+            Precision("int8", torch.float32),
+        ),
+        ({"cpu_name": "Intel Core i9-7900X", "avx2": True, "avx512_f": True}, FP32),
+        ({"cpu_name": "Apple M3"}, FP32),
+    ],
+)
+def test_torch_is_asked_where_the_system_does_not_describe_its_cpu(
+    told: dict[str, object], precision: Precision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "CPU_DESCRIPTION", tmp_path / "absent")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    monkeypatch.setattr(int8, "works", lambda: True)
+    assert resolve_precision("auto", CPU) == precision
+
+
+def test_auto_takes_fp32_where_nobody_describes_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "CPU_DESCRIPTION", tmp_path / "absent")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert resolve_precision("auto", CPU) == FP32
+
+
+@pytest.mark.skipif(not processor.CPU_DESCRIPTION.exists(), reason="this system does not describe its CPU")
+@pytest.mark.skipif(
+    not hasattr(torch.cpu, "get_capabilities"), reason="this PyTorch does not describe the CPU"
+)
+def test_torch_and_the_system_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (processor.has_fast_bf16, processor.has_dot_products, processor.has_int8_products)
+    by_system = [question() for question in asked]
+    monkeypatch.setattr(processor, "CPU_DESCRIPTION", tmp_path / "absent")
+    assert [question() for question in asked] == by_system
 
 
 def test_int8_is_refused_where_it_is_slow_or_has_no_operations(
