@@ -11,6 +11,7 @@ from torch.nn import functional
 from stma.config import MemoryConfig
 from stma.network.association import LabelEntry
 from stma.network.model import MemoryEntry, MemoryView, join_entries
+from stma.network.region import Region, read_from
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,11 @@ class MemoryBank:
         """Whether a predicted frame of this index would be remembered at all, so that it must be encoded."""
         return self.config.previous_frame or self.keeps(frame_index)
 
-    def view(self, group: ObjectGroup) -> MemoryView:
-        """What the objects of a group may read: entries written since they appeared, oldest first."""
+    def view(self, group: ObjectGroup, region: Region | None = None) -> MemoryView:
+        """What the objects of a group may read: entries written since they appeared, oldest first.
+
+        For a region the ID association reads predicted frames only where the objects were and near it.
+        """
         every = [*self.entries, *([self.previous] if self.previous else [])]
         stored = [
             replace(s, entry=_columns(s.entry, group.first, group.last))
@@ -102,8 +106,12 @@ class MemoryBank:
             if s.frame_index >= group.start
         ]
         config = self.config
+        entries = [s.entry for s in stored]
+        if region is not None and not region.whole:
+            box = read_from([s.entry.mask[0] for s in stored if not s.permanent], region)
+            entries = [s.entry if s.permanent else s.entry.within(box) for s in stored]
         return join_entries(
-            [s.entry for s in stored],
+            entries,
             propagated_entries(stored, config),
             config.label_sharpness,
             config.readout_sharpness,

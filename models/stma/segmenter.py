@@ -257,10 +257,11 @@ class Segmenter:
         return self._outcome(pictures, maps, masks, expected, said)
 
     def _inputs(self, seen: Seen) -> FrameInputs:
+        region = None if seen.part is None else seen.part.region
         return FrameInputs(
             seen,
             self._reference_cache(),
-            tuple(self.bank.view(group) for group in self.bank.groups),
+            tuple(self.bank.view(group, region) for group in self.bank.groups),
             self._frame_size(),
             self.bank.due(self.frame_index),
         )

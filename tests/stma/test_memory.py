@@ -1,12 +1,16 @@
 """Policy of the memory bank."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from stma.config import MemoryConfig
 from stma.errors import SettingsError
 from stma.memory import MemoryBank
+from stma.network.interest import Box
 from stma.network.model import MemoryEntry
+from stma.network.region import AROUND, Region
 
 CELLS = 4
 
@@ -93,6 +97,34 @@ def test_state_survives() -> None:
     assert all(torch.equal(a.mask, b.mask) for a, b in zip(mine.labels, theirs.labels, strict=True))
     assert other.previous is not None
     assert other.objects == 1
+
+
+def test_for_a_region_predicted_frames_are_read_near_it_alone() -> None:
+    height, width, region = 12, 20, Region(Box(4, 6, 8, 10), 12, 20)
+    cells = torch.arange(height * width, dtype=torch.float32)
+    whole = replace(
+        entry(1),
+        key=cells[None, :, None],
+        value=cells[None, :, None, None],
+        certainty=cells[None],
+        mask=torch.zeros(1, 1, height, width),
+    )
+    bank = MemoryBank(MemoryConfig(interval=1))
+    bank.add_objects(1, 0)
+    bank.write(whole, 0, permanent=True)
+    bank.write_predicted(whole, 1)
+    (group,) = bank.groups
+    annotated, predicted = bank.view(group, region).keys
+    assert torch.equal(annotated, whole.key)
+    wanted = cells.view(height, width)[4 - AROUND : 6 + AROUND, 8 - AROUND : 10 + AROUND].flatten()
+    assert torch.equal(predicted[0, :, 0], wanted)
+    view = bank.view(group, region)
+    assert torch.equal(view.values[1][0, :, 0, 0], wanted)
+    assert torch.equal(view.certainties[1][0], wanted)
+    part = replace(whole, key=whole.key[:, :7], value=whole.value[:, :7], certainty=whole.certainty[:, :7])
+    bank.write_predicted(part, 2)  # made for a region itself
+    assert bank.view(group, region).keys[2].shape[1] == 7
+    assert [key.shape[1] for key in bank.view(group).keys] == [240, 240, 7]
 
 
 def test_labels_travel_from_annotated_and_newest_frames_only() -> None:

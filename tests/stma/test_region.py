@@ -6,7 +6,17 @@ import torch
 from stma.config import MODEL_CONFIGS
 from stma.network.interest import Box
 from stma.network.layers import to_tokens
-from stma.network.region import BORDER, REACH, STEP, Region, at_border, boxes_within, region_of_interest
+from stma.network.region import (
+    AROUND,
+    BORDER,
+    REACH,
+    STEP,
+    Region,
+    at_border,
+    boxes_within,
+    read_from,
+    region_of_interest,
+)
 from stma.network.stml import STML
 
 ROWS, COLUMNS = 30, 53  # cells at stride 16 of 854x480
@@ -49,6 +59,17 @@ def test_the_whole_frame_is_looked_at_for_a_lost_object_and_for_large_ones() -> 
         assert region is not None
         assert region.whole
         assert region.box == Box(0, ROWS, 0, COLUMNS)
+
+
+def test_remembered_frames_are_read_near_a_region_and_where_the_objects_were() -> None:
+    region = Region(Box(10, 18, 20, 36), ROWS, COLUMNS)
+    near = Box(10 - AROUND, 18 + AROUND, 20 - AROUND, 36 + AROUND)
+    assert read_from([masks_at(Box(12, 14, 22, 24))], region) == near
+    away = masks_at(Box(12, 14, 22, 24), Box(0, 2, 45, 48))
+    assert read_from([masks_at(Box(12, 14, 22, 24)), away], region) == Box(0, near.bottom, near.left, 48)
+    assert read_from([], Region(Box(0, 8, 40, COLUMNS), ROWS, COLUMNS)) == Box(
+        0, 8 + AROUND, 40 - AROUND, COLUMNS
+    )
 
 
 def test_each_of_several_objects_has_a_box_of_its_own_in_the_region() -> None:

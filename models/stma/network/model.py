@@ -58,6 +58,18 @@ class MemoryEntry:
     certainty: Tensor
     label_certainty: Tensor
 
+    def within(self, box: Box) -> "MemoryEntry":
+        """As it is read by the ID association in a box of cells at stride 16 alone; all of it where it was made for a
+        region and has no other cells."""
+        size = (self.mask.shape[2], self.mask.shape[3])
+        if self.key.shape[1] != size[0] * size[1]:
+            return self
+        key, value, certainty = (
+            cells.unflatten(1, size)[(slice(None), *box.at(1))].flatten(1, 2)
+            for cells in (self.key, self.value, self.certainty)
+        )
+        return replace(self, key=key, value=value, certainty=certainty)
+
     def placed(self, region: Region, before: "MemoryEntry", label_key: Tensor | None) -> "MemoryEntry":
         """An entry of a region as one of the whole frame; the ID association alone reads any number of cells.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stma.network.interest import LEAST, Box, extent, rounded_up
 
+AROUND = 4  # cells of remembered frames around a region that are read for it
 REACH = 3  # cells of 16 pixels at least around the objects: 5 and 8 follow a fast car no better
 BORDER = 1  # cells along its border in which no object may end, or the whole frame is looked at after all
 STEP = 8  # cells: sizes are multiples of it, since convolutions are prepared for each size anew
@@ -77,6 +78,25 @@ def region_of_interest(masks: Tensor) -> Region | None:
     if (box.bottom - box.top) * (box.right - box.left) > LARGEST * height * width:
         box = Box(0, height, 0, width)
     return Region(box, height, width)
+
+
+def read_from(masks: Sequence[Tensor], region: Region) -> Box:
+    """What of remembered frames is read for a region: cells near it, and wherever the objects were.
+
+    Args:
+        masks: (K, h, w) soft masks in 0..1 of each remembered frame, at stride 16.
+        region: that is looked at.
+    """
+    cells = np.zeros((region.height, region.width), dtype=bool)
+    box = region.box
+    cells[max(0, box.top - AROUND) : box.bottom + AROUND, max(0, box.left - AROUND) : box.right + AROUND] = (
+        True
+    )
+    for mask in masks:
+        cells |= (mask > LEAST).any(0).cpu().numpy()
+    found = extent(cells)
+    assert found is not None
+    return found
 
 
 def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
