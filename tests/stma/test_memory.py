@@ -100,7 +100,7 @@ def test_state_survives() -> None:
 
 
 def test_for_a_region_predicted_frames_are_read_near_it_alone() -> None:
-    height, width, region = 12, 20, Region(Box(4, 6, 8, 10), 12, 20)
+    height, width, region = 30, 40, Region(Box(8, 16, 8, 16), 30, 40)
     cells = torch.arange(height * width, dtype=torch.float32)
     whole = replace(
         entry(1),
@@ -116,7 +116,8 @@ def test_for_a_region_predicted_frames_are_read_near_it_alone() -> None:
     (group,) = bank.groups
     annotated, predicted = bank.view(group, region).keys
     assert torch.equal(annotated, whole.key)
-    wanted = cells.view(height, width)[4 - AROUND : 6 + AROUND, 8 - AROUND : 10 + AROUND].flatten()
+    near = slice(8 - AROUND, 16 + AROUND)
+    wanted = cells.view(height, width)[near, near].flatten()
     assert torch.equal(predicted[0, :, 0], wanted)
     view = bank.view(group, region)
     assert torch.equal(view.values[1][0, :, 0, 0], wanted)
@@ -124,7 +125,7 @@ def test_for_a_region_predicted_frames_are_read_near_it_alone() -> None:
     part = replace(whole, key=whole.key[:, :7], value=whole.value[:, :7], certainty=whole.certainty[:, :7])
     bank.write_predicted(part, 2)  # made for a region itself
     assert bank.view(group, region).keys[2].shape[1] == 7
-    assert [key.shape[1] for key in bank.view(group).keys] == [240, 240, 7]
+    assert [key.shape[1] for key in bank.view(group).keys] == [1200, 1200, 7]
 
 
 def test_labels_travel_from_annotated_and_newest_frames_only() -> None:

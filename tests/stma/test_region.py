@@ -66,10 +66,10 @@ def test_remembered_frames_are_read_near_a_region_and_where_the_objects_were() -
     near = Box(10 - AROUND, 18 + AROUND, 20 - AROUND, 36 + AROUND)
     assert read_from([masks_at(Box(12, 14, 22, 24))], region) == near
     away = masks_at(Box(12, 14, 22, 24), Box(0, 2, 45, 48))
-    assert read_from([masks_at(Box(12, 14, 22, 24)), away], region) == Box(0, near.bottom, near.left, 48)
-    assert read_from([], Region(Box(0, 8, 40, COLUMNS), ROWS, COLUMNS)) == Box(
-        0, 8 + AROUND, 40 - AROUND, COLUMNS
-    )
+    box = read_from([masks_at(Box(12, 14, 22, 24)), away], region)
+    assert (box.top, box.left, box.right) == (0, near.left, 48)
+    assert near.bottom <= box.bottom == 24  # one of few sizes
+    assert read_from([], Region(Box(0, 8, 40, COLUMNS), ROWS, COLUMNS)) == Box(0, 16, COLUMNS - 24, COLUMNS)
 
 
 def test_each_of_several_objects_has_a_box_of_its_own_in_the_region() -> None:

@@ -49,7 +49,9 @@ def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
 def _bounds(cells: np.ndarray) -> Box:
     height, width = cells.shape
     found = extent(cells) or Box(0, height, 0, width)
-    return Box(*_rounded(found.top, found.bottom, height), *_rounded(found.left, found.right, width))
+    return Box(
+        *widened(found.top, found.bottom, height, SIDES), *widened(found.left, found.right, width, SIDES)
+    )
 
 
 def rounded_up(count: int, multiple: int) -> int:
@@ -57,9 +59,9 @@ def rounded_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
-def _rounded(first: int, last: int, length: int) -> tuple[int, int]:
-    """Grow a range of cells to a multiple of `SIDES`, to the end of the frame at most."""
-    size = min(length, rounded_up(last - first, SIDES))
+def widened(first: int, last: int, length: int, multiple: int) -> tuple[int, int]:
+    """Grow a range of cells to a multiple of so many, to the end of the frame at most."""
+    size = min(length, rounded_up(last - first, multiple))
     start = min(first, length - size)
     return start, start + size
 

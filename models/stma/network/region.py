@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.network.interest import LEAST, Box, extent, rounded_up
+from stma.network.interest import LEAST, Box, extent, rounded_up, widened
 
 AROUND = 4  # cells of remembered frames around a region that are read for it
 REACH = 3  # cells of 16 pixels at least around the objects: 5 and 8 follow a fast car no better
@@ -96,7 +96,8 @@ def read_from(masks: Sequence[Tensor], region: Region) -> Box:
         cells |= (mask > LEAST).any(0).cpu().numpy()
     found = extent(cells)
     assert found is not None
-    return found
+    rows = widened(found.top, found.bottom, region.height, STEP)
+    return Box(*rows, *widened(found.left, found.right, region.width, STEP))
 
 
 def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
