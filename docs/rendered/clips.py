@@ -8,11 +8,11 @@ Needs `pip install pybullet` (zlib licence; its puppet and motions with it) and 
 a graphics card: `apt install libegl1 libgl1-mesa-dri`.
 """
 
-import pkgutil
 import re
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -167,7 +167,7 @@ def clip(number: int, photographs: list[Path], meshes: Path) -> tuple[list[np.nd
     rng = np.random.default_rng((17, number))
     with tempfile.TemporaryDirectory() as folder:
         p.connect(p.DIRECT)
-        p.loadPlugin(pkgutil.get_loader("eglRenderer").get_filename(), "_eglRendererPlugin")
+        p.loadPlugin(find_spec("eglRenderer").origin, "_eglRendererPlugin")
         p.setGravity(0, 0, -9.8)
         scene = Scene(Stage(rng, Path(folder), meshes, FRAMES), photographs)
         made = _filmed(scene, rng)

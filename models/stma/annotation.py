@@ -9,10 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.errors import MaskError
-from stma.labels import LEAVE
+from stma.labels import LARGEST_ID, LEAVE
 from stma.resize import resize_labels
-
-LARGEST_ID = 65535  # of uint16 label maps
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma.errors import MaskError
-
-LARGEST_ID = 65535  # what a 16-bit PNG can hold
+from stma.labels import LARGEST_ID
 
 
 @dataclass(frozen=True)

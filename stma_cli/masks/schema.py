@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError
-from stma_cli.masks.annotation import LARGEST_ID, Annotation, LabelPainter, ObjectIds
+from stma.labels import LARGEST_ID
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.polygons import read_points
 from stma_cli.masks.shapes import finished, outline_mask

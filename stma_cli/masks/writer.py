@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import OutputError
-from stma_cli.masks.annotation import LARGEST_ID
+from stma.labels import LARGEST_ID
 from stma_cli.masks.names import write_names
 from stma_cli.output import replacing
 

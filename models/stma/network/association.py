@@ -14,11 +14,11 @@ from stma.config import TILE, ModelConfig
 from stma.network.layers import to_tokens, unit
 from stma.network.powers import powers_of_two
 from stma.network.windows import (
-    QUERIES,
     at_once,
     binary,
     by_strips,
     headroom,
+    multiples,
     offset_channels,
     restored,
     unfolded,
@@ -142,7 +142,8 @@ def weighted_sums(
                 total = total + torch.matmul(weights, value.flatten(2)).view_as(total)
             sums.append(total)
         else:
-            sums.append(_of_rows(affinities, _within(rows, start, start + some.shape[1])))
+            near = _within(rows, start, start + some.shape[1])
+            sums.append(_of_rows(affinities, near, multiples(query.dtype)[0]))
     return restored(torch.cat(sums, dim=1), room)
 
 
@@ -152,12 +153,14 @@ def _within(rows: Sequence[np.ndarray], first: int, last: int) -> list[np.ndarra
     return [one[begin:end] - first for one, (begin, end) in zip(rows, ends, strict=True)]
 
 
-def _of_rows(affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[np.ndarray]) -> Tensor:
+def _of_rows(
+    affinities: Iterable[tuple[Tensor, Tensor]], rows: Sequence[np.ndarray], multiple: int
+) -> Tensor:
     """Sums of the products of each memory's (1, R, M) weights and (1, M, K, D) values, for the rows of each object
-    alone: (1, R, K, D) float32."""
+    alone, whose number is brought to a multiple in products: (1, R, K, D) float32."""
     parts: dict[int, Tensor] = {}
     chosen = {
-        number: torch.from_numpy(np.pad(one, (0, -len(one) % QUERIES), "edge"))  # the last one is repeated
+        number: torch.from_numpy(np.pad(one, (0, -len(one) % multiple), "edge"))  # the last one is repeated
         for number, one in enumerate(rows)
         if len(one)
     }

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.network.interest import LEAST, Box, extent, rounded_up, widened
+from stma.network.interest import LEAST, Box, covered, extent, rounded_up, widened
 
 AROUND = 4  # cells of remembered frames around a region that are read for it
 REACH = 3  # cells of 16 pixels at least around the objects: 5 and 8 follow a fast car no better
@@ -87,11 +87,9 @@ def read_from(masks: Sequence[Tensor], region: Region) -> Box:
         masks: (K, h, w) soft masks in 0..1 of each remembered frame, at stride 16.
         region: that is looked at.
     """
-    cells = np.zeros((region.height, region.width), dtype=bool)
-    box = region.box
-    cells[max(0, box.top - AROUND) : box.bottom + AROUND, max(0, box.left - AROUND) : box.right + AROUND] = (
-        True
-    )
+    top, left = max(0, region.box.top - AROUND), max(0, region.box.left - AROUND)
+    around = Box(top, region.box.bottom + AROUND, left, region.box.right + AROUND)
+    cells = covered([around], region.height, region.width, 1)
     for mask in masks:
         cells |= (mask > LEAST).any(0).cpu().numpy()
     found = extent(cells)
