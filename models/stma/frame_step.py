@@ -9,14 +9,9 @@ from torch import Tensor
 
 from stma.config import MemoryConfig
 from stma.network.embedding import Features
+from stma.network.entries import MemoryEntry, MemoryView
 from stma.network.interest import Box
-from stma.network.model import (
-    STMA,
-    MemoryEntry,
-    MemoryView,
-    Readout,
-    TestFrame,
-)
+from stma.network.model import STMA, Readout, TestFrame
 from stma.network.region import Region
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
 from stma.network.stml import BlockCache

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from stma.config import MemoryConfig
 from stma.network.association import LabelEntry
-from stma.network.model import MemoryEntry, MemoryView, join_entries
+from stma.network.entries import MemoryEntry, MemoryView, join_entries
 from stma.network.region import Region, read_from
 
 

@@ -6,7 +6,8 @@ import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
 from stma.estimate import MemoryEstimate, estimate_memory
-from stma.network.model import STMA, MemoryEntry
+from stma.network.entries import MemoryEntry
+from stma.network.model import STMA
 from stma.segmenter import Segmenter
 
 HEIGHT, WIDTH = 48, 64

@@ -8,8 +8,8 @@ import torch
 from stma.config import MemoryConfig
 from stma.errors import SettingsError
 from stma.memory import MemoryBank
+from stma.network.entries import MemoryEntry
 from stma.network.interest import Box
-from stma.network.model import MemoryEntry
 from stma.network.region import AROUND, Region
 
 CELLS = 4

@@ -14,7 +14,8 @@ from stma.config import MODEL_CONFIGS, tile_side
 from stma.device import Precision
 from stma.network.association import HOTTEST, IDAssociation, LabelEntry, weighted_sums, with_known
 from stma.network.decoder import soft_aggregation
-from stma.network.model import STMA, join_entries
+from stma.network.entries import join_entries
+from stma.network.model import STMA
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
 from stma.network.stml import MASKED, STML, STMLBlock, attend
 from stma.network.windows import by_strips, unfolded

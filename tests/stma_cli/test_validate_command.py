@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
 from stma.errors import DataError, SettingsError
-from stma.network.model import STMA, join_entries
+from stma.network.entries import join_entries
+from stma.network.model import STMA
 from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
 from stma.training.validate import read_frames, reversed_frames

@@ -222,7 +222,8 @@ class PropagatedLabels:
 
     Attributes:
         masks: (B, K, h, w) soft masks in 0..1 from all entries.
-        annotated: the same from the annotated frames alone: they cannot have drifted.
+        annotated: the same from the annotated frames alone: what a person marked there cannot have drifted; objects
+            that the mark did not name are there as predicted.
         newest: the same from the newest frame alone, within the window of its entry.
         match: (B, K, 3, h, w) how well a cell is matched by annotated frames, by the others, and by the newest:
             logarithm of the summed weights, 0 where one cell looks exactly the same, scaled to a few units.
@@ -232,13 +233,6 @@ class PropagatedLabels:
     annotated: Tensor
     newest: Tensor
     match: Tensor
-
-    def columns(self, first: int, last: int) -> "PropagatedLabels":
-        """The objects `first` up to `last` (exclusive)."""
-        some = slice(first, last)
-        return PropagatedLabels(
-            self.masks[:, some], self.annotated[:, some], self.newest[:, some], self.match[:, some]
-        )
 
     @staticmethod
     def join(parts: "Sequence[PropagatedLabels]") -> "PropagatedLabels":
