@@ -225,6 +225,21 @@ def test_labelme_folder_with_its_pictures(tmp_path: Path) -> None:
     assert np.flatnonzero(second[0] == 3).tolist() == [0, 1, 2, 5, 6, 7]
 
 
+def test_labelme_names_and_groups_take_no_id_that_is_a_label(tmp_path: Path) -> None:
+    def square(label: str, left: int, group: int | None = None) -> dict[str, Any]:
+        points = [[left, 0], [left + 4, 0], [left + 4, 4], [left, 4]]
+        return {"label": label, "points": points, "shape_type": "polygon", "group_id": group}
+
+    folder = tmp_path / "clip"
+    write(folder / "a1.json", labelme_file(square("cat", 0), square("dog", 6, 5)))
+    write(folder / "a2.json", labelme_file(square("1", 0), square("5", 6), square("dog", 12, 5)))
+    done = to_davis(folder)
+    assert set(done.names.values()) == {"object 1", "object 5", "cat", "dog"}
+    ids = {name: number for number, name in done.names.items()}
+    assert labels(tmp_path, "a1")[0, [0, 6]].tolist() == [ids["cat"], ids["dog"]]
+    assert labels(tmp_path, "a2")[0, [0, 6, 12]].tolist() == [1, 5, ids["dog"]]
+
+
 def test_yolo_as_documented(tmp_path: Path) -> None:
     folder = tmp_path / "dataset" / "labels"
     write(folder / "im1.txt", "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n1 0.0 0.0 0.1 0.0 0.1 0.1\n")
