@@ -1,5 +1,6 @@
 """--mask and --objects: frames, names, several files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,14 @@ def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
     chosen = select_objects(read, "cat, 5")
     assert chosen[0].names == {2: "cat"}
     assert chosen[9].object_ids == (5,)
+
+
+def test_a_name_chooses_all_objects_that_have_it(masks: Path) -> None:
+    rows = [{"id": 3, "name": "person"}, {"id": 5, "name": "person"}]
+    (masks / "names.json").write_text(json.dumps({"objects": rows}))
+    read = read_mask_options(["indexed.png"], WIDTH, HEIGHT)
+    assert select_objects(read, "person")[0].object_ids == (3, 5)
+    assert select_objects(read, "5")[0].object_ids == (5,)
 
 
 @pytest.mark.parametrize(
