@@ -10,7 +10,7 @@ import numpy as np
 
 from stma.errors import AnnotationError
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
-from stma_cli.convert.json_rows import is_drawn, require_lists, size_of
+from stma_cli.convert.json_rows import is_drawn, require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import categories, encode
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.coco import segmentation_mask
@@ -25,10 +25,11 @@ def open_coco(path: Path, content: Any) -> Source:
     id where possible. Without it, the first "dog" of every image is one object, the second another.
 
     Raises:
-        AnnotationError: when a field is missing or the images differ in size.
+        AnnotationError: when a field is missing, an annotation is of no image or the images differ in size.
     """
     source = str(path)
-    images = require_lists(content, source, "images", "annotations")[0]
+    images, annotations = require_lists(content, source, "images", "annotations")
+    require_known(annotations, images, "image_id", source)
     images = sorted(images, key=lambda image: natural_key(str(image.get("file_name", ""))))
     sizes = {size_of(image, f"{source}: image {image.get('file_name')}") for image in images}
     if len(sizes) != 1:
@@ -41,7 +42,7 @@ def open_coco(path: Path, content: Any) -> Source:
     object_ids, notes = ObjectIds(), Notes()
     rows_of: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     declared: set[int] = set()
-    for row in content["annotations"]:
+    for row in annotations:
         rows_of[row.get("image_id")].append(row)
         track = _track(row)
         if track is not None:

@@ -21,6 +21,24 @@ def require_lists(content: Any, source: str, *fields: str) -> list[list[dict[str
     return [list(rows) for rows in found if isinstance(rows, list)]
 
 
+def require_known(
+    annotations: list[dict[str, Any]], owners: list[dict[str, Any]], field: str, source: str
+) -> None:
+    """Refuse an annotation whose `field` ("image_id", "video_id") is the `id` of none of the `owners`.
+
+    Raises:
+        AnnotationError: when there is one.
+    """
+    known = {row.get("id") for row in owners}
+    for row in annotations:
+        if row.get(field) not in known:
+            owner = field.removesuffix("_id")
+            raise AnnotationError(
+                f'{source}: annotation {row.get("id")} has the "{field}" {row.get(field)!r}, which no {owner} '
+                f'has as its "id": write both alike, add the {owner}, or remove the annotation.'
+            )
+
+
 def size_of(row: dict[str, Any], what: str) -> tuple[int, int]:
     """Return the width and height that a row states.
 

@@ -1,7 +1,7 @@
 """A folder of labelme JSON, one file per frame, with polygons."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from stma_cli.convert.json_rows import require_lists
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
-from stma_cli.masks.labelme import read_labelme, shape_identity
+from stma_cli.masks.labelme import read_labelme, shape_identity, stated_ids
 from stma_cli.natural_order import natural_key
 from stma_cli.output import replacing
 
@@ -30,8 +30,8 @@ def labelme_files(path: Path) -> list[Path]:
 def open_labelme(path: Path) -> Source:
     """Open a folder of labelme JSON, or one file; each is a frame, named like the file.
 
-    Shapes with the same label and group id are one object in all frames, and the group id is its id where
-    possible. A label that is a whole number is the id. Otherwise the first "dog" of every frame is one object.
+    A label that is a whole number is the id. Shapes with the same label and group id are one object in all
+    frames, and the group id is its id where that is free. Otherwise the first "dog" of every frame is one object.
 
     Raises:
         AnnotationError: when a file is no labelme JSON, has no size or a shape cannot be used.
@@ -41,15 +41,18 @@ def open_labelme(path: Path) -> Source:
         raise AnnotationError(f"{path} has no JSON files: give the folder that labelme saved into.")
     object_ids, notes = ObjectIds(), Notes()
     size: tuple[int, int] | None = None
-    declared = set()
+    groups: dict[Hashable, tuple[str, Any]] = {}
     for file in files:
         content = _content(file)
         size = size or _size(content, file)
+        for object_id in stated_ids(content["shapes"]):
+            object_ids.reserve(object_id)
         for shape in content["shapes"]:
             label, group = str(shape.get("label") or "").strip(), shape.get("group_id")
             if group is not None and label and not label.isdecimal():
                 key, name = shape_identity(label, group, 1)
-                declared.add(known_id(object_ids, key, name, group))
+                groups.setdefault(key, (name, group))
+    declared = {known_id(object_ids, key, name, group) for key, (name, group) in groups.items()}
     assert size is not None
     width, height = size
 

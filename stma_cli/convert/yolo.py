@@ -36,15 +36,15 @@ def label_files(path: Path) -> list[Path]:
 def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
     """Open a folder of labels; all rows of one class on a frame are one object.
 
-    Names come from `stma.json`, or line by line from `classes.txt` in the folder or the one above; the id is
-    the class + 1 where `stma.json` does not give one.
+    Names come from `stma.json`, or line by line from `classes.txt` in the folder or the one above, where an
+    empty line is a class without a name; the id is the class + 1 where `stma.json` does not give one.
 
     Args:
         path: the folder.
         size: width and height in pixels; needed where there is no `stma.json`.
 
     Raises:
-        AnnotationError: when a row cannot be used.
+        AnnotationError: when a row cannot be used, or its class would get the id of another.
         SettingsError: when the size is not known.
     """
     files = label_files(path) if path.is_dir() else []
@@ -81,12 +81,17 @@ def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
                 if not _is_simple(points):
                     notes.add("polygons that cross themselves are filled by the even-odd rule", file.stem)
                 require_inside(points, width, height, what)
+                if index >= len(objects) and object_ids.knows(index + 1):
+                    raise AnnotationError(
+                        f"{what} is of class {index}, which {CLIP_FILE} does not list, and object {index + 1} is "
+                        "another: add the class there, with an id of its own."
+                    )
                 object_id = objects[index][0] if index < len(objects) else index + 1
                 mask = fill_polygon(points, width, height)
                 masks[object_id] = mask | masks[object_id] if object_id in masks else mask
             yield paint(width, height, masks.items(), object_ids, notes, file.stem)
 
-    declared = frozenset(object_id for object_id, _ in objects)
+    declared = frozenset(object_id for object_id, name in objects if name)
     return Source(str(path), width, height, frames, object_ids, declared, notes)
 
 
@@ -157,5 +162,5 @@ def _lines(file: Path) -> list[str]:
 def _classes(path: Path) -> list[str]:
     for folder in (path, path.resolve().parent):
         if (folder / CLASSES_FILE).is_file():
-            return [line.strip() for line in _lines(folder / CLASSES_FILE) if line.strip()]
+            return [line.strip() for line in _lines(folder / CLASSES_FILE)]
     return []

@@ -9,7 +9,7 @@ import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
-from stma_cli.convert.json_rows import require_lists, size_of
+from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import segmentation_mask
@@ -27,11 +27,12 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
         clip: id or name (the folder in its file names) of the video; needed when there are several.
 
     Raises:
-        AnnotationError: when a field is missing or lists differ in length.
+        AnnotationError: when a field is missing, an annotation is of no video or lists differ in length.
         SettingsError: when `clip` is needed or fits no video.
     """
     source = str(path)
     videos, rows = require_lists(content, source, "videos", "annotations")
+    require_known(rows, videos, "video_id", source)
     video = _pick(videos, clip, source)
     width, height = size_of(video, f"{source}: video {_name(video)}")
     files = video.get("file_names")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ def read_labelme(
 
     Shapes with the same label and group id are one object. Shapes of a label without a group id are one
     object each, as in labelme's own converters, named "dog", "dog 2", ... A label that is a whole number is
-    the object's id. Where shapes overlap, the later in the file wins.
+    the object's id, which no name in the file gets. Where shapes overlap, the later in the file wins.
 
     Raises:
-        AnnotationError: when a shape has no area, crosses itself or leaves the frame.
+        AnnotationError: when a shape has no area, crosses itself or leaves the frame, or a name and a number
+            stand for the same object.
         MaskError: when the size does not fit the video.
     """
     fit = fit_size(
@@ -41,7 +42,11 @@ def read_labelme(
     )
     painter = LabelPainter(width, height)
     alone: Counter[str] = Counter()
-    for number, shape in enumerate(content["shapes"] or [], start=1):
+    shapes = content["shapes"] or []
+    stated = stated_ids(shapes)
+    for object_id in stated:
+        object_ids.reserve(object_id)
+    for number, shape in enumerate(shapes, start=1):
         if not isinstance(shape, dict) or not isinstance(shape.get("points"), list):
             raise AnnotationError(
                 f"{source}: shape {number} has no points: save the file again with labelme."
@@ -51,11 +56,16 @@ def read_labelme(
         mask = _shape_mask(shape, fit, what)
         group = shape.get("group_id")
         if label.isdecimal():
-            object_id = object_ids.reserve(int(label))
+            object_id = int(label)
         else:
             alone[label] += group is None
             key, name = shape_identity(label, group, alone[label])
             object_id = object_ids.id_for(key, name)
+            if object_id in stated:
+                raise AnnotationError(
+                    f"{what} is object {object_id} in an earlier mask, and another shape is labelled "
+                    f"'{object_id}': give one of them another label."
+                )
         painter.paint(object_id, mask)
     notes = [
         f"{count} shapes are labelled {label}: taken as {count} objects (one group id in labelme makes "
@@ -64,6 +74,12 @@ def read_labelme(
         if count > 1
     ]
     return finished(painter, object_ids, fit, source, notes)
+
+
+def stated_ids(shapes: Iterable[Any]) -> set[int]:
+    """Return the labels that are whole numbers, which are the ids of their objects."""
+    labels = (str(shape.get("label") or "").strip() for shape in shapes if isinstance(shape, dict))
+    return {int(label) for label in labels if label.isdecimal()}
 
 
 def shape_identity(label: str, group: Any, count: int) -> tuple[Hashable, str]:

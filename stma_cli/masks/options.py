@@ -82,15 +82,20 @@ def read_mask_options(
     for text in expand_folders(options, stems):
         option = parse_mask_option(text)
         by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
-    object_ids = ObjectIds()
-    read: dict[int, Annotation] = {}
-    for frame, given in by_frame.items():
+
+    def read_frame(frame: int, object_ids: ObjectIds, correction: bool) -> Annotation:
         place = WantedPicture(frame, stems[frame] if frame < len(stems) else None)
-        corrects = frame > min(by_frame) and any(earlier.object_ids for earlier in read.values())
-        read[frame] = _read_frame(place, given, width, height, object_ids, corrects)
-    if not any(annotation.object_ids for annotation in read.values()):
+        return _read_frame(place, by_frame[frame], width, height, object_ids, correction)
+
+    # ids go by the order given, but what corrects what by the order of the frames
+    first = next(
+        (frame for frame in sorted(by_frame) if read_frame(frame, ObjectIds(), False).object_ids), None
+    )
+    if first is None:
         files = ", ".join(str(parse_mask_option(text).path) for text in options)
         raise MaskError(f"{files} is empty, all of it is background: {NOTHING_MARKED}")
+    object_ids = ObjectIds()
+    read = {frame: read_frame(frame, object_ids, correction=frame > first) for frame in by_frame}
     return {
         frame: replace(read[frame], names=object_ids.names_in(read[frame].labels)) for frame in sorted(read)
     }

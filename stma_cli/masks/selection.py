@@ -9,24 +9,24 @@ def ids_of(wanted: str, names: Mapping[int, str], option: str = "--objects") -> 
     """Return the ids of the objects that an option asks for.
 
     Args:
-        wanted: ids and names with commas between, such as "1,3" or "person,dog"; a name goes before an id of
-            the same spelling.
+        wanted: ids and names with commas between, such as "1,3" or "person,dog"; a name stands for all
+            objects that have it, and goes before an id of the same spelling.
         names: the objects there are, by id; where it is empty, any id of 1 or more is taken.
         option: for the messages.
 
     Raises:
         MaskError: when an object is not there, or none is asked for.
     """
-    id_of_name = {name: object_id for object_id, name in names.items()}
-    chosen = set()
+    chosen: set[int] = set()
     for item in filter(None, (part.strip() for part in wanted.split(","))):
-        object_id = id_of_name.get(item, int(item) if item.isdecimal() else 0)
-        if names and object_id not in names:
+        named = {object_id for object_id, name in names.items() if name == item}
+        found = named or {int(item) if item.isdecimal() else 0}
+        if names and not found <= names.keys():
             there = ", ".join(f"{key} ({names[key]})" for key in sorted(names))
             raise MaskError(f"{option} asks for {item}, which is in no mask: choose from {there}.")
-        if not object_id:
+        if 0 in found:
             raise MaskError(f"{option} asks for {item}, but the masks have no names: give ids, such as 1,3.")
-        chosen.add(object_id)
+        chosen |= found
     if not chosen:
         raise MaskError(f"{option} names no object: give ids or names, as in {option} 1,3.")
     return frozenset(chosen)

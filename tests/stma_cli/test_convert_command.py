@@ -208,6 +208,19 @@ VIS_VIDEO = {"id": 1, "width": 4, "height": 4, "file_names": ["a/0.jpg", "a/1.jp
         ("a.json", coco("a.jpg", width=2), "outside the frame"),
         (
             "a.json",
+            coco("a.jpg", id="0"),
+            """annotation 0 has the "image_id" 0, which no image.*write both alike""",
+        ),
+        (
+            "a.json",
+            {
+                "videos": [VIS_VIDEO],
+                "annotations": [{"id": 7, "video_id": "1", "segmentations": [None, None]}],
+            },
+            """annotation 7 has the "video_id" '1', which no video.*write both alike""",
+        ),
+        (
+            "a.json",
             {"videos": [VIS_VIDEO], "annotations": [{"id": 1, "video_id": 1}]},
             "each of the 2 frames",
         ),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stma.errors import SettingsError
+from stma.errors import AnnotationError, SettingsError
 from stma_cli.convert.formats import Format
 from stma_cli.convert.run import Conversion, Converted, convert_masks
 from stma_cli.masks import read_labels, read_names
@@ -225,6 +225,21 @@ def test_labelme_folder_with_its_pictures(tmp_path: Path) -> None:
     assert np.flatnonzero(second[0] == 3).tolist() == [0, 1, 2, 5, 6, 7]
 
 
+def test_labelme_names_and_groups_take_no_id_that_is_a_label(tmp_path: Path) -> None:
+    def square(label: str, left: int, group: int | None = None) -> dict[str, Any]:
+        points = [[left, 0], [left + 4, 0], [left + 4, 4], [left, 4]]
+        return {"label": label, "points": points, "shape_type": "polygon", "group_id": group}
+
+    folder = tmp_path / "clip"
+    write(folder / "a1.json", labelme_file(square("cat", 0), square("dog", 6, 5)))
+    write(folder / "a2.json", labelme_file(square("1", 0), square("5", 6), square("dog", 12, 5)))
+    done = to_davis(folder)
+    assert set(done.names.values()) == {"object 1", "object 5", "cat", "dog"}
+    ids = {name: number for number, name in done.names.items()}
+    assert labels(tmp_path, "a1")[0, [0, 6]].tolist() == [ids["cat"], ids["dog"]]
+    assert labels(tmp_path, "a2")[0, [0, 6, 12]].tolist() == [1, 5, ids["dog"]]
+
+
 def test_yolo_as_documented(tmp_path: Path) -> None:
     folder = tmp_path / "dataset" / "labels"
     write(folder / "im1.txt", "0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n1 0.0 0.0 0.1 0.0 0.1 0.1\n")
@@ -241,6 +256,24 @@ def test_yolo_as_documented(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first == 1, expected)
     assert (first == 2).any()
     assert any("one class" in note for note in done.notes)
+
+
+def test_yolo_classes_keep_their_line(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    write(folder / "im1.txt", "1 0 0 0.2 0 0.2 0.2\n2 0.4 0.4 0.6 0.4 0.6 0.6\n")
+    write(folder / "classes.txt", "cat\n\ndog\n\n")
+    assert to_davis(folder, size=(40, 20)).names == {1: "cat", 2: "object 2", 3: "dog"}
+
+
+def test_yolo_class_that_stma_json_does_not_list_is_no_other_object(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    write(folder / "im1.txt", "0 0 0 0.2 0 0.2 0.2\n2 0.4 0.4 0.6 0.4 0.6 0.6\n")
+    listed = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
+    write(folder / "stma.json", {"width": 40, "height": 20, "objects": listed})
+    with pytest.raises(
+        AnnotationError, match=r"im1\.txt, line 2 is of class 2, which stma\.json does not list"
+    ):
+        to_davis(folder)
 
 
 def test_binary_folders_without_names(tmp_path: Path) -> None:

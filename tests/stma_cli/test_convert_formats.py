@@ -94,6 +94,17 @@ def test_a_chain_through_all_formats(tmp_path: Path, davis: Path) -> None:
     assert_same_clip(tmp_path / "end")
 
 
+@pytest.mark.parametrize("middle", list(Format))
+def test_objects_of_one_name_stay_apart(tmp_path: Path, davis: Path, middle: Format) -> None:
+    rows = [{"id": object_id, "name": "dog"} for object_id in NAMES]
+    (davis / "names.json").write_text(json.dumps({"objects": rows}))
+    convert(davis, target(tmp_path, middle, "there-"), middle)
+    back = convert(target(tmp_path, middle, "there-"), tmp_path / "back", Format.DAVIS)
+    kept = middle in (Format.DAVIS, Format.BINARY, Format.NPZ, Format.YOLO)
+    assert list(back.names.values()) == (["dog"] * 3 if kept else ["dog", "dog 2", "dog 3"])
+    assert list(back.names) == list(NAMES)
+
+
 def test_coco_is_what_pycocotools_reads(tmp_path: Path, davis: Path) -> None:
     convert(davis, tmp_path / "c.json", Format.COCO)
     coco = COCO(str(tmp_path / "c.json"))

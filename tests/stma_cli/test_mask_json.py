@@ -83,6 +83,20 @@ class TestLabelme:
     def test_label_that_is_a_number_is_the_id(self, tmp_path: Path) -> None:
         assert read(tmp_path, labelme(shape("12", BOX))).object_ids == (12,)
 
+    @pytest.mark.parametrize("labels", [("dog", "1"), ("1", "dog")])
+    def test_names_take_no_id_that_is_a_label(self, tmp_path: Path, labels: tuple[str, str]) -> None:
+        other = [[30, 6], [40, 6], [40, 20], [30, 20]]
+        annotation = read(tmp_path, labelme(shape(labels[0], BOX), shape(labels[1], other)))
+        assert annotation.names == {1: "object 1", 2: "dog"}
+
+    def test_a_name_and_a_number_are_not_one_object(self, tmp_path: Path) -> None:
+        object_ids = ObjectIds()
+        read(tmp_path, labelme(shape("dog", BOX)), object_ids=object_ids)
+        assert read(tmp_path, labelme(shape("1", BOX)), object_ids=object_ids).names == {1: "dog"}
+        other = [[30, 6], [40, 6], [40, 20], [30, 20]]
+        with pytest.raises(AnnotationError, match=r"'dog'.*is object 1 in an earlier mask.*another label"):
+            read(tmp_path, labelme(shape("dog", BOX), shape("1", other)), object_ids=object_ids)
+
     def test_embedded_mask(self, tmp_path: Path) -> None:
         buffer = io.BytesIO()
         Image.fromarray(np.eye(10, dtype=bool)).save(buffer, format="PNG")

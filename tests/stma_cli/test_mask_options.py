@@ -1,5 +1,6 @@
 """--mask and --objects: frames, names, several files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,11 @@ def test_frames_and_names_together(masks: Path) -> None:
     assert read[60].names == {1: "dog", 2: "cat"}
 
 
+def test_ids_go_by_the_order_given_whatever_the_frames(masks: Path) -> None:
+    read = read_mask_options(["60:dog=a.png", "cat=b.png"], WIDTH, HEIGHT)
+    assert (read[60].names, read[0].names) == ({1: "dog"}, {2: "cat"})
+
+
 def test_a_path_with_an_equals_sign_is_a_path(masks: Path) -> None:
     (masks / "a.png").rename(masks / "x=1.png")
     assert read_mask_options(["x=1.png"], WIDTH, HEIGHT)[0].object_ids == (1,)
@@ -95,6 +101,14 @@ def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
     chosen = select_objects(read, "cat, 5")
     assert chosen[0].names == {2: "cat"}
     assert chosen[9].object_ids == (5,)
+
+
+def test_a_name_chooses_all_objects_that_have_it(masks: Path) -> None:
+    rows = [{"id": 3, "name": "person"}, {"id": 5, "name": "person"}]
+    (masks / "names.json").write_text(json.dumps({"objects": rows}))
+    read = read_mask_options(["indexed.png"], WIDTH, HEIGHT)
+    assert select_objects(read, "person")[0].object_ids == (3, 5)
+    assert select_objects(read, "5")[0].object_ids == (5,)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +168,18 @@ def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
         read_mask_options(["drawn", "7=a.png"], WIDTH, HEIGHT)
 
 
-def test_a_correction_may_erase_and_leave(masks: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [["indexed.png", "9=erase.png"], ["9=erase.png", "indexed.png"], ["0=indexed.png", "9=erase.png"]],
+)
+def test_a_correction_may_erase_and_leave(masks: Path, options: list[str]) -> None:
     plane = np.full((HEIGHT, WIDTH), 255, np.uint8)
     plane[2:10, 2:10] = 0
     image = Image.fromarray(plane)
     image.putpalette(davis_palette().tobytes())
     image.save("erase.png")
-    read = read_mask_options(["indexed.png", "9=erase.png"], WIDTH, HEIGHT)
+    read = read_mask_options(options, WIDTH, HEIGHT)
+    assert read[0].object_ids == (3, 5)
     assert read[9].object_ids == ()
     np.testing.assert_array_equal(read[9].labels, np.where(plane == 255, LEAVE, 0))
     only = select_objects(read, "5")
