@@ -1,5 +1,6 @@
 """Reading videos: order, times, orientation, colours, and errors that name the fix."""
 
+import re
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -291,8 +292,13 @@ def test_cut_off_file_is_never_silent(tmp_path: Path, suffix: str, rate: int) ->
         clip = moved
     content = clip.read_bytes()
     clip.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(VideoError, match=r"--end \d+"):
-        list(open_video(clip).frames())
+    source = open_video(clip)
+    with pytest.raises(VideoError, match=r"--end \d+") as refused:
+        list(source.frames())
+    advice = re.search(r"--end (\d+)", str(refused.value))
+    assert advice
+    end = int(advice[1])
+    assert [frame.index for frame in source.frames(0, end)] == list(range(end))
 
 
 def test_change_of_size_in_the_middle_is_named(tmp_path: Path) -> None:
