@@ -1,6 +1,5 @@
 """A folder of labelme JSON, one file per frame, with polygons."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import read_labelme, shape_identity
 from stma_cli.natural_order import natural_key
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 _VERSION = "5.5.0"  # of labelme, whose fields are written
 
@@ -102,7 +102,7 @@ def write_labelme(folder: Path, clip: Clip, tolerance: float) -> None:
             "imageWidth": clip.width,
         }
         with replacing(folder / f"{frame.name}.json") as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")
 
 
 def _content(file: Path) -> dict[str, Any]:

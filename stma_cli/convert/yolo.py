@@ -4,7 +4,6 @@ YOLO knows classes and neither objects nor the size of the pictures. stma writes
 `stma.json` with size, ids and names beside the labels.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
 from stma_cli.natural_order import natural_key
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 CLASSES_FILE = "classes.txt"
 CLIP_FILE = "stma.json"
@@ -106,10 +106,10 @@ def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
         with replacing(folder / f"{frame.name}.txt") as temporary:
             temporary.write_text("".join(rows), "utf-8")
     classes = "".join(" ".join(name.split()) + "\n" for name in clip.names.values())
-    (folder / CLASSES_FILE).write_text(classes, "utf-8")
+    (folder / CLASSES_FILE).write_text(classes, "utf-8", "backslashreplace")
     objects = [{"id": object_id, "name": name} for object_id, name in clip.names.items()]
     content: dict[str, Any] = {"width": clip.width, "height": clip.height, "objects": objects}
-    (folder / CLIP_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (folder / CLIP_FILE).write_text(readable_json(content, indent=2) + "\n", "utf-8")
 
 
 def is_label_row(line: str) -> bool:
