@@ -18,7 +18,7 @@ from stma_cli.video.audio import SoundTrack
 from stma_cli.video.colour import FromRgb, output_tags
 from stma_cli.video.container import thread_count
 from stma_cli.video.encoding_errors import removed_on_error
-from stma_cli.video.encodings import H264, Encoding
+from stma_cli.video.encodings import H264, SOUND, Encoding
 from stma_cli.video.pyav import exact
 from stma_cli.video.source import Frame, VideoInfo
 
@@ -75,6 +75,7 @@ class VideoWriter:
         self._info = info
         self._tags = output_tags(info.colour)
         self._encoding = encoding
+        self._container_format = encoding.containers[path.suffix.lower()]
         self._ends_early = end is not None
         self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         self._unit = encoding.unit or _unit(info.time_base)
@@ -91,13 +92,13 @@ class VideoWriter:
             self._container = av.open(
                 str(self._temporary),
                 "w",
-                format=encoding.containers[path.suffix.lower()],
+                format=self._container_format,
                 container_options=self._container_options(),
             )
             self._is_open = True
             self._picture = self._add_picture_track()
             if audio and info.has_audio:
-                self._sound = SoundTrack(info.path, self._container, encoding.sound)
+                self._sound = SoundTrack(info.path, self._container, SOUND[self._container_format])
                 if self._sound.note:
                     self.notes.append(self._sound.note)
         self._lead = Fraction(0)  # seconds by which the sound begins before the first picture
@@ -176,7 +177,7 @@ class VideoWriter:
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             if self._is_rounded:
-                kind = self._encoding.sound.kind
+                kind = SOUND[self._container_format].kind
                 self.notes.append(
                     f"{kind} holds times in milliseconds, to which those of the frames are rounded"
                 )

@@ -159,15 +159,16 @@ def test_opus_is_copied_into_webm(tmp_path: Path, masks: Path) -> None:
     assert contents[0] == contents[1]
 
 
-def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path) -> None:
+@pytest.mark.parametrize("style", ["cutout", "overlay"])
+def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path, style: str) -> None:
     clip = make_clip(tmp_path / "in.mov", COUNT, audio="pcm_s16le")
-    assert "converted" not in run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout")
+    assert "converted" not in run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", style)
     contents = [
         b"".join(packet for *_, packet in audio_packets(path)) for path in (clip, tmp_path / "cut.mov")
     ]
     assert contents[0] == contents[1]
     for name in ("silent.mov", "silent.webm"):
-        run_overlay(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--no-audio")
+        run_overlay(clip, masks, "-o", tmp_path / name, "--style", style, "--no-audio")
         with av.open(str(tmp_path / name)) as container:
             assert not container.streams.audio
 
