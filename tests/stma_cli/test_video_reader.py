@@ -1,6 +1,8 @@
 """Reading videos: order, times, orientation, colours, and errors that name the fix."""
 
 import re
+import struct
+import zlib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from media import GREEN, NTSC, RED, audio_packets, copy_track, make_clip, make_folder, picture, read_number
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from stma.errors import SettingsError, VideoError
 from stma_cli.video import open_video
@@ -183,6 +186,25 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     source = open_video(folder)
     assert (source.info.width, source.info.height, source.info.rotation) == (96, 160, 90)
     assert np.array_equal(next(iter(source.frames())).pixels, np.rot90(picture(0), -1))
+
+
+def test_exif_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "frames", ["0.png"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    content = (folder / "0.png").read_bytes()
+    (folder / "0.png").write_bytes(content[:-12] + chunk + content[-12:])  # before the last chunk, IEND
+    source = open_video(folder)
+    assert (source.info.width, source.info.height, source.info.rotation) == (96, 160, 90)
+    assert np.array_equal(next(iter(source.frames())).pixels, np.rot90(picture(0), -1))
+
+
+def test_a_folder_is_opened_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(tmp_path / "frames", ["0.png", "1.png"])
+    monkeypatch.setattr(PngImageFile, "load", lambda image: pytest.fail("decoded"))
+    assert open_video(folder).count_frames() == 2
 
 
 def test_sixteen_bit_and_transparent_images(tmp_path: Path) -> None:
