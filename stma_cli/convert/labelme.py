@@ -11,7 +11,7 @@ from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import read_labelme, shape_identity
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.output import replacing
 from stma_cli.readable_json import readable_json
 
@@ -21,10 +21,7 @@ _VERSION = "5.5.0"  # of labelme, whose fields are written
 def labelme_files(path: Path) -> list[Path]:
     """Return the JSON files of a folder in natural order; those that stma writes beside masks are left out."""
     own = ("names.json", "report.json", "stma.json")
-    files = [file for file in path.iterdir() if file.suffix.lower() == ".json" and file.name not in own]
-    return sorted(
-        (file for file in files if not file.name.startswith(".")), key=lambda file: natural_key(file.name)
-    )
+    return [file for file in files_in(path, ".json") if file.name not in own]
 
 
 def open_labelme(path: Path) -> Source:

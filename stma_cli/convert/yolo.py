@@ -16,7 +16,7 @@ from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.output import replacing
 from stma_cli.readable_json import readable_json
 
@@ -27,10 +27,7 @@ _DECIMALS = 6
 
 def label_files(path: Path) -> list[Path]:
     """Return the text files of a folder in natural order, without the list of classes."""
-    files = [file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name != CLASSES_FILE]
-    return sorted(
-        (file for file in files if not file.name.startswith(".")), key=lambda file: natural_key(file.name)
-    )
+    return [file for file in files_in(path, ".txt") if file.name != CLASSES_FILE]
 
 
 def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stma.errors import VideoError
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
 
@@ -121,11 +121,7 @@ class FolderSource(VideoSource):
 
 def _images_in(path: Path) -> tuple[Path, ...]:
     try:
-        found = [
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-        ]
+        found = files_in(path, *IMAGE_SUFFIXES)
     except OSError as error:
         raise VideoError(f"{path} may not be read ({error.strerror}); change its permissions") from error
     if not found:
@@ -133,7 +129,7 @@ def _images_in(path: Path) -> tuple[Path, ...]:
         raise VideoError(
             f"the folder {path} has no images; give a folder with the frames as {known}, or a video file"
         )
-    return tuple(sorted(found, key=lambda file: natural_key(file.name)))
+    return tuple(found)
 
 
 def _frames_and_masks(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], int]:
