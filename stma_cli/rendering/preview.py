@@ -133,8 +133,8 @@ class PreviewWriter:
         colours = resize_frame(np.ascontiguousarray(picture[..., :3]), height, width)
         if picture.shape[2] == 3:
             return cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
-        alpha = cv2.resize(picture[..., 3], (width, height), interpolation=cv2.INTER_AREA)
-        return cv2.merge([colours, alpha])
+        alpha = resize_frame(cv2.cvtColor(picture[..., 3], cv2.COLOR_GRAY2RGB), height, width)
+        return cv2.merge([colours, alpha[..., 0]])
 
     def _show(self, picture: np.ndarray, ticks: int) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba")
