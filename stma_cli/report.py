@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from stma.errors import OutputError
 from stma_cli.output import output_error, replacing
 from stma_cli.pipeline import PredictionLike
+from stma_cli.readable_json import readable_json
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
@@ -141,7 +142,7 @@ class ReportWriter:
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
-            report.write(json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}"))
+            report.write(readable_json(content, indent=2).removesuffix("\n}"))
             report.write(",\n" + _ROWS_BEGIN)
             if self._rows is not None:
                 self._rows.close()

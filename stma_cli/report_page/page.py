@@ -69,7 +69,7 @@ def write_page(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
-            temporary.write_text(html, encoding="utf-8")
+            temporary.write_text(html, "utf-8", "backslashreplace")
     except OSError as error:
         raise output_error(target, error) from error
     counts = {kind: sum(event.kind is kind for event in events) for kind in Kind}

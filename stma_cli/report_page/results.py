@@ -69,7 +69,7 @@ def read_results(folder: Path) -> Results:
     try:
         head = json.loads(file.read_text("utf-8"))
         rows = sorted(head.pop("frames"), key=lambda row: row["frame"])
-        names = {int(entry["id"]): str(entry["name"]) for entry in head["objects"]}
+        names = {int(entry["id"]): _printable(str(entry["name"])) for entry in head["objects"]}
         if head["format"] != FORMAT or not rows:
             raise ValueError("no frames" if not rows else f"its format is {head['format']}, not {FORMAT}")
         ids = tuple(sorted(names))
@@ -89,6 +89,11 @@ def read_results(folder: Path) -> Results:
         raise SettingsError(
             f"{file} cannot be read as a report ({error}); run stma segment again with --force"
         ) from error
+
+
+def _printable(name: str) -> str:
+    """Return a name with bytes that are no UTF-8 as escapes, since no font has them."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _table(rows: list[dict[str, Any]], ids: tuple[int, ...], key: str) -> np.ndarray:

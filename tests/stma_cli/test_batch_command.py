@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -104,6 +105,15 @@ def statuses() -> dict[str, str]:
 def document() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path("out/batch.json").read_text())
     return content
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="no such names on this system")
+def test_names_that_are_no_utf8(workplace: Path) -> None:
+    for name in ("clips/three.mkv", "masks/three.png"):
+        Path(name).rename(name.replace("three", "caf\udce9"))
+    assert run().exit_code == 0
+    assert statuses()["caf\udce9"] == "done"
+    assert run("--dry-run", "--json").exit_code == 0
 
 
 def test_the_tree_is_mirrored(workplace: Path) -> None:
