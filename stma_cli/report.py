@@ -28,7 +28,7 @@ REPORT_FILE = "report.json"
 ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _ROWS_END = "\n  ]\n}\n"
-_START_AGAIN = "start again with --force in place of --resume"
+START_AGAIN = "start again with --force in place of --resume"
 
 
 @dataclass
@@ -207,7 +207,7 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{gone} is gone from {folder}; {_START_AGAIN}")
+        raise OutputError(f"{gone} is gone from {folder}; {START_AGAIN}")
 
 
 def restore_rows(folder: Path) -> int:

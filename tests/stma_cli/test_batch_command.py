@@ -29,7 +29,9 @@ from stma_cli.batch.pairing import Pair
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import Storage
+from stma_cli.direction import BACKWARD_FOLDER
 from stma_cli.main import app
+from stma_cli.masks import read_labels
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.segment_settings import SegmentSettings
 
@@ -274,6 +276,40 @@ def test_results_on_a_file_system_of_fsspec(workplace: Path, model: Model) -> No
     make_clip(Path("clips/three.mkv"), 4, width=WIDTH, height=HEIGHT)
     assert CliRunner().invoke(app, words).exit_code == 0
     assert len(list((far / "three").glob("*.png"))) == 4
+
+
+@pytest.mark.parametrize("out", ["near", "file://{}/far"])
+def test_both_directions_go_on_where_they_were_interrupted(workplace: Path, model: Model, out: str) -> None:
+    Path("list.csv").write_text("clip,mask,frame\nthree.mkv,masks/three.png,8\n")
+    out = out.format(workplace)
+    words = ["batch", "clips", "--masks", "list.csv", "--out", out, "--direction", "both", "--chunk", "3"]
+    words += ["--checkpoint", "3"]
+    results = workplace / Path(out).name / "three"
+    model.fail_at = {5: KeyboardInterrupt()}  # after three chunks backward and one forward
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert len(list((results / BACKWARD_FOLDER).iterdir())) == COUNT
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads((results.parent / "batch.json").read_text())["clips"]
+    assert (row["resumed_at"], row["computed"]) == (3, COUNT - 3)
+    assert all(read_labels(path).max() == 3 for path in results.glob("*.png"))
+    assert sorted(path.name for path in results.iterdir()) == [
+        *(f"{index:05d}.png" for index in range(COUNT)),
+        "names.json",
+        "report.json",
+    ]
+
+
+def test_without_the_backward_pass_a_clip_starts_again(workplace: Path, model: Model) -> None:
+    Path("list.csv").write_text("clip,mask,frame\nthree.mkv,masks/three.png,8\n")
+    words = ["batch", "clips", "--masks", "list.csv", "--out", "out", "--direction", "both", "--chunk", "3"]
+    model.fail_at = {6: KeyboardInterrupt()}
+    assert CliRunner().invoke(app, words).exit_code == 1
+    shutil.rmtree(Path("out/three", BACKWARD_FOLDER))
+    assert CliRunner().invoke(app, words).exit_code == 0
+    (row,) = document()["clips"]
+    assert "resumed_at" not in row
+    assert all(read_labels(path).max() == 3 for path in Path("out/three").glob("*.png"))
 
 
 @pytest.mark.parametrize(
