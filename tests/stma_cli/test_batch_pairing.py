@@ -90,6 +90,26 @@ def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: 
     assert "share the results folder b10" in str(pairs["b10"].problem)
 
 
+def test_each_mask_file_is_looked_at_once(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, *(f"clips/{number}.mp4" for number in range(40)))
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    for number in range(40):
+        (tmp_path / "masks" / f"{number}.png").touch()
+    looked: list[Path] = []
+    with_suffix = Path.with_suffix
+
+    def counted(path: Path, suffix: str) -> Path:
+        looked.append(path)
+        return with_suffix(path, suffix)
+
+    monkeypatch.setattr(Path, "with_suffix", counted)
+    pairs = by_name(clips, tmp_path / "masks")
+    assert pairs["39"].masks == (str(tmp_path / "masks" / "39.png"),)
+    assert len(looked) <= 40
+
+
 def test_masks_have_to_be_somewhere(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(MaskError, match="neither a folder nor a manifest"):
         pair(clips, tmp_path / "absent")
