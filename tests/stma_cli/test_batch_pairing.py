@@ -80,6 +80,16 @@ def test_masks_beside_the_clips(clips: Path) -> None:
     assert "there is no mask for it" in str(pairs["b10"].problem)
 
 
+def test_a_folder_of_masks_beside_its_clip_is_no_clip(clips: Path) -> None:
+    touch(clips, "b10/00016.png", "b10/00040.json", "deep/er/c.v1/00000.png", "b2/00000.png", "b2/00001.jpg")
+    Image.new("RGB", (4, 4)).save(clips / "deep/er/c.v1/00001.png")
+    pairs = by_name(clips, clips)
+    assert pairs["b10"].masks == (str(clips / "b10"),)
+    assert pairs["b10"].problem is None
+    for frames in ("b2", "deep/er/c.v1"):
+        assert f"share the results folder {frames}; rename one" in str(pairs[frames].problem)
+
+
 def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: Path) -> None:
     touch(clips, "deep/b2.mp4", "b10.mkv")
     touch(tmp_path / "masks", "b2.png", "sub/c.v1.png", "sub/c.v1.json")
