@@ -31,8 +31,8 @@ class Workspace(Protocol):
 class Storage(Protocol):
     """Reads and writes results below one place; can be pickled."""
 
-    def read(self, path: str) -> str | None:
-        """Return the text of a file below the place, or None where there is none."""
+    def lines(self, path: str) -> Iterator[str]:
+        """Yield the lines of a text file below the place; none where there is no file."""
 
     def write(self, path: str, text: str) -> None:
         """Write a text file, complete or not at all."""
@@ -81,12 +81,13 @@ class LocalStorage:
 
     root: Path
 
-    def read(self, path: str) -> str | None:
-        """See `Storage.read`."""
+    def lines(self, path: str) -> Iterator[str]:
+        """See `Storage.lines`."""
         try:
-            return (self.root / path).read_text(encoding="utf-8")
+            with (self.root / path).open(encoding="utf-8") as file:
+                yield from file
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return
         except OSError as error:
             raise output_error(self.root / path, error) from error
 
@@ -207,13 +208,14 @@ class RemoteStorage:
                 f"{self.url} cannot be used ({error}); check the address and the rights"
             ) from error
 
-    def read(self, path: str) -> str | None:
-        """See `Storage.read`."""
+    def lines(self, path: str) -> Iterator[str]:
+        """See `Storage.lines`."""
         files, place = self._open()
         try:
-            return str(files.cat_file(f"{place}/{path}").decode("utf-8"))
+            with files.open(f"{place}/{path}", "r", encoding="utf-8") as file:
+                yield from file
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+            return
 
     def write(self, path: str, text: str) -> None:
         """See `Storage.write`; object stores replace a file in one step."""
