@@ -73,7 +73,7 @@ def segment_video(
         setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
-        begin = beginning(settings, setup, saved)
+        begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             change = earlier.first_change(annotations, all_names(annotations))

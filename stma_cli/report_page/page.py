@@ -110,9 +110,9 @@ def _content(
         }
 
     return {
-        "title": Path(head["video"]["path"]).name,
+        "title": head.video.name,
         "facts": _facts(results),
-        "notes": [*notes, *head.get("notes", ())],
+        "notes": [*notes, *head.notes],
         "verdict": _verdict(results, events),
         "suggestions": [
             {
@@ -139,7 +139,7 @@ def _content(
             for event in events[:MOST_EVENTS]
         ],
         "more_events": max(0, len(events) - MOST_EVENTS),
-        "tables": _tables(head),
+        "tables": _tables(head.entries),
     }
 
 
@@ -151,10 +151,10 @@ def _facts(results: Results) -> list[str]:
         f"{results.rate:.4g} per second",
         f"{len(results.ids)} {'object' if len(results.ids) == 1 else 'objects'}",
     ]
-    if "model" in head:
-        facts.append(f"model {head['model'].get('name', '?')} on {head['model'].get('device', '?')}")
-    if "finished" in head:
-        facts.append(str(head["finished"])[:16].replace("T", " "))
+    if head.model is not None:
+        facts.append(f"model {head.model}")
+    if head.finished is not None:
+        facts.append(head.finished[:16].replace("T", " "))
     return facts
 
 
