@@ -1,4 +1,4 @@
-"""What a person says about a frame: checked, and put over what was predicted."""
+"""What a person says about a frame, and how it is put over what was predicted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.errors import MaskError
-from stma.labels import LARGEST_ID, LEAVE
+from stma.labels import LEAVE
 from stma.resize import resize_labels
 
 
@@ -19,57 +18,6 @@ class Annotation:
 
     labels: np.ndarray
     object_ids: tuple[int, ...]
-
-
-def checked_annotation(
-    mask: np.ndarray,
-    ids: tuple[int, ...] | None,
-    frame_index: int,
-    frame_size: tuple[int, int] | None,
-    known: tuple[int, ...],
-) -> Annotation:
-    """Check what `Segmenter.step` is given.
-
-    Args:
-        mask, ids: as of `Segmenter.step`.
-        frame_index: position of the frame in the run, for messages.
-        frame_size: (height, width) of the frames.
-        known: objects so far.
-
-    Raises:
-        MaskError: the mask does not fit the frame, or mask and ids do not fit each other.
-    """
-    if mask.shape != frame_size:
-        raise MaskError(
-            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
-            "give a label map of the frame's height and width"
-        )
-    if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
-        raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
-    mask = mask.astype(np.int64)
-    found = np.unique(mask)
-    present = tuple(int(i) for i in found if i not in (0, LEAVE))
-    if present and (present[0] < 0 or present[-1] > LARGEST_ID):
-        raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to {LARGEST_ID}"
-        )
-    if ids is None and LEAVE in found:
-        ids = known + tuple(i for i in present if i not in known)
-    ids = present if ids is None else ids
-    if not ids:
-        if known:
-            raise MaskError(
-                f"the mask of frame {frame_index} names no object; leave it out, or name in object_ids the "
-                "objects that are not visible"
-            )
-        return Annotation(mask, ())
-    stray = set(present) - set(ids)
-    if stray:
-        raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
-            "add them to object_ids or set their pixels to 0"
-        )
-    return Annotation(mask, ids)
 
 
 def imposed_masks(

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, checked_annotation, imposed_masks
+from stma.annotation import Annotation, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
+from stma.given import GivenMask, checked_annotation
 from stma.labels import LEAVE
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
@@ -63,7 +64,7 @@ class Segmenter:
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
-        self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
+        self._pending: GivenMask | None = None
         self._references: tuple[int, BlockCache] | None = None
 
     def _use(self, model: STMA) -> None:
@@ -77,7 +78,7 @@ class Segmenter:
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
         """Annotate the next frame; see `step` for the arguments."""
-        self._pending = (np.asarray(mask), None if object_ids is None else tuple(object_ids))
+        self._pending = GivenMask.of(mask, object_ids, self.frame_index)
 
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None
@@ -90,12 +91,13 @@ class Segmenter:
                 correct old ones; objects that it does not name keep their predicted pixels outside of it.
                 Pixels of `LEAVE` keep their prediction. A mask with such pixels speaks of all objects, so that
                 its zeros are background for each of them.
-            object_ids: ids that the mask annotates, when it should also say "this object is not visible";
-                by default the ids that occur in it, or all objects where `LEAVE` occurs.
+            object_ids: ids that the mask annotates, when it should also say "this object is not visible": different
+                ones of 1 to 65535 (`LARGEST_ID`), as in the mask. By default the ids that occur in it, or all
+                objects where `LEAVE` occurs.
 
         Raises:
             VideoError: the frame has another size or type than expected.
-            MaskError: the mask does not fit the frame.
+            MaskError: the mask does not fit the frame, or `object_ids` are no such ids.
         """
         if mask is not None:
             self.add_mask(mask, object_ids)
@@ -129,7 +131,7 @@ class Segmenter:
             if position in masks:
                 self.add_mask(masks[position])
             annotation, self._pending = self._pending, None
-            if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
+            if annotation is not None and annotation.labels.size and (annotation.labels == LEAVE).all():
                 annotation = None  # it says nothing
             seen = None if chunk is None else chunk[position]
             outcomes.append(self._associate(pictures[position], seen, annotation))
@@ -143,7 +145,7 @@ class Segmenter:
             return
         from stma.adaptation import adapted  # training comes with it, which few runs need
 
-        annotated = {**({} if self._pending is None else {0: self._pending[0]}), **masks}
+        annotated = {**({} if self._pending is None else {0: self._pending.labels}), **masks}
         for position in sorted(annotated):
             labels = np.asarray(annotated[position])
             if labels.dtype == np.bool_:
@@ -229,7 +231,7 @@ class Segmenter:
         self,
         pictures: _Pictures,
         seen: Seen | None,
-        annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
+        annotation: GivenMask | None,
     ) -> Outcome:
         if annotation is None and not self.bank.empty:
             result = self._predicted(pictures, seen)
@@ -250,7 +252,7 @@ class Segmenter:
         maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
         if annotation is None:
             return self._outcome(pictures, maps, masks, expected, None)
-        said = checked_annotation(*annotation, self.frame_index, self.frame_size, self.object_ids)
+        said = checked_annotation(annotation, self.frame_index, self.frame_size, self.object_ids)
         self._announce(said.object_ids)
         masks = imposed_masks(masks, said, self.object_ids, self.working_size)
         self._write_annotated(features, test, masks)

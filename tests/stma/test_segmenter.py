@@ -3,6 +3,7 @@
 import copy
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,14 @@ def first_mask() -> np.ndarray:
 
 def run(segmenter: Segmenter, frames: list[np.ndarray], mask: np.ndarray) -> list[np.ndarray]:
     return [segmenter.step(frame, mask if i == 0 else None).labels for i, frame in enumerate(frames)]
+
+
+def saved_and_read(segmenter: Segmenter) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(segmenter.state_dict(), file)
+    file.seek(0)
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
 
 
 def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray]) -> None:
@@ -87,11 +96,8 @@ def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> No
     straight = run(Segmenter(model, CONFIG), frames, first_mask())
     first = Segmenter(model, CONFIG)
     run(first, frames[:5], first_mask())
-    file = io.BytesIO()
-    torch.save(first.state_dict(), file)
-    file.seek(0)
     second = Segmenter(model, CONFIG)
-    second.load_state_dict(torch.load(file, weights_only=True))
+    second.load_state_dict(saved_and_read(first))
     resumed = [second.step(frame) for frame in frames[5:]]
     assert [p.frame_index for p in resumed] == [5, 6, 7, 8]
     assert all(np.array_equal(a, p.labels) for a, p in zip(straight[5:], resumed, strict=True))
@@ -221,6 +227,28 @@ def test_unusable_masks_are_refused(
 def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
     with pytest.raises(MaskError, match="object_ids"):
         Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
+
+
+@pytest.mark.parametrize(
+    "object_ids", [(0, 3, 7), (3, 7, 7), (-1, 3, 7), (3, 7, 70000), (3.0, 7.0), (3, 7, 2.5), ("3", "7"), 3]
+)
+def test_impossible_object_ids_are_refused(model: STMA, frames: list[np.ndarray], object_ids: Any) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(MaskError, match="different whole numbers of 1 to 65535"):
+        segmenter.step(frames[0], first_mask(), object_ids)
+    assert segmenter.bank.empty
+
+
+def test_no_object_ids_do_not_go_with_a_mask_of_objects(model: STMA, frames: list[np.ndarray]) -> None:
+    with pytest.raises(MaskError, match="add them to object_ids"):
+        Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=())
+
+
+def test_object_ids_of_numpy_are_saved_as_plain_numbers(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    prediction = segmenter.step(frames[0], first_mask(), np.unique(first_mask())[1:])
+    assert {type(one) for one in prediction.object_ids} == {int}
+    assert saved_and_read(segmenter)["object_ids"] == [3, 7]
 
 
 def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np.ndarray]) -> None:

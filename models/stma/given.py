@@ -1,0 +1,90 @@
+"""What a caller gives `Segmenter`, checked before anything is done with it."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stma.annotation import Annotation
+from stma.errors import MaskError
+from stma.labels import LARGEST_ID, LEAVE
+
+
+@dataclass(frozen=True)
+class GivenMask:
+    """A mask whose frame may not be known yet: its int64 ids, as of `Segmenter.step`, and whose they are, if given."""
+
+    labels: np.ndarray
+    object_ids: tuple[int, ...] | None
+
+    @staticmethod
+    def of(mask: np.ndarray, object_ids: Sequence[int] | None, frame_index: int) -> "GivenMask":
+        """Check what can be checked without the frame.
+
+        Args:
+            mask, object_ids: as of `Segmenter.step`.
+            frame_index: position of the frame in the run, for messages.
+
+        Raises:
+            MaskError: the mask is not one of integers, or the ids are no object ids.
+        """
+        mask = np.asarray(mask)
+        if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
+            raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
+        ids = None if object_ids is None else _plain_ids(object_ids, frame_index)
+        return GivenMask(mask.astype(np.int64), ids)
+
+
+def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
+    fix = f"use different whole numbers of 1 to {LARGEST_ID}"
+    try:
+        ids = tuple(operator.index(one) for one in object_ids)
+    except TypeError as error:
+        raise MaskError(f"the object_ids of frame {frame_index} are {object_ids}; {fix}") from error
+    if len(set(ids)) < len(ids) or not all(1 <= one <= LARGEST_ID for one in ids):
+        raise MaskError(f"the object_ids of frame {frame_index} are {ids}; {fix}")
+    return ids
+
+
+def checked_annotation(
+    given: GivenMask, frame_index: int, frame_size: tuple[int, int] | None, known: tuple[int, ...]
+) -> Annotation:
+    """Check a mask against its frame.
+
+    Args:
+        given: the mask.
+        frame_index: position of the frame in the run, for messages.
+        frame_size: (height, width) of the frames.
+        known: objects so far.
+
+    Raises:
+        MaskError: the mask does not fit the frame, or mask and ids do not fit each other.
+    """
+    mask, ids = given.labels, given.object_ids
+    if mask.shape != frame_size:
+        raise MaskError(
+            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
+            "give a label map of the frame's height and width"
+        )
+    found = np.unique(mask)
+    present = tuple(int(i) for i in found if i not in (0, LEAVE))
+    if present and (present[0] < 0 or present[-1] > LARGEST_ID):
+        raise MaskError(
+            f"the mask of frame {frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to {LARGEST_ID}"
+        )
+    if ids is None and LEAVE in found:
+        ids = known + tuple(i for i in present if i not in known)
+    ids = present if ids is None else ids
+    stray = set(present) - set(ids)
+    if stray:
+        raise MaskError(
+            f"the mask of frame {frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
+            "add them to object_ids or set their pixels to 0"
+        )
+    if known and not ids:
+        raise MaskError(
+            f"the mask of frame {frame_index} names no object; leave it out, or name in object_ids the "
+            "objects that are not visible"
+        )
+    return Annotation(mask, ids)
