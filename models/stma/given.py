@@ -1,7 +1,7 @@
 """What a caller gives `Segmenter`, checked before anything is done with it."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,20 +47,38 @@ def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
     return ids
 
 
-def checked_annotation(
-    given: GivenMask, frame_index: int, frame_size: tuple[int, int] | None, known: tuple[int, ...]
-) -> Annotation:
-    """Check a mask against its frame.
+def checked_annotations(
+    given: Mapping[int, GivenMask],
+    frame_index: int,
+    frame_size: tuple[int, int] | None,
+    known: tuple[int, ...],
+) -> dict[int, Annotation]:
+    """Check the masks of a chunk against its frames.
 
     Args:
-        given: the mask.
-        frame_index: position of the frame in the run, for messages.
+        given: masks by position in the chunk.
+        frame_index: position of the chunk's first frame in the run, for messages.
         frame_size: (height, width) of the frames.
         known: objects so far.
 
+    Returns:
+        What they say, in the order of the frames; nothing of a mask that leaves every pixel as predicted.
+
     Raises:
-        MaskError: the mask does not fit the frame, or mask and ids do not fit each other.
+        MaskError: a mask does not fit its frame, or mask and ids do not fit each other.
     """
+    annotations = {}
+    for position in sorted(given):
+        said = _checked(given[position], frame_index + position, frame_size, known)
+        if not (said.labels == LEAVE).all():
+            annotations[position] = said
+            known += tuple(i for i in said.object_ids if i not in known)
+    return annotations
+
+
+def _checked(
+    given: GivenMask, frame_index: int, frame_size: tuple[int, int] | None, known: tuple[int, ...]
+) -> Annotation:
     mask, ids = given.labels, given.object_ids
     if mask.shape != frame_size:
         raise MaskError(

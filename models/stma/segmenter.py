@@ -14,8 +14,7 @@ from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
-from stma.given import GivenMask, checked_annotation
-from stma.labels import LEAVE
+from stma.given import GivenMask, checked_annotations
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
@@ -99,9 +98,8 @@ class Segmenter:
             VideoError: the frame has another size or type than expected.
             MaskError: the mask does not fit the frame, or `object_ids` are no such ids.
         """
-        if mask is not None:
-            self.add_mask(mask, object_ids)
-        return self._advance([frame], {})[0]
+        masks = {} if mask is None else {0: GivenMask.of(mask, object_ids, self.frame_index)}
+        return self._advance([frame], masks)[0]
 
     def steps(
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
@@ -113,50 +111,48 @@ class Segmenter:
             masks: annotations by position in `frames`; see `step`.
 
         Raises:
-            VideoError, MaskError: as in `step`.
+            VideoError, MaskError: as in `step`; no frame of the chunk was advanced then.
         """
-        return self._advance(frames, masks or {})
+        given = {
+            position: GivenMask.of(mask, None, self.frame_index + position)
+            for position, mask in (masks or {}).items()
+        }
+        return self._advance(frames, given)
 
     @torch.inference_mode()
-    def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> list[Prediction]:
+    def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:
         if not frames:
             return []
         for frame in frames:
             self._check_frame(frame)
-        self._adapt(frames, masks)
+        given = dict(masks)
+        if self._pending is not None:
+            given.setdefault(0, self._pending)
+        annotations = checked_annotations(given, self.frame_index, self.frame_size, self.object_ids)
+        self._pending = None
+        self._adapt(frames, annotations)
         pictures = [self._pictures(frame) for frame in frames]
         chunk = None if self._regional else self._embedded(pictures)
         outcomes = []
         for position in range(len(frames)):
-            if position in masks:
-                self.add_mask(masks[position])
-            annotation, self._pending = self._pending, None
-            if annotation is not None and annotation.labels.size and (annotation.labels == LEAVE).all():
-                annotation = None  # it says nothing
             seen = None if chunk is None else chunk[position]
-            outcomes.append(self._associate(pictures[position], seen, annotation))
+            outcomes.append(self._associate(pictures[position], seen, annotations.get(position)))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
 
-    def _adapt(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> None:
+    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, Annotation]) -> None:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
         if self._learner is None:
             return
         from stma.adaptation import adapted  # training comes with it, which few runs need
 
-        annotated = {**({} if self._pending is None else {0: self._pending.labels}), **masks}
-        for position in sorted(annotated):
-            labels = np.asarray(annotated[position])
-            if labels.dtype == np.bool_:
-                labels = labels.astype(np.uint8)
-            if labels.shape != self.frame_size or not np.issubdtype(labels.dtype, np.integer):
-                return  # it will be refused
-            if ((labels != 0) & (labels != LEAVE)).any():
+        for position, said in annotations.items():
+            if (said.labels > 0).any():
                 learned = adapted(
                     self._learner,
                     frames[position],
-                    labels,
+                    said.labels,
                     self.config.adapt,
                     self.config.size,
                     self.device,
@@ -231,9 +227,9 @@ class Segmenter:
         self,
         pictures: _Pictures,
         seen: Seen | None,
-        annotation: GivenMask | None,
+        said: Annotation | None,
     ) -> Outcome:
-        if annotation is None and not self.bank.empty:
+        if said is None and not self.bank.empty:
             result = self._predicted(pictures, seen)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
@@ -250,9 +246,8 @@ class Segmenter:
             followed = self._steps.follow(self._inputs(seen))
             test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
         maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
-        if annotation is None:
+        if said is None:
             return self._outcome(pictures, maps, masks, expected, None)
-        said = checked_annotation(annotation, self.frame_index, self.frame_size, self.object_ids)
         self._announce(said.object_ids)
         masks = imposed_masks(masks, said, self.object_ids, self.working_size)
         self._write_annotated(features, test, masks)

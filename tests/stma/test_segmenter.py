@@ -224,6 +224,38 @@ def test_unusable_masks_are_refused(
         Segmenter(model, CONFIG).step(frames[0], mask)
 
 
+def test_a_refused_mask_changes_nothing(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    late = np.where(first_mask() == 7, 9, 0)
+    masks = {1: late, 3: np.zeros((61, 83), np.uint8)}  # the second names none of the objects known by then
+    expected = plain.step(frames[0], first_mask())
+    with pytest.raises(MaskError, match="mask of frame 3 names no object"):
+        refused.steps(frames[:4], {0: first_mask(), **masks})
+    assert refused.frame_index == 0
+    found = refused.step(frames[0], first_mask())
+    assert np.array_equal(found.soft, expected.soft)
+    with pytest.raises(MaskError, match="mask of frame 4 names no object"):
+        refused.steps(frames[1:5], masks)
+    assert refused.object_ids == (3, 7)
+    for one, other in zip(plain.steps(frames[1:5]), refused.steps(frames[1:5]), strict=True):
+        assert np.array_equal(one.soft, other.soft)
+
+
+def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    told, waiting = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    waiting.add_mask(np.full((61, 83), 5))
+    waiting.add_mask(first_mask(), (3, 7, 9))
+    expected = told.step(frames[0], first_mask(), (3, 7, 9))
+    found, after = waiting.steps(frames[:2])
+    assert np.array_equal(found.soft, expected.soft)
+    assert found.object_ids == after.object_ids == (3, 7, 9)
+    waiting.add_mask(first_mask())
+    late = np.where(first_mask() == 7, 11, 0)
+    assert waiting.steps(frames[2:4], {0: late})[0].confidence[11] == 1
+
+
 def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
     with pytest.raises(MaskError, match="object_ids"):
         Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
