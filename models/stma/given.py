@@ -47,6 +47,16 @@ def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
     return ids
 
 
+def require_positions(masks: Mapping[int, object], frames: int) -> None:
+    """Raise MaskError where masks by position in a chunk of so many frames belong to none of them."""
+    stray = sorted(position for position in masks if position not in range(frames))
+    if stray:
+        raise MaskError(
+            f"masks are given for the positions {stray} of a chunk of {frames} frames; count them from 0, the chunk's "
+            "first frame"
+        )
+
+
 def checked_annotations(
     given: Mapping[int, GivenMask],
     frame_index: int,

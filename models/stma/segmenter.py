@@ -14,7 +14,7 @@ from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
-from stma.given import GivenMask, checked_annotations
+from stma.given import GivenMask, checked_annotations, require_positions
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
@@ -111,17 +111,20 @@ class Segmenter:
             masks: annotations by position in `frames`; see `step`.
 
         Raises:
-            VideoError, MaskError: as in `step`; no frame of the chunk was advanced then.
+            VideoError, MaskError: as in `step`, and where a mask belongs to none of the frames; no frame of the chunk
+                was advanced then.
         """
+        masks = masks or {}
+        require_positions(masks, len(frames))
         given = {
             position: GivenMask.of(mask, None, self.frame_index + position)
-            for position, mask in (masks or {}).items()
+            for position, mask in masks.items()
         }
         return self._advance(frames, given)
 
     @torch.inference_mode()
     def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:
-        if not frames:
+        if len(frames) == 0:
             return []
         for frame in frames:
             self._check_frame(frame)

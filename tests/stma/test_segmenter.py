@@ -256,6 +256,25 @@ def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
     assert waiting.steps(frames[2:4], {0: late})[0].confidence[11] == 1
 
 
+@pytest.mark.parametrize(("count", "position"), [(2, 2), (2, -1), (0, 0)])
+def test_masks_beyond_the_chunk_are_refused(
+    model: STMA, frames: list[np.ndarray], count: int, position: int
+) -> None:
+    with pytest.raises(MaskError, match=rf"positions \[{position}\] of a chunk of {count} frames; count"):
+        Segmenter(model, CONFIG).steps(frames[:count], {position: first_mask()})
+
+
+def test_a_chunk_may_be_one_array(model: STMA, frames: list[np.ndarray]) -> None:
+    listed, stacked = (Segmenter(model, CONFIG) for _ in range(2))
+    for one, other in zip(
+        listed.steps(frames[:2], {0: first_mask()}),
+        stacked.steps(np.stack(frames[:2]), {0: first_mask()}),  # type: ignore[arg-type]
+        strict=True,
+    ):
+        assert np.array_equal(one.soft, other.soft)
+    assert stacked.steps(np.stack(frames)[:0]) == []  # type: ignore[arg-type]
+
+
 def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
     with pytest.raises(MaskError, match="object_ids"):
         Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
