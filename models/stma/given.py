@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma.annotation import Annotation
-from stma.errors import MaskError
+from stma.errors import MaskError, VideoError
 from stma.labels import LARGEST_ID, LEAVE
 
 
@@ -45,6 +45,36 @@ def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
     if len(set(ids)) < len(ids) or not all(1 <= one <= LARGEST_ID for one in ids):
         raise MaskError(f"the object_ids of frame {frame_index} are {ids}; {fix}")
     return ids
+
+
+def checked_size(
+    frames: Sequence[np.ndarray], frame_size: tuple[int, int] | None, frame_index: int
+) -> tuple[int, int]:
+    """Check the frames of a chunk and return their (height, width).
+
+    Args:
+        frames: one or more.
+        frame_size: (height, width) of the frames before them, None where there were none.
+        frame_index: position of the first one in the run, for messages.
+
+    Raises:
+        VideoError: a frame is none, or has another size.
+    """
+    for index, frame in enumerate(frames, frame_index):
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
+            raise VideoError(
+                f"frame {index} has shape {frame.shape} and type {frame.dtype}; "
+                "give (H, W, 3) uint8 RGB of 1 pixel or more"
+            )
+        height, width = frame.shape[:2]
+        frame_size = frame_size or (height, width)
+        if (height, width) != frame_size:
+            raise VideoError(
+                f"frame {index} is {width}x{height}, the frames before it are {frame_size[1]}x{frame_size[0]}; "
+                "bring all frames to one size"
+            )
+    assert frame_size is not None
+    return frame_size
 
 
 def require_positions(masks: Mapping[int, object], frames: int) -> None:
@@ -87,7 +117,7 @@ def checked_annotations(
 
 
 def _checked(
-    given: GivenMask, frame_index: int, frame_size: tuple[int, int] | None, known: tuple[int, ...]
+    given: GivenMask, frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> Annotation:
     mask, ids = given.labels, given.object_ids
     if mask.shape != frame_size:

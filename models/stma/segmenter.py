@@ -11,10 +11,9 @@ from torch import Tensor
 from stma.annotation import Annotation, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
-from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
-from stma.given import GivenMask, checked_annotations, require_positions
+from stma.given import GivenMask, checked_annotations, checked_size, require_positions
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
@@ -126,13 +125,12 @@ class Segmenter:
     def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:
         if len(frames) == 0:
             return []
-        for frame in frames:
-            self._check_frame(frame)
+        size = checked_size(frames, self.frame_size, self.frame_index)
         given = dict(masks)
         if self._pending is not None:
             given.setdefault(0, self._pending)
-        annotations = checked_annotations(given, self.frame_index, self.frame_size, self.object_ids)
-        self._pending = None
+        annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
+        self.frame_size, self._pending = size, None
         self._adapt(frames, annotations)
         pictures = [self._pictures(frame) for frame in frames]
         chunk = None if self._regional else self._embedded(pictures)
@@ -164,20 +162,6 @@ class Segmenter:
                 self._use(learned)
                 self._learner = None
                 return
-
-    def _check_frame(self, frame: np.ndarray) -> None:
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise VideoError(
-                f"frame {self.frame_index} has shape {frame.shape} and type {frame.dtype}; give (H, W, 3) uint8 RGB"
-            )
-        size = (frame.shape[0], frame.shape[1])
-        if self.frame_size is None:
-            self.frame_size = size
-        if size != self.frame_size:
-            raise VideoError(
-                f"frame {self.frame_index} is {size[1]}x{size[0]}, the frames before it are "
-                f"{self.frame_size[1]}x{self.frame_size[0]}; bring all frames to one size"
-            )
 
     @property
     def working_size(self) -> tuple[int, int]:

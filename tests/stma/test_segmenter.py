@@ -311,6 +311,34 @@ def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np
         segmenter.step(frames[1].astype(np.float32))
 
 
+def test_a_refused_frame_leaves_no_mask_behind(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for segmenter in (plain, refused):
+        segmenter.step(frames[0], first_mask())
+    with pytest.raises(VideoError, match="frame 1 is 83x50"):
+        refused.step(frames[1][:50], np.where(first_mask() == 7, 9, 0))
+    with pytest.raises(VideoError, match="frame 2 is 83x50"):
+        refused.steps([frames[1], frames[2][:50]])
+    found, expected = refused.step(frames[1]), plain.step(frames[1])
+    assert found.object_ids == (3, 7)
+    assert np.array_equal(found.soft, expected.soft)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5, 4), (5, 5)])
+def test_a_refused_first_frame_says_nothing_about_the_size(
+    model: STMA, frames: list[np.ndarray], shape: tuple[int, ...]
+) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(VideoError, match="1 pixel or more"):
+        segmenter.step(np.zeros(shape, np.uint8))
+    with pytest.raises(VideoError, match="one size"):
+        segmenter.steps([frames[0], frames[1][:50]])
+    with pytest.raises(MaskError, match="height and width"):
+        segmenter.step(frames[0][:50], first_mask())
+    assert segmenter.frame_size is None
+    assert segmenter.step(frames[0], first_mask()).object_ids == (3, 7)
+
+
 def test_impossible_settings_are_refused(model: STMA) -> None:
     with pytest.raises(SettingsError, match="size"):
         SegmenterConfig(size=8)
