@@ -318,6 +318,9 @@ class Segmenter:
         if state["weights"] is not None:
             self.model.load_state_dict(state["weights"])
             self._learner = None
-        if self._regional and state["before"] is not None:
-            self._regional.before = Before.from_state(state["before"], self.device, self.precision.dtype)
+        if self._regional:
+            before = state["before"]
+            self._regional.before = (
+                None if before is None else Before.from_state(before, self.device, self.precision.dtype)
+            )
         self._references = None
