@@ -3,8 +3,10 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from stma.annotation import Annotation
 from stma.errors import MaskError, VideoError
@@ -34,6 +36,17 @@ class GivenMask:
             raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
         ids = None if object_ids is None else _plain_ids(object_ids, frame_index)
         return GivenMask(mask.astype(np.int64), ids)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `from_state` restores."""
+        ids = None if self.object_ids is None else list(self.object_ids)
+        return {"labels": torch.from_numpy(self.labels), "object_ids": ids}
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> "GivenMask":
+        """Restore what `state_dict` gave."""
+        ids = state["object_ids"]
+        return GivenMask(state["labels"].cpu().numpy(), None if ids is None else tuple(ids))
 
 
 def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:

@@ -56,7 +56,10 @@ class Segmenter:
         self.config = config or SegmenterConfig()
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
-        self._learner = model if self.config.adapt else None  # until it has learned from an annotated frame
+        self._untaught = (
+            model if self.config.adapt else None
+        )  # what learns, and what a rewound run goes back to
+        self._learned = False
         self.bank = MemoryBank(self.config.memory)
         self._use(model)
         self.object_ids: tuple[int, ...] = ()
@@ -144,14 +147,14 @@ class Segmenter:
 
     def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, Annotation]) -> None:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
-        if self._learner is None:
+        if self._untaught is None or self._learned:
             return
         from stma.adaptation import adapted  # training comes with it, which few runs need
 
         for position, said in annotations.items():
             if (said.labels > 0).any():
                 learned = adapted(
-                    self._learner,
+                    self._untaught,
                     frames[position],
                     said.labels,
                     self.config.adapt,
@@ -160,7 +163,7 @@ class Segmenter:
                     self.precision.dtype,
                 )
                 self._use(learned)
-                self._learner = None
+                self._learned = True
                 return
 
     @property
@@ -304,7 +307,8 @@ class Segmenter:
             "frame_size": self.frame_size,
             "precision": self.precision.name,
             "before": before.state_dict() if before else None,
-            "weights": self.model.state_dict() if self.config.adapt and self._learner is None else None,
+            "weights": self.model.state_dict() if self._learned else None,
+            "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -315,9 +319,12 @@ class Segmenter:
         self.frame_size = (
             None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         )
-        if state["weights"] is not None:
-            self.model.load_state_dict(state["weights"])
-            self._learner = None
+        if self._untaught is not None:
+            self._use(self._untaught)  # a new copy: earlier states share the tensors of the one before
+            self._learned = state["weights"] is not None
+            if self._learned:
+                self.model.load_state_dict(state["weights"])
+        self._pending = None if state["pending"] is None else GivenMask.from_state(state["pending"])
         if self._regional:
             before = state["before"]
             self._regional.before = (

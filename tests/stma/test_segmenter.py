@@ -103,6 +103,22 @@ def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> No
     assert all(np.array_equal(a, p.labels) for a, p in zip(straight[5:], resumed, strict=True))
 
 
+@pytest.mark.parametrize("object_ids", [None, (3, 7, 9)])
+def test_a_mask_that_waits_is_part_of_the_state(
+    model: STMA, frames: list[np.ndarray], object_ids: tuple[int, ...] | None
+) -> None:
+    first, second = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    without = first.state_dict()
+    first.add_mask(first_mask(), object_ids)
+    second.load_state_dict(saved_and_read(first))
+    expected, found = first.step(frames[0]), second.step(frames[0])
+    assert found.object_ids == expected.object_ids == (object_ids or (3, 7))
+    assert np.array_equal(found.soft, expected.soft)
+    first.add_mask(first_mask())
+    first.load_state_dict(without)
+    assert first.step(frames[0]).object_ids == ()
+
+
 def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
     mask = np.where(first_mask() == 7, 4000, first_mask().astype(np.int32))
     segmenter = Segmenter(model, CONFIG)
