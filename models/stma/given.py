@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from stma.annotation import Annotation
-from stma.errors import MaskError, VideoError
+from stma.errors import MaskError, SettingsError, VideoError
 from stma.labels import LARGEST_ID, LEAVE
 
 
@@ -159,3 +159,12 @@ def _checked(
             "objects that are not visible"
         )
     return Annotation(mask, ids)
+
+
+def require_same_settings(there: Mapping[str, object], here: Mapping[str, object]) -> None:
+    """Raise SettingsError where a state that is given was taken with other settings, by name, than there are here."""
+    differing = [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]
+    if differing:
+        raise SettingsError(
+            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with"
+        )

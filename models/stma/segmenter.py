@@ -13,7 +13,13 @@ from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
-from stma.given import GivenMask, checked_annotations, checked_size, require_positions
+from stma.given import (
+    GivenMask,
+    checked_annotations,
+    checked_size,
+    require_positions,
+    require_same_settings,
+)
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
@@ -305,20 +311,29 @@ class Segmenter:
             "object_ids": list(self.object_ids),
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
-            "precision": self.precision.name,
+            "settings": self._settings(self.frame_size),
             "before": before.state_dict() if before else None,
             "weights": self.model.state_dict() if self._learned else None,
             "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
+    def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
+        """What a state depends on besides the model."""
+        size = None if frame_size is None else model_size(*frame_size, self.config.size)
+        return {"working size": size, "precision": self.precision.name, "adapt": self.config.adapt}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken; model and configuration have to be the same."""
+        """Go on where `state_dict` was taken, whatever was done since; model and configuration have to be the same.
+
+        Raises:
+            SettingsError: the state was taken at another working size or precision, or with other adaptation.
+        """
+        frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
+        require_same_settings(state["settings"], self._settings(frame_size))
         self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]
-        self.frame_size = (
-            None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
-        )
+        self.frame_size = frame_size
         if self._untaught is not None:
             self._use(self._untaught)  # a new copy: earlier states share the tensors of the one before
             self._learned = state["weights"] is not None

@@ -119,6 +119,25 @@ def test_a_mask_that_waits_is_part_of_the_state(
     assert first.step(frames[0]).object_ids == ()
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(CONFIG, size=80), r"working size \(48, 64\), not \(80, 112\); use it"),
+        (replace(CONFIG, precision="bf16"), "precision fp32, not bf16; use it"),
+        (replace(CONFIG, adapt=1), "adapt 0, not 1; use it"),
+    ],
+)
+def test_a_state_of_other_settings_is_refused(
+    model: STMA, frames: list[np.ndarray], config: SegmenterConfig, message: str
+) -> None:
+    first, second = Segmenter(model, CONFIG), Segmenter(model, config)
+    first.step(frames[0], first_mask())
+    with pytest.raises(SettingsError, match=message):
+        second.load_state_dict(saved_and_read(first))
+    assert second.object_ids == ()
+    assert second.bank.empty
+
+
 def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
     mask = np.where(first_mask() == 7, 4000, first_mask().astype(np.int32))
     segmenter = Segmenter(model, CONFIG)
