@@ -118,6 +118,15 @@ def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, 
     return labels.to(torch.uint8 if len(logits) <= 256 else torch.int32)
 
 
+def nothing_found(
+    frame_size: tuple[int, int], working_size: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`Outcome.maps`, (1, 0, h, w) soft masks and expected IoU of a frame before the first object, on the device."""
+    masks = torch.zeros(1, 0, working_size[0] // 4, working_size[1] // 4, device=device)
+    logits = masks.new_zeros(1, *masks.shape[2:])  # background alone
+    return label_maps(logits, *frame_size, None), masks, masks.new_zeros(0)
+
+
 def to_device(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:
     """Start to bring uint8 pictures of one shape to the device, as one tensor."""
     shape = (len(pictures), *pictures[0].shape)

@@ -29,6 +29,7 @@ from stma.prediction import (
     Prediction,
     arrived,
     label_maps,
+    nothing_found,
     to_device,
     to_host,
 )
@@ -142,7 +143,8 @@ class Segmenter:
         self.frame_size, self._pending = size, None
         self._adapt(frames, annotations)
         pictures = [self._pictures(frame) for frame in frames]
-        chunk = None if self._regional else self._embedded(pictures)
+        known = not self.bank.empty or any(said.object_ids for said in annotations.values())
+        chunk = self._embedded(pictures) if known and self._regional is None else None
         outcomes = []
         for position in range(len(frames)):
             seen = None if chunk is None else chunk[position]
@@ -225,29 +227,30 @@ class Segmenter:
         seen: Seen | None,
         said: Annotation | None,
     ) -> Outcome:
-        if said is None and not self.bank.empty:
+        if said is None or not said.object_ids:
+            if self.bank.empty:
+                return self._outcome(pictures, *self._nothing_found(), said)
             result = self._predicted(pictures, seen)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
             return self._outcome(pictures, result.maps, result.masks, result.expected, None)
         seen = seen or self._embedded([pictures])[0]
-        features, test = seen.features, None
         if self._regional:
             self._regional.before = None  # the next frame has nothing to stand for what it does not look at
-        height, width = (side * 4 for side in features.stride16.shape[2:])
-        masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
-        logits = masks.new_full((1, 1, height, width), 10.0)
-        expected = masks.new_zeros(0)  # IoU, per object
-        if not self.bank.empty:
+        test = None
+        if self.bank.empty:
+            maps, masks, expected = self._nothing_found()
+        else:
             followed = self._steps.follow(self._inputs(seen))
-            test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
-        maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
-        if said is None:
-            return self._outcome(pictures, maps, masks, expected, None)
+            test, masks, expected = followed.test, followed.masks, followed.expected
+            maps = label_maps(followed.logits[0], *self._frame_size(), seen.pictures)
         self._announce(said.object_ids)
         masks = imposed_masks(masks, said, self.object_ids, self.working_size)
-        self._write_annotated(features, test, masks)
+        self._write_annotated(seen.features, test, masks)
         return self._outcome(pictures, maps, masks, expected, said)
+
+    def _nothing_found(self) -> tuple[Tensor, Tensor, Tensor]:
+        return nothing_found(self._frame_size(), self.working_size, self.device)
 
     def _inputs(self, seen: Seen) -> FrameInputs:
         region = None if seen.part is None else seen.part.region
@@ -274,8 +277,6 @@ class Segmenter:
         self.bank.add_objects(len(new), self.frame_index)
 
     def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
-        if not self.object_ids:
-            return
         if test is None:
             valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
             entry = self.model.remember_first(features, masks, valid)

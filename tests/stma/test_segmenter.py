@@ -12,6 +12,7 @@ import torch
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
 from stma.errors import DeviceError, MaskError, SettingsError, VideoError
 from stma.labels import LEAVE
+from stma.network.embedding import Features
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 
@@ -149,6 +150,26 @@ def test_frames_before_the_first_mask_are_background(model: STMA, frames: list[n
     segmenter = Segmenter(model, CONFIG)
     assert not segmenter.step(frames[0]).labels.any()
     assert segmenter.step(frames[1], first_mask()).object_ids == (3, 7)
+
+
+@pytest.mark.parametrize("focus", [True, False])
+def test_frames_before_the_first_mask_are_not_looked_at(
+    model: STMA, frames: list[np.ndarray], focus: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, embed = [], STMA.embed
+
+    def counted(self: STMA, pixels: torch.Tensor) -> Features:
+        seen.append(len(pixels))
+        return embed(self, pixels)
+
+    monkeypatch.setattr(STMA, "embed", counted)
+    segmenter = Segmenter(model, replace(CONFIG, focus=focus))
+    before = segmenter.steps(frames[:2], {1: np.zeros((61, 83), np.uint8)})
+    assert seen == []
+    assert all(not prediction.labels.any() and prediction.soft.size == 0 for prediction in before)
+    after = segmenter.steps(frames[2:4], {1: first_mask()})
+    assert seen == ([1] if focus else [2])
+    assert [prediction.object_ids for prediction in after] == [(), (3, 7)]
 
 
 def test_empty_first_mask_is_fine_when_a_later_one_has_objects(model: STMA, frames: list[np.ndarray]) -> None:
