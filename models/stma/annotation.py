@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.labels import LEAVE
-from stma.resize import resize_labels
+from stma.resize import averages, covered_shares, resize_labels
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,41 @@ def imposed_masks(
 
     Args:
         masks: (1, k, h, w) float32 in 0..1 at stride 4, of the first k objects.
-        annotation: of the frame, at any size.
+        annotation: of the frame, at any size; it names an object.
         object_ids: all K objects, those that it names among them.
         size: (height, width) that the model works at.
 
     Returns:
-        (1, K, h, w) float32 masks in 0..1; `masks` themselves where it names no object.
+        (1, K, h, w) float32 masks in 0..1.
     """
-    annotated = resize_labels(annotation.labels, *size)
     columns = [object_ids.index(i) for i in annotation.object_ids]
-    if not columns:
-        return masks
-    exact = torch.from_numpy(np.stack([annotated == i for i in annotation.object_ids]))
-    exact = functional.avg_pool2d(exact.to(masks.device, torch.float32)[None], 4)
-    covered = exact.sum(1, keepdim=True)
+    exact = _at_stride_4(annotation.labels, annotation.object_ids, size, masks.device)
+    covered = exact.sum(1, keepdim=True).clamp(max=1)
     predicted = masks.new_zeros((1, len(object_ids), *masks.shape[2:]))
     predicted[:, : masks.shape[1]] = masks
     result = predicted * (1 - covered)
     result[:, columns] = exact
-    if (annotated == LEAVE).any():
-        left = torch.from_numpy(annotated == LEAVE).to(masks.device, torch.float32)
-        result[:, columns] += predicted[:, columns] * functional.avg_pool2d(left[None, None], 4)
+    if (annotation.labels == LEAVE).any():
+        left = _at_stride_4(annotation.labels, (LEAVE,), size, masks.device)
+        result[:, columns] += predicted[:, columns] * left
     return result
+
+
+def _at_stride_4(
+    labels: np.ndarray, values: Sequence[int], size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """(1, N, h, w) float32 shares of the cells at stride 4 that the pixels of each of N values cover.
+
+    Where the model sees averages of the frame's pixels, these are of all pixels too, or a small object might fall
+    between those that are looked at.
+    """
+    height, width = size
+    if averages(labels.shape, size):
+        shares = [covered_shares(labels == value, height // 4, width // 4) for value in values]
+        return torch.from_numpy(np.stack(shares)).to(device)[None]
+    labels = resize_labels(labels, height, width)
+    pixels = torch.from_numpy(np.stack([labels == value for value in values]))
+    return functional.avg_pool2d(pixels.to(device, torch.float32)[None], 4)
 
 
 def impose_labels(labels: np.ndarray, annotation: Annotation) -> set[int]:

@@ -14,6 +14,7 @@ from stma.errors import DeviceError, MaskError, SettingsError, VideoError
 from stma.labels import LEAVE
 from stma.network.embedding import Features
 from stma.network.model import STMA
+from stma.resize import resize_labels
 from stma.segmenter import Segmenter
 
 CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2))
@@ -243,6 +244,27 @@ def test_left_pixels_of_the_first_mask_are_background(model: STMA, frames: list[
     prediction = Segmenter(model, CONFIG).step(frames[0], mask)
     np.testing.assert_array_equal(prediction.labels, np.maximum(mask, 0))
     assert Segmenter(model, CONFIG).step(frames[0], np.minimum(mask, 0)).object_ids == ()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+def test_a_small_object_of_a_large_frame_is_remembered(model: STMA, side: int) -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
+    for top, left in ((301, 701), (288, 696), (0, 1280 - side)):
+        labels = np.full((720, 1280), LEAVE)
+        labels[:, :400] = 0
+        labels[top : top + side, left : left + side] = 2
+        soft = Segmenter(model, replace(CONFIG, size=120)).step(frame, labels).soft[0]
+        assert soft.sum() * (frame[..., 0].size / soft.size) == pytest.approx(side**2, rel=1e-4)
+
+
+def test_masks_of_enlarged_frames_are_remembered_as_their_pixels_say(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    enlarged = replace(CONFIG, size=80)  # to 80x112
+    found = Segmenter(model, enlarged).step(frames[0], first_mask()).soft
+    pixels = resize_labels(first_mask(), 80, 112)
+    cells = np.stack([pixels == 3, pixels == 7]).reshape(2, 20, 4, 28, 4)
+    assert np.array_equal(found, cells.mean((2, 4), dtype=np.float32))
 
 
 def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray]) -> None:
