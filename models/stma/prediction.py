@@ -1,7 +1,8 @@
-"""The result of one frame, and its way from the computing device to main memory."""
+"""The result of one frame, and the ways of frames to the computing device and of results from there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from stma.annotation import Annotation, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
+from stma.resize import resize_frame
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
 
@@ -104,6 +106,22 @@ class Outcome:
             area=area,
             soft=self.soft.numpy(),
         )
+
+
+class Pictures(NamedTuple):
+    """A frame as (h, w, 3) uint8 RGB: as the device is given it, and what outlines follow on a CPU, where a frame that
+    is larger than what the network sees would cost more than it tells."""
+
+    given: np.ndarray
+    guide: np.ndarray
+
+    @staticmethod
+    def of(frame: np.ndarray, working_size: tuple[int, int], device: torch.device) -> "Pictures":
+        """Of an (H, W, 3) uint8 RGB frame."""
+        if device.type != "cpu":
+            return Pictures(frame, frame)  # it is scaled there
+        scaled = resize_frame(frame, *working_size)
+        return Pictures(scaled, min(frame, scaled, key=lambda picture: picture.size))
 
 
 def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, Tensor] | None) -> Tensor:

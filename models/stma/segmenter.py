@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from stma.network.model import STMA, TestFrame
 from stma.network.stml import BlockCache
 from stma.prediction import (
     Outcome,
+    Pictures,
     Prediction,
     arrived,
     label_maps,
@@ -34,16 +35,8 @@ from stma.prediction import (
     to_host,
 )
 from stma.regional import Before, RegionalSteps
-from stma.resize import model_size, resize_frame
+from stma.resize import model_size
 from stma.step_graphs import cuda_recorder
-
-
-class _Pictures(NamedTuple):
-    """A frame as (h, w, 3) uint8 RGB: as the device is given it, and what outlines follow on a CPU, where a frame that
-    is larger than what the network sees would cost more than it tells."""
-
-    given: np.ndarray
-    guide: np.ndarray
 
 
 class Segmenter:
@@ -63,9 +56,7 @@ class Segmenter:
         self.config = config or SegmenterConfig()
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
-        self._untaught = (
-            model if self.config.adapt else None
-        )  # what learns, and what a rewound run goes back to
+        self._untaught = model if self.config.adapt else None  # a rewound run goes back to it
         self._learned = False
         self.bank = MemoryBank(self.config.memory)
         self._use(model)
@@ -142,7 +133,7 @@ class Segmenter:
         annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
         self.frame_size, self._pending = size, None
         self._adapt(frames, annotations)
-        pictures = [self._pictures(frame) for frame in frames]
+        pictures = [Pictures.of(frame, self.working_size, self.device) for frame in frames]
         known = not self.bank.empty or any(said.object_ids for said in annotations.values())
         chunk = self._embedded(pictures) if known and self._regional is None else None
         outcomes = []
@@ -202,13 +193,7 @@ class Segmenter:
             int8=self.precision.int8,
         )
 
-    def _pictures(self, frame: np.ndarray) -> _Pictures:
-        if self.device.type != "cpu":
-            return _Pictures(frame, frame)  # it is scaled there
-        scaled = resize_frame(frame, *self.working_size)
-        return _Pictures(scaled, min(frame, scaled, key=lambda picture: picture.size))
-
-    def _embedded(self, pictures: Sequence[_Pictures]) -> list[Seen]:
+    def _embedded(self, pictures: Sequence[Pictures]) -> list[Seen]:
         """The whole of each frame."""
         guided = self.config.refine_edges and self.device.type != "cpu"
         together = to_device([picture.given for picture in pictures], self.device)
@@ -216,14 +201,14 @@ class Segmenter:
         chunk = self._steps.embed(inputs)
         return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
 
-    def _predicted(self, pictures: _Pictures, seen: Seen | None) -> FrameResult:
+    def _predicted(self, pictures: Pictures, seen: Seen | None) -> FrameResult:
         if seen is not None or self._regional is None:
             return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0]))
         return self._regional.predict(pictures.given, self.frame_index, self._inputs)
 
     def _associate(
         self,
-        pictures: _Pictures,
+        pictures: Pictures,
         seen: Seen | None,
         said: Annotation | None,
     ) -> Outcome:
@@ -286,7 +271,7 @@ class Segmenter:
 
     def _outcome(
         self,
-        pictures: _Pictures,
+        pictures: Pictures,
         maps: Tensor,
         masks: Tensor,
         expected: Tensor,
