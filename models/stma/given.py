@@ -101,10 +101,7 @@ def require_positions(masks: Mapping[int, object], frames: int) -> None:
 
 
 def checked_annotations(
-    given: Mapping[int, GivenMask],
-    frame_index: int,
-    frame_size: tuple[int, int] | None,
-    known: tuple[int, ...],
+    given: Mapping[int, GivenMask], frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> dict[int, Annotation]:
     """Check the masks of a chunk against its frames.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from stma.annotation import Annotation, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
+from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.given import (
@@ -76,7 +77,14 @@ class Segmenter:
         self._regional = RegionalSteps(self._steps, self.bank) if focus else None
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
-        """Annotate the next frame; see `step` for the arguments."""
+        """Annotate the next frame; see `step` for the arguments.
+
+        The mask waits for a frame that is advanced with it. A second one takes its place, and so does a mask that
+        `step` is given, or `steps` for its first frame.
+
+        Raises:
+            MaskError: the mask has no integers, or `object_ids` are no such ids.
+        """
         self._pending = GivenMask.of(mask, object_ids, self.frame_index)
 
     def step(
@@ -92,11 +100,14 @@ class Segmenter:
                 its zeros are background for each of them.
             object_ids: ids that the mask annotates, when it should also say "this object is not visible": different
                 ones of 1 to 65535 (`LARGEST_ID`), as in the mask. By default the ids that occur in it, or all
-                objects where `LEAVE` occurs.
+                objects where `LEAVE` occurs. Without `mask` they are ignored.
+
+        Returns:
+            Where all objects so far are on this frame.
 
         Raises:
-            VideoError: the frame has another size or type than expected.
-            MaskError: the mask does not fit the frame, or `object_ids` are no such ids.
+            VideoError: the frame has another size or type than expected; nothing has changed then.
+            MaskError: the mask does not fit the frame, or `object_ids` are no such ids; nothing has changed then.
         """
         masks = {} if mask is None else {0: GivenMask.of(mask, object_ids, self.frame_index)}
         return self._advance([frame], masks)[0]
@@ -110,9 +121,12 @@ class Segmenter:
             frames: (H, W, 3) uint8 RGB each.
             masks: annotations by position in `frames`; see `step`.
 
+        Returns:
+            A prediction for each frame, in their order.
+
         Raises:
-            VideoError, MaskError: as in `step`, and where a mask belongs to none of the frames; no frame of the chunk
-                was advanced then.
+            VideoError: a frame has another size or type than expected; nothing has changed then.
+            MaskError: as in `step`, and where a mask belongs to none of the frames; nothing has changed then.
         """
         masks = masks or {}
         require_positions(masks, len(frames))
@@ -167,13 +181,17 @@ class Segmenter:
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) that the model works at, see `model_size`."""
+        """(height, width) that the model works at, see `model_size`.
+
+        Raises:
+            VideoError: no frame was given yet.
+        """
         return model_size(*self._frame_size(), self.config.size)
 
     def estimate(
         self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
     ) -> MemoryEstimate:
-        """What this run needs at its peak once the frame's size is known; arguments as of `estimate_memory`."""
+        """What this run needs at its peak; arguments as of `estimate_memory`, errors as of `working_size`."""
         height, width = self.working_size
         return estimate_memory(
             self.model.config,
@@ -206,12 +224,7 @@ class Segmenter:
             return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0]))
         return self._regional.predict(pictures.given, self.frame_index, self._inputs)
 
-    def _associate(
-        self,
-        pictures: Pictures,
-        seen: Seen | None,
-        said: Annotation | None,
-    ) -> Outcome:
+    def _associate(self, pictures: Pictures, seen: Seen | None, said: Annotation | None) -> Outcome:
         if said is None or not said.object_ids:
             if self.bank.empty:
                 return self._outcome(pictures, *self._nothing_found(), said)
@@ -248,7 +261,8 @@ class Segmenter:
         )
 
     def _frame_size(self) -> tuple[int, int]:
-        assert self.frame_size is not None
+        if self.frame_size is None:
+            raise VideoError("the size of the frames is not known yet; give a frame to step first")
         return self.frame_size
 
     def _reference_cache(self) -> BlockCache:
@@ -270,12 +284,7 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _outcome(
-        self,
-        pictures: Pictures,
-        maps: Tensor,
-        masks: Tensor,
-        expected: Tensor,
-        annotation: Annotation | None,
+        self, pictures: Pictures, maps: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
     ) -> Outcome:
         followed = maps.ndim == 3 and len(maps) > 1  # on a CPU, where outlines still have to follow the frame
         return Outcome(

@@ -438,3 +438,27 @@ def test_working_size_enlarges_up_to_twice(
     segmenter = Segmenter(model, SegmenterConfig(size=size, device="cpu"))
     segmenter.step(frames[0])
     assert segmenter.working_size == expected
+
+
+def test_the_working_size_is_known_from_the_first_frame_on(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(VideoError, match="give a frame to step first"):
+        _ = segmenter.working_size
+    with pytest.raises(VideoError, match="give a frame to step first"):
+        segmenter.estimate(1)
+    segmenter.step(frames[0], object_ids=(5,))  # ids without a mask say nothing
+    assert segmenter.estimate(1).total > 0
+    assert segmenter.object_ids == ()
+
+
+def test_a_refused_mask_waits_until_another_takes_its_place(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(MaskError, match="integer"):
+        segmenter.add_mask(first_mask().astype(np.float32))
+    segmenter.add_mask(first_mask()[:50])
+    for _ in range(2):
+        with pytest.raises(MaskError, match="height and width"):
+            segmenter.step(frames[0])
+    segmenter.add_mask(first_mask())
+    assert segmenter.step(frames[0]).object_ids == (3, 7)
+    assert segmenter.step(frames[1]).confidence[3] < 1
