@@ -1,4 +1,4 @@
-"""What a person says about a frame: checked, and put over what was predicted."""
+"""What a person says about a frame, and how it is put over what was predicted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.errors import MaskError
-from stma.labels import LARGEST_ID, LEAVE
-from stma.resize import resize_labels
+from stma.labels import LEAVE
+from stma.resize import averages, covered_shares, resize_labels
 
 
 @dataclass(frozen=True)
@@ -21,57 +20,6 @@ class Annotation:
     object_ids: tuple[int, ...]
 
 
-def checked_annotation(
-    mask: np.ndarray,
-    ids: tuple[int, ...] | None,
-    frame_index: int,
-    frame_size: tuple[int, int] | None,
-    known: tuple[int, ...],
-) -> Annotation:
-    """Check what `Segmenter.step` is given.
-
-    Args:
-        mask, ids: as of `Segmenter.step`.
-        frame_index: position of the frame in the run, for messages.
-        frame_size: (height, width) of the frames.
-        known: objects so far.
-
-    Raises:
-        MaskError: the mask does not fit the frame, or mask and ids do not fit each other.
-    """
-    if mask.shape != frame_size:
-        raise MaskError(
-            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
-            "give a label map of the frame's height and width"
-        )
-    if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
-        raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
-    mask = mask.astype(np.int64)
-    found = np.unique(mask)
-    present = tuple(int(i) for i in found if i not in (0, LEAVE))
-    if present and (present[0] < 0 or present[-1] > LARGEST_ID):
-        raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to {LARGEST_ID}"
-        )
-    if ids is None and LEAVE in found:
-        ids = known + tuple(i for i in present if i not in known)
-    ids = present if ids is None else ids
-    if not ids:
-        if known:
-            raise MaskError(
-                f"the mask of frame {frame_index} names no object; leave it out, or name in object_ids the "
-                "objects that are not visible"
-            )
-        return Annotation(mask, ())
-    stray = set(present) - set(ids)
-    if stray:
-        raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
-            "add them to object_ids or set their pixels to 0"
-        )
-    return Annotation(mask, ids)
-
-
 def imposed_masks(
     masks: Tensor, annotation: Annotation, object_ids: Sequence[int], size: tuple[int, int]
 ) -> Tensor:
@@ -79,28 +27,41 @@ def imposed_masks(
 
     Args:
         masks: (1, k, h, w) float32 in 0..1 at stride 4, of the first k objects.
-        annotation: of the frame, at any size.
+        annotation: of the frame, at any size; it names an object.
         object_ids: all K objects, those that it names among them.
         size: (height, width) that the model works at.
 
     Returns:
-        (1, K, h, w) float32 masks in 0..1; `masks` themselves where it names no object.
+        (1, K, h, w) float32 masks in 0..1.
     """
-    annotated = resize_labels(annotation.labels, *size)
     columns = [object_ids.index(i) for i in annotation.object_ids]
-    if not columns:
-        return masks
-    exact = torch.from_numpy(np.stack([annotated == i for i in annotation.object_ids]))
-    exact = functional.avg_pool2d(exact.to(masks.device, torch.float32)[None], 4)
-    covered = exact.sum(1, keepdim=True)
+    exact = _at_stride_4(annotation.labels, annotation.object_ids, size, masks.device)
+    covered = exact.sum(1, keepdim=True).clamp(max=1)
     predicted = masks.new_zeros((1, len(object_ids), *masks.shape[2:]))
     predicted[:, : masks.shape[1]] = masks
     result = predicted * (1 - covered)
     result[:, columns] = exact
-    if (annotated == LEAVE).any():
-        left = torch.from_numpy(annotated == LEAVE).to(masks.device, torch.float32)
-        result[:, columns] += predicted[:, columns] * functional.avg_pool2d(left[None, None], 4)
+    if (annotation.labels == LEAVE).any():
+        left = _at_stride_4(annotation.labels, (LEAVE,), size, masks.device)
+        result[:, columns] += predicted[:, columns] * left
     return result
+
+
+def _at_stride_4(
+    labels: np.ndarray, values: Sequence[int], size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """(1, N, h, w) float32 shares of the cells at stride 4 that the pixels of each of N values cover.
+
+    Where the model sees averages of the frame's pixels, these are of all pixels too, or a small object might fall
+    between those that are looked at.
+    """
+    height, width = size
+    if averages(labels.shape, size):
+        shares = [covered_shares(labels == value, height // 4, width // 4) for value in values]
+        return torch.from_numpy(np.stack(shares)).to(device)[None]
+    labels = resize_labels(labels, height, width)
+    pixels = torch.from_numpy(np.stack([labels == value for value in values]))
+    return functional.avg_pool2d(pixels.to(device, torch.float32)[None], 4)
 
 
 def impose_labels(labels: np.ndarray, annotation: Annotation) -> set[int]:

@@ -91,6 +91,13 @@ class MemoryConfig:
         for name in ("interval", "capacity", "references", "label_recent"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
+        for name in ("label_sharpness", "readout_sharpness"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"memory {name} is {getattr(self, name)}; use a number above 0")
+        for name in ("label_window", "newest_window", "annotated_window"):
+            window = getattr(self, name)
+            if window is not None and window < 0:
+                raise SettingsError(f"memory {name} is {window} cells; use 0 or more, or None for anywhere")
         if self.mask_sharpness < 1:
             raise SettingsError(
                 f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"

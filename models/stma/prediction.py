@@ -1,7 +1,8 @@
-"""The result of one frame, and its way from the computing device to main memory."""
+"""The result of one frame, and the ways of frames to the computing device and of results from there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from stma.annotation import Annotation, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
+from stma.resize import resize_frame
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
 
@@ -106,6 +108,22 @@ class Outcome:
         )
 
 
+class Pictures(NamedTuple):
+    """A frame as (h, w, 3) uint8 RGB: as the device is given it, and what outlines follow on a CPU, where a frame that
+    is larger than what the network sees would cost more than it tells."""
+
+    given: np.ndarray
+    guide: np.ndarray
+
+    @staticmethod
+    def of(frame: np.ndarray, working_size: tuple[int, int], device: torch.device) -> "Pictures":
+        """Of an (H, W, 3) uint8 RGB frame."""
+        if device.type != "cpu":
+            return Pictures(frame, frame)  # it is scaled there
+        scaled = resize_frame(frame, *working_size)
+        return Pictures(scaled, min(frame, scaled, key=lambda picture: picture.size))
+
+
 def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, Tensor] | None) -> Tensor:
     """(K+1, h, w) logits to what `Outcome.maps` holds, still on the device; `pictures` are (h, w, 3) and
     (H, W, 3), the frame scaled to cells and as it is, whose colours outlines follow, or None."""
@@ -116,6 +134,15 @@ def label_maps(logits: Tensor, height: int, width: int, pictures: tuple[Tensor, 
     else:
         labels = guided_labels_on_device(logits, *pictures)
     return labels.to(torch.uint8 if len(logits) <= 256 else torch.int32)
+
+
+def nothing_found(
+    frame_size: tuple[int, int], working_size: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`Outcome.maps`, (1, 0, h, w) soft masks and expected IoU of a frame before the first object, on the device."""
+    masks = torch.zeros(1, 0, working_size[0] // 4, working_size[1] // 4, device=device)
+    logits = masks.new_zeros(1, *masks.shape[2:])  # background alone
+    return label_maps(logits, *frame_size, None), masks, masks.new_zeros(0)
 
 
 def to_device(pictures: Sequence[np.ndarray], device: torch.device) -> Tensor:

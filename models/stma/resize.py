@@ -76,6 +76,21 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
+def covered_shares(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a mask down: how much of each pixel it covers, so that no object is too small to leave something.
+
+    Args:
+        mask: (H, W) bool.
+        height: rows of the result, 1 to H.
+        width: columns of the result, 1 to W.
+
+    Returns:
+        (height, width) float32 in 0..1.
+    """
+    shares = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.minimum(shares, 1), dtype=np.float32)
+
+
 def averages(source: tuple[int, ...], target: tuple[int, int]) -> bool:
     """Whether a picture of one (height, width) is averaged, and not interpolated, to become one of another."""
     factors = [before / after for before, after in zip(source, target, strict=True)]

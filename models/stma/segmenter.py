@@ -2,42 +2,42 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, checked_annotation, imposed_masks
+from stma.annotation import Annotation, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
 from stma.estimate import MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
-from stma.labels import LEAVE
+from stma.given import (
+    GivenMask,
+    checked_annotations,
+    checked_size,
+    require_positions,
+    require_same_settings,
+)
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.model import STMA, TestFrame
 from stma.network.stml import BlockCache
 from stma.prediction import (
     Outcome,
+    Pictures,
     Prediction,
     arrived,
     label_maps,
+    nothing_found,
     to_device,
     to_host,
 )
 from stma.regional import Before, RegionalSteps
-from stma.resize import model_size, resize_frame
+from stma.resize import model_size
 from stma.step_graphs import cuda_recorder
-
-
-class _Pictures(NamedTuple):
-    """A frame as (h, w, 3) uint8 RGB: as the device is given it, and what outlines follow on a CPU, where a frame that
-    is larger than what the network sees would cost more than it tells."""
-
-    given: np.ndarray
-    guide: np.ndarray
 
 
 class Segmenter:
@@ -57,13 +57,14 @@ class Segmenter:
         self.config = config or SegmenterConfig()
         self.device = resolve_device(self.config.device)
         self.precision = resolve_precision(self.config.precision, self.device)
-        self._learner = model if self.config.adapt else None  # until it has learned from an annotated frame
+        self._untaught = model if self.config.adapt else None  # a rewound run goes back to it
+        self._learned = False
         self.bank = MemoryBank(self.config.memory)
         self._use(model)
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
-        self._pending: tuple[np.ndarray, tuple[int, ...] | None] | None = None
+        self._pending: GivenMask | None = None
         self._references: tuple[int, BlockCache] | None = None
 
     def _use(self, model: STMA) -> None:
@@ -76,8 +77,15 @@ class Segmenter:
         self._regional = RegionalSteps(self._steps, self.bank) if focus else None
 
     def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
-        """Annotate the next frame; see `step` for the arguments."""
-        self._pending = (np.asarray(mask), None if object_ids is None else tuple(object_ids))
+        """Annotate the next frame; see `step` for the arguments.
+
+        The mask waits for a frame that is advanced with it. A second one takes its place, and so does a mask that
+        `step` is given, or `steps` for its first frame.
+
+        Raises:
+            MaskError: the mask has no integers, or `object_ids` are no such ids.
+        """
+        self._pending = GivenMask.of(mask, object_ids, self.frame_index)
 
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None
@@ -90,16 +98,19 @@ class Segmenter:
                 correct old ones; objects that it does not name keep their predicted pixels outside of it.
                 Pixels of `LEAVE` keep their prediction. A mask with such pixels speaks of all objects, so that
                 its zeros are background for each of them.
-            object_ids: ids that the mask annotates, when it should also say "this object is not visible";
-                by default the ids that occur in it, or all objects where `LEAVE` occurs.
+            object_ids: ids that the mask annotates, when it should also say "this object is not visible": different
+                ones of 1 to 65535 (`LARGEST_ID`), as in the mask. By default the ids that occur in it, or all
+                objects where `LEAVE` occurs. Without `mask` they are ignored.
+
+        Returns:
+            Where all objects so far are on this frame.
 
         Raises:
-            VideoError: the frame has another size or type than expected.
-            MaskError: the mask does not fit the frame.
+            VideoError: the frame has another size or type than expected; nothing has changed then.
+            MaskError: the mask does not fit the frame, or `object_ids` are no such ids; nothing has changed then.
         """
-        if mask is not None:
-            self.add_mask(mask, object_ids)
-        return self._advance([frame], {})[0]
+        masks = {} if mask is None else {0: GivenMask.of(mask, object_ids, self.frame_index)}
+        return self._advance([frame], masks)[0]
 
     def steps(
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
@@ -110,83 +121,77 @@ class Segmenter:
             frames: (H, W, 3) uint8 RGB each.
             masks: annotations by position in `frames`; see `step`.
 
+        Returns:
+            A prediction for each frame, in their order.
+
         Raises:
-            VideoError, MaskError: as in `step`.
+            VideoError: a frame has another size or type than expected; nothing has changed then.
+            MaskError: as in `step`, and where a mask belongs to none of the frames; nothing has changed then.
         """
-        return self._advance(frames, masks or {})
+        masks = masks or {}
+        require_positions(masks, len(frames))
+        given = {
+            position: GivenMask.of(mask, None, self.frame_index + position)
+            for position, mask in masks.items()
+        }
+        return self._advance(frames, given)
 
     @torch.inference_mode()
-    def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> list[Prediction]:
-        if not frames:
+    def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:
+        if len(frames) == 0:
             return []
-        for frame in frames:
-            self._check_frame(frame)
-        self._adapt(frames, masks)
-        pictures = [self._pictures(frame) for frame in frames]
-        chunk = None if self._regional else self._embedded(pictures)
+        size = checked_size(frames, self.frame_size, self.frame_index)
+        given = dict(masks)
+        if self._pending is not None:
+            given.setdefault(0, self._pending)
+        annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
+        self.frame_size, self._pending = size, None
+        self._adapt(frames, annotations)
+        pictures = [Pictures.of(frame, self.working_size, self.device) for frame in frames]
+        known = not self.bank.empty or any(said.object_ids for said in annotations.values())
+        chunk = self._embedded(pictures) if known and self._regional is None else None
         outcomes = []
         for position in range(len(frames)):
-            if position in masks:
-                self.add_mask(masks[position])
-            annotation, self._pending = self._pending, None
-            if annotation is not None and annotation[0].size and (annotation[0] == LEAVE).all():
-                annotation = None  # it says nothing
             seen = None if chunk is None else chunk[position]
-            outcomes.append(self._associate(pictures[position], seen, annotation))
+            outcomes.append(self._associate(pictures[position], seen, annotations.get(position)))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
 
-    def _adapt(self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray]) -> None:
+    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, Annotation]) -> None:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
-        if self._learner is None:
+        if self._untaught is None or self._learned:
             return
         from stma.adaptation import adapted  # training comes with it, which few runs need
 
-        annotated = {**({} if self._pending is None else {0: self._pending[0]}), **masks}
-        for position in sorted(annotated):
-            labels = np.asarray(annotated[position])
-            if labels.dtype == np.bool_:
-                labels = labels.astype(np.uint8)
-            if labels.shape != self.frame_size or not np.issubdtype(labels.dtype, np.integer):
-                return  # it will be refused
-            if ((labels != 0) & (labels != LEAVE)).any():
+        for position, said in annotations.items():
+            if (said.labels > 0).any():
                 learned = adapted(
-                    self._learner,
+                    self._untaught,
                     frames[position],
-                    labels,
+                    said.labels,
                     self.config.adapt,
                     self.config.size,
                     self.device,
                     self.precision.dtype,
                 )
                 self._use(learned)
-                self._learner = None
+                self._learned = True
                 return
-
-    def _check_frame(self, frame: np.ndarray) -> None:
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise VideoError(
-                f"frame {self.frame_index} has shape {frame.shape} and type {frame.dtype}; give (H, W, 3) uint8 RGB"
-            )
-        size = (frame.shape[0], frame.shape[1])
-        if self.frame_size is None:
-            self.frame_size = size
-        if size != self.frame_size:
-            raise VideoError(
-                f"frame {self.frame_index} is {size[1]}x{size[0]}, the frames before it are "
-                f"{self.frame_size[1]}x{self.frame_size[0]}; bring all frames to one size"
-            )
 
     @property
     def working_size(self) -> tuple[int, int]:
-        """(height, width) that the model works at, see `model_size`."""
+        """(height, width) that the model works at, see `model_size`.
+
+        Raises:
+            VideoError: no frame was given yet.
+        """
         return model_size(*self._frame_size(), self.config.size)
 
     def estimate(
         self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
     ) -> MemoryEstimate:
-        """What this run needs at its peak once the frame's size is known; arguments as of `estimate_memory`."""
+        """What this run needs at its peak; arguments as of `estimate_memory`, errors as of `working_size`."""
         height, width = self.working_size
         return estimate_memory(
             self.model.config,
@@ -206,13 +211,7 @@ class Segmenter:
             int8=self.precision.int8,
         )
 
-    def _pictures(self, frame: np.ndarray) -> _Pictures:
-        if self.device.type != "cpu":
-            return _Pictures(frame, frame)  # it is scaled there
-        scaled = resize_frame(frame, *self.working_size)
-        return _Pictures(scaled, min(frame, scaled, key=lambda picture: picture.size))
-
-    def _embedded(self, pictures: Sequence[_Pictures]) -> list[Seen]:
+    def _embedded(self, pictures: Sequence[Pictures]) -> list[Seen]:
         """The whole of each frame."""
         guided = self.config.refine_edges and self.device.type != "cpu"
         together = to_device([picture.given for picture in pictures], self.device)
@@ -220,41 +219,36 @@ class Segmenter:
         chunk = self._steps.embed(inputs)
         return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
 
-    def _predicted(self, pictures: _Pictures, seen: Seen | None) -> FrameResult:
+    def _predicted(self, pictures: Pictures, seen: Seen | None) -> FrameResult:
         if seen is not None or self._regional is None:
             return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0]))
         return self._regional.predict(pictures.given, self.frame_index, self._inputs)
 
-    def _associate(
-        self,
-        pictures: _Pictures,
-        seen: Seen | None,
-        annotation: tuple[np.ndarray, tuple[int, ...] | None] | None,
-    ) -> Outcome:
-        if annotation is None and not self.bank.empty:
+    def _associate(self, pictures: Pictures, seen: Seen | None, said: Annotation | None) -> Outcome:
+        if said is None or not said.object_ids:
+            if self.bank.empty:
+                return self._outcome(pictures, *self._nothing_found(), said)
             result = self._predicted(pictures, seen)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
             return self._outcome(pictures, result.maps, result.masks, result.expected, None)
         seen = seen or self._embedded([pictures])[0]
-        features, test = seen.features, None
         if self._regional:
             self._regional.before = None  # the next frame has nothing to stand for what it does not look at
-        height, width = (side * 4 for side in features.stride16.shape[2:])
-        masks = features.stride16.new_zeros((1, 0, height, width), dtype=torch.float32)
-        logits = masks.new_full((1, 1, height, width), 10.0)
-        expected = masks.new_zeros(0)  # IoU, per object
-        if not self.bank.empty:
+        test = None
+        if self.bank.empty:
+            maps, masks, expected = self._nothing_found()
+        else:
             followed = self._steps.follow(self._inputs(seen))
-            test, logits, masks, expected = followed.test, followed.logits, followed.masks, followed.expected
-        maps = label_maps(logits[0], *self._frame_size(), None if self.bank.empty else seen.pictures)
-        if annotation is None:
-            return self._outcome(pictures, maps, masks, expected, None)
-        said = checked_annotation(*annotation, self.frame_index, self.frame_size, self.object_ids)
+            test, masks, expected = followed.test, followed.masks, followed.expected
+            maps = label_maps(followed.logits[0], *self._frame_size(), seen.pictures)
         self._announce(said.object_ids)
         masks = imposed_masks(masks, said, self.object_ids, self.working_size)
-        self._write_annotated(features, test, masks)
+        self._write_annotated(seen.features, test, masks)
         return self._outcome(pictures, maps, masks, expected, said)
+
+    def _nothing_found(self) -> tuple[Tensor, Tensor, Tensor]:
+        return nothing_found(self._frame_size(), self.working_size, self.device)
 
     def _inputs(self, seen: Seen) -> FrameInputs:
         region = None if seen.part is None else seen.part.region
@@ -267,7 +261,8 @@ class Segmenter:
         )
 
     def _frame_size(self) -> tuple[int, int]:
-        assert self.frame_size is not None
+        if self.frame_size is None:
+            raise VideoError("the size of the frames is not known yet; give a frame to step first")
         return self.frame_size
 
     def _reference_cache(self) -> BlockCache:
@@ -281,8 +276,6 @@ class Segmenter:
         self.bank.add_objects(len(new), self.frame_index)
 
     def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
-        if not self.object_ids:
-            return
         if test is None:
             valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
             entry = self.model.remember_first(features, masks, valid)
@@ -291,12 +284,7 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _outcome(
-        self,
-        pictures: _Pictures,
-        maps: Tensor,
-        masks: Tensor,
-        expected: Tensor,
-        annotation: Annotation | None,
+        self, pictures: Pictures, maps: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
     ) -> Outcome:
         followed = maps.ndim == 3 and len(maps) > 1  # on a CPU, where outlines still have to follow the frame
         return Outcome(
@@ -318,22 +306,38 @@ class Segmenter:
             "object_ids": list(self.object_ids),
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
-            "precision": self.precision.name,
+            "settings": self._settings(self.frame_size),
             "before": before.state_dict() if before else None,
-            "weights": self.model.state_dict() if self.config.adapt and self._learner is None else None,
+            "weights": self.model.state_dict() if self._learned else None,
+            "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
+    def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
+        """What a state depends on besides the model."""
+        size = None if frame_size is None else model_size(*frame_size, self.config.size)
+        return {"working size": size, "precision": self.precision.name, "adapt": self.config.adapt}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken; model and configuration have to be the same."""
+        """Go on where `state_dict` was taken, whatever was done since; model and configuration have to be the same.
+
+        Raises:
+            SettingsError: the state was taken at another working size or precision, or with other adaptation.
+        """
+        frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
+        require_same_settings(state["settings"], self._settings(frame_size))
         self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]
-        self.frame_size = (
-            None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
-        )
-        if state["weights"] is not None:
-            self.model.load_state_dict(state["weights"])
-            self._learner = None
-        if self._regional and state["before"] is not None:
-            self._regional.before = Before.from_state(state["before"], self.device, self.precision.dtype)
+        self.frame_size = frame_size
+        if self._untaught is not None:
+            self._use(self._untaught)  # a new copy: earlier states share the tensors of the one before
+            self._learned = state["weights"] is not None
+            if self._learned:
+                self.model.load_state_dict(state["weights"])
+        self._pending = None if state["pending"] is None else GivenMask.from_state(state["pending"])
+        if self._regional:
+            before = state["before"]
+            self._regional.before = (
+                None if before is None else Before.from_state(before, self.device, self.precision.dtype)
+            )
         self._references = None

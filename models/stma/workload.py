@@ -23,7 +23,9 @@ REPEATS = 5
 # Speed of the model over that of plain fp32 products, looking only where objects may be; fp32, then with fast bf16.
 # The means of four clips on two cores of a Zen 5, from half of it to a quarter more.
 SHARES = (1.8, 4.0)
-INT8_SHARES = (2.5, 4.5)  # with convolutions in 8 bits
+# With convolutions in 8 bits where such products are summed up in one instruction. With AVX2 alone a frame gains too
+# little by them to tell from the load of a shared machine (docs/benchmark.md), so that CPU goes by the shares above.
+INT8_SHARES = (2.5, 4.5)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def gflop_per_frame(config: ModelConfig, height: int, width: int, objects: int) 
 
 def cpu_speed() -> float:
     """Measure what the model will reach with `--precision auto` on this CPU as it is loaded now, in GFLOP of
-    `gflop_per_frame` per second; takes a moment."""
+    `gflop_per_frame` per second; takes a moment. With AVX2 alone it is what fp32 reaches, see `INT8_SHARES`."""
     matrix = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     seconds = []
     for _ in range(REPEATS + 1):  # the first one warms up

@@ -113,6 +113,25 @@ def test_a_run_goes_on_with_what_was_learned(model: STMA, scene: list[tuple[np.n
         assert np.array_equal(whole.step(frame).labels, resumed.step(frame).labels)
 
 
+def test_a_run_that_was_rewound_has_not_learned(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    rewound = Segmenter(model, CONFIG)
+    fresh = rewound.state_dict()
+    rewound.step(*scene[5])
+    taught = rewound.state_dict()
+    weights = {name: value.clone() for name, value in taught["weights"].items()}
+    rewound.load_state_dict(fresh)
+    expected = Segmenter(model, CONFIG).steps([frame for frame, _ in scene[:3]], {0: scene[0][1]})
+    found = rewound.steps([frame for frame, _ in scene[:3]], {0: scene[0][1]})
+    for one, other in zip(expected, found, strict=True):
+        assert np.array_equal(one.soft, other.soft)
+    rewound.load_state_dict(rewound.state_dict())
+    assert all(torch.equal(value, taught["weights"][name]) for name, value in weights.items())
+    rewound.load_state_dict(taught)
+    assert all(torch.equal(value, rewound.model.state_dict()[name]) for name, value in weights.items())
+
+
 def test_transformed_weights_are_kept_too(scene: list[tuple[np.ndarray, np.ndarray]]) -> None:
     shipped = load_model("small").model  # wide enough for Winograd's convolutions
     whole, resumed = (Segmenter(shipped, CONFIG) for _ in range(2))

@@ -172,3 +172,24 @@ def test_predicted_masks_are_not_remembered_softer_than_predicted() -> None:
         SettingsError, match=r"certainty_power is -1\.0; use 0 \(all cells count alike\) or more"
     ):
         MemoryConfig(certainty_power=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("label_sharpness", 0.0, "above 0"),
+        ("label_sharpness", float("nan"), "above 0"),
+        ("readout_sharpness", -1.0, "above 0"),
+        ("label_window", -1, "0 or more"),
+        ("newest_window", -3, "0 or more"),
+        ("annotated_window", -1, "0 or more"),
+    ],
+)
+def test_impossible_settings_are_refused(name: str, value: float, fix: str) -> None:
+    with pytest.raises(SettingsError, match=rf"memory {name} is {value}.*{fix}"):
+        MemoryConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def test_labels_may_stay_in_their_cell_or_travel_anywhere() -> None:
+    for window in (0, None):
+        MemoryConfig(label_window=window, newest_window=window, annotated_window=window)

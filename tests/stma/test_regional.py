@@ -108,3 +108,20 @@ def test_a_run_that_was_interrupted_goes_on_with_parts(sizes: list[tuple[int, in
         assert np.array_equal(mine.labels, theirs.labels)
         assert np.array_equal(mine.soft, theirs.soft)
     assert sizes == [PART] * 4
+
+
+def test_a_run_that_was_rewound_looks_at_what_a_fresh_one_looks_at(sizes: list[tuple[int, int]]) -> None:
+    frames = [scene(index) for index in range(5)]
+    rewound, fresh = segmenter(), segmenter()
+    rewound.step(*frames[0])
+    state = rewound.state_dict()
+    for frame, _ in frames[1:]:
+        rewound.step(frame)
+    fresh.load_state_dict(state)
+    rewound.load_state_dict(state)
+    sizes.clear()
+    for frame, _ in frames[1:3]:
+        expected, found = fresh.step(frame), rewound.step(frame)
+        assert np.array_equal(found.labels, expected.labels)
+        assert np.array_equal(found.soft, expected.soft)
+    assert sizes == [WHOLE] * 2 + [PART] * 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stma.errors import SettingsError
-from stma.resize import resize_frame, resize_labels, whole_squares, working_size
+from stma.resize import covered_shares, resize_frame, resize_labels, whole_squares, working_size
 from stma.resize_on_device import resize_frames_on_device
 
 
@@ -138,3 +138,14 @@ def test_a_device_resizes_alike(source: tuple[int, int], target: tuple[int, int]
         assert (
             abs(float((seen - expected).mean())) < 0.15
         )  # OpenCV, which enlarges in whole numbers, loses 0.12
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 40), (13, 17), (60, 7), (1, 1)])
+def test_shares_of_a_mask_are_means_of_its_pixels(height: int, width: int) -> None:
+    mask = np.random.default_rng(0).random((60, 80)) < 0.3
+    shares = covered_shares(mask, height, width)
+    repeated = np.kron(mask, np.ones((height, width), dtype=bool))  # (60 * height, 80 * width)
+    expected = repeated.reshape(height, 60, width, 80).mean((1, 3))
+    np.testing.assert_allclose(shares, expected, atol=1e-5)
+    assert shares.dtype == np.float32
+    assert covered_shares(np.ones((60, 80), bool), height, width).max() <= 1

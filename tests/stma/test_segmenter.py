@@ -3,6 +3,7 @@
 import copy
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import torch
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
 from stma.errors import DeviceError, MaskError, SettingsError, VideoError
 from stma.labels import LEAVE
+from stma.network.embedding import Features
 from stma.network.model import STMA
+from stma.resize import resize_labels
 from stma.segmenter import Segmenter
 
 CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2))
@@ -39,6 +42,14 @@ def first_mask() -> np.ndarray:
 
 def run(segmenter: Segmenter, frames: list[np.ndarray], mask: np.ndarray) -> list[np.ndarray]:
     return [segmenter.step(frame, mask if i == 0 else None).labels for i, frame in enumerate(frames)]
+
+
+def saved_and_read(segmenter: Segmenter) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(segmenter.state_dict(), file)
+    file.seek(0)
+    state: dict[str, Any] = torch.load(file, weights_only=True)
+    return state
 
 
 def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray]) -> None:
@@ -87,14 +98,46 @@ def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> No
     straight = run(Segmenter(model, CONFIG), frames, first_mask())
     first = Segmenter(model, CONFIG)
     run(first, frames[:5], first_mask())
-    file = io.BytesIO()
-    torch.save(first.state_dict(), file)
-    file.seek(0)
     second = Segmenter(model, CONFIG)
-    second.load_state_dict(torch.load(file, weights_only=True))
+    second.load_state_dict(saved_and_read(first))
     resumed = [second.step(frame) for frame in frames[5:]]
     assert [p.frame_index for p in resumed] == [5, 6, 7, 8]
     assert all(np.array_equal(a, p.labels) for a, p in zip(straight[5:], resumed, strict=True))
+
+
+@pytest.mark.parametrize("object_ids", [None, (3, 7, 9)])
+def test_a_mask_that_waits_is_part_of_the_state(
+    model: STMA, frames: list[np.ndarray], object_ids: tuple[int, ...] | None
+) -> None:
+    first, second = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    without = first.state_dict()
+    first.add_mask(first_mask(), object_ids)
+    second.load_state_dict(saved_and_read(first))
+    expected, found = first.step(frames[0]), second.step(frames[0])
+    assert found.object_ids == expected.object_ids == (object_ids or (3, 7))
+    assert np.array_equal(found.soft, expected.soft)
+    first.add_mask(first_mask())
+    first.load_state_dict(without)
+    assert first.step(frames[0]).object_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(CONFIG, size=80), r"working size \(48, 64\), not \(80, 112\); use it"),
+        (replace(CONFIG, precision="bf16"), "precision fp32, not bf16; use it"),
+        (replace(CONFIG, adapt=1), "adapt 0, not 1; use it"),
+    ],
+)
+def test_a_state_of_other_settings_is_refused(
+    model: STMA, frames: list[np.ndarray], config: SegmenterConfig, message: str
+) -> None:
+    first, second = Segmenter(model, CONFIG), Segmenter(model, config)
+    first.step(frames[0], first_mask())
+    with pytest.raises(SettingsError, match=message):
+        second.load_state_dict(saved_and_read(first))
+    assert second.object_ids == ()
+    assert second.bank.empty
 
 
 def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
@@ -108,6 +151,26 @@ def test_frames_before_the_first_mask_are_background(model: STMA, frames: list[n
     segmenter = Segmenter(model, CONFIG)
     assert not segmenter.step(frames[0]).labels.any()
     assert segmenter.step(frames[1], first_mask()).object_ids == (3, 7)
+
+
+@pytest.mark.parametrize("focus", [True, False])
+def test_frames_before_the_first_mask_are_not_looked_at(
+    model: STMA, frames: list[np.ndarray], focus: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, embed = [], STMA.embed
+
+    def counted(self: STMA, pixels: torch.Tensor) -> Features:
+        seen.append(len(pixels))
+        return embed(self, pixels)
+
+    monkeypatch.setattr(STMA, "embed", counted)
+    segmenter = Segmenter(model, replace(CONFIG, focus=focus))
+    before = segmenter.steps(frames[:2], {1: np.zeros((61, 83), np.uint8)})
+    assert seen == []
+    assert all(not prediction.labels.any() and prediction.soft.size == 0 for prediction in before)
+    after = segmenter.steps(frames[2:4], {1: first_mask()})
+    assert seen == ([1] if focus else [2])
+    assert [prediction.object_ids for prediction in after] == [(), (3, 7)]
 
 
 def test_empty_first_mask_is_fine_when_a_later_one_has_objects(model: STMA, frames: list[np.ndarray]) -> None:
@@ -183,6 +246,27 @@ def test_left_pixels_of_the_first_mask_are_background(model: STMA, frames: list[
     assert Segmenter(model, CONFIG).step(frames[0], np.minimum(mask, 0)).object_ids == ()
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+def test_a_small_object_of_a_large_frame_is_remembered(model: STMA, side: int) -> None:
+    frame = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
+    for top, left in ((301, 701), (288, 696), (0, 1280 - side)):
+        labels = np.full((720, 1280), LEAVE)
+        labels[:, :400] = 0
+        labels[top : top + side, left : left + side] = 2
+        soft = Segmenter(model, replace(CONFIG, size=120)).step(frame, labels).soft[0]
+        assert soft.sum() * (frame[..., 0].size / soft.size) == pytest.approx(side**2, rel=1e-4)
+
+
+def test_masks_of_enlarged_frames_are_remembered_as_their_pixels_say(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    enlarged = replace(CONFIG, size=80)  # to 80x112
+    found = Segmenter(model, enlarged).step(frames[0], first_mask()).soft
+    pixels = resize_labels(first_mask(), 80, 112)
+    cells = np.stack([pixels == 3, pixels == 7]).reshape(2, 20, 4, 28, 4)
+    assert np.array_equal(found, cells.mean((2, 4), dtype=np.float32))
+
+
 def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray]) -> None:
     segmenter = Segmenter(model, CONFIG)
     sizes = []
@@ -218,9 +302,82 @@ def test_unusable_masks_are_refused(
         Segmenter(model, CONFIG).step(frames[0], mask)
 
 
+def test_a_refused_mask_changes_nothing(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    late = np.where(first_mask() == 7, 9, 0)
+    masks = {1: late, 3: np.zeros((61, 83), np.uint8)}  # the second names none of the objects known by then
+    expected = plain.step(frames[0], first_mask())
+    with pytest.raises(MaskError, match="mask of frame 3 names no object"):
+        refused.steps(frames[:4], {0: first_mask(), **masks})
+    assert refused.frame_index == 0
+    found = refused.step(frames[0], first_mask())
+    assert np.array_equal(found.soft, expected.soft)
+    with pytest.raises(MaskError, match="mask of frame 4 names no object"):
+        refused.steps(frames[1:5], masks)
+    assert refused.object_ids == (3, 7)
+    for one, other in zip(plain.steps(frames[1:5]), refused.steps(frames[1:5]), strict=True):
+        assert np.array_equal(one.soft, other.soft)
+
+
+def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    told, waiting = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    waiting.add_mask(np.full((61, 83), 5))
+    waiting.add_mask(first_mask(), (3, 7, 9))
+    expected = told.step(frames[0], first_mask(), (3, 7, 9))
+    found, after = waiting.steps(frames[:2])
+    assert np.array_equal(found.soft, expected.soft)
+    assert found.object_ids == after.object_ids == (3, 7, 9)
+    waiting.add_mask(first_mask())
+    late = np.where(first_mask() == 7, 11, 0)
+    assert waiting.steps(frames[2:4], {0: late})[0].confidence[11] == 1
+
+
+@pytest.mark.parametrize(("count", "position"), [(2, 2), (2, -1), (0, 0)])
+def test_masks_beyond_the_chunk_are_refused(
+    model: STMA, frames: list[np.ndarray], count: int, position: int
+) -> None:
+    with pytest.raises(MaskError, match=rf"positions \[{position}\] of a chunk of {count} frames; count"):
+        Segmenter(model, CONFIG).steps(frames[:count], {position: first_mask()})
+
+
+def test_a_chunk_may_be_one_array(model: STMA, frames: list[np.ndarray]) -> None:
+    listed, stacked = (Segmenter(model, CONFIG) for _ in range(2))
+    for one, other in zip(
+        listed.steps(frames[:2], {0: first_mask()}),
+        stacked.steps(np.stack(frames[:2]), {0: first_mask()}),  # type: ignore[arg-type]
+        strict=True,
+    ):
+        assert np.array_equal(one.soft, other.soft)
+    assert stacked.steps(np.stack(frames)[:0]) == []  # type: ignore[arg-type]
+
+
 def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
     with pytest.raises(MaskError, match="object_ids"):
         Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
+
+
+@pytest.mark.parametrize(
+    "object_ids", [(0, 3, 7), (3, 7, 7), (-1, 3, 7), (3, 7, 70000), (3.0, 7.0), (3, 7, 2.5), ("3", "7"), 3]
+)
+def test_impossible_object_ids_are_refused(model: STMA, frames: list[np.ndarray], object_ids: Any) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(MaskError, match="different whole numbers of 1 to 65535"):
+        segmenter.step(frames[0], first_mask(), object_ids)
+    assert segmenter.bank.empty
+
+
+def test_no_object_ids_do_not_go_with_a_mask_of_objects(model: STMA, frames: list[np.ndarray]) -> None:
+    with pytest.raises(MaskError, match="add them to object_ids"):
+        Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=())
+
+
+def test_object_ids_of_numpy_are_saved_as_plain_numbers(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    prediction = segmenter.step(frames[0], first_mask(), np.unique(first_mask())[1:])
+    assert {type(one) for one in prediction.object_ids} == {int}
+    assert saved_and_read(segmenter)["object_ids"] == [3, 7]
 
 
 def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np.ndarray]) -> None:
@@ -230,6 +387,34 @@ def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np
         segmenter.step(frames[1][:50])
     with pytest.raises(VideoError, match="uint8 RGB"):
         segmenter.step(frames[1].astype(np.float32))
+
+
+def test_a_refused_frame_leaves_no_mask_behind(model: STMA, frames: list[np.ndarray]) -> None:
+    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for segmenter in (plain, refused):
+        segmenter.step(frames[0], first_mask())
+    with pytest.raises(VideoError, match="frame 1 is 83x50"):
+        refused.step(frames[1][:50], np.where(first_mask() == 7, 9, 0))
+    with pytest.raises(VideoError, match="frame 2 is 83x50"):
+        refused.steps([frames[1], frames[2][:50]])
+    found, expected = refused.step(frames[1]), plain.step(frames[1])
+    assert found.object_ids == (3, 7)
+    assert np.array_equal(found.soft, expected.soft)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5, 4), (5, 5)])
+def test_a_refused_first_frame_says_nothing_about_the_size(
+    model: STMA, frames: list[np.ndarray], shape: tuple[int, ...]
+) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(VideoError, match="1 pixel or more"):
+        segmenter.step(np.zeros(shape, np.uint8))
+    with pytest.raises(VideoError, match="one size"):
+        segmenter.steps([frames[0], frames[1][:50]])
+    with pytest.raises(MaskError, match="height and width"):
+        segmenter.step(frames[0][:50], first_mask())
+    assert segmenter.frame_size is None
+    assert segmenter.step(frames[0], first_mask()).object_ids == (3, 7)
 
 
 def test_impossible_settings_are_refused(model: STMA) -> None:
@@ -253,3 +438,27 @@ def test_working_size_enlarges_up_to_twice(
     segmenter = Segmenter(model, SegmenterConfig(size=size, device="cpu"))
     segmenter.step(frames[0])
     assert segmenter.working_size == expected
+
+
+def test_the_working_size_is_known_from_the_first_frame_on(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(VideoError, match="give a frame to step first"):
+        _ = segmenter.working_size
+    with pytest.raises(VideoError, match="give a frame to step first"):
+        segmenter.estimate(1)
+    segmenter.step(frames[0], object_ids=(5,))  # ids without a mask say nothing
+    assert segmenter.estimate(1).total > 0
+    assert segmenter.object_ids == ()
+
+
+def test_a_refused_mask_waits_until_another_takes_its_place(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(MaskError, match="integer"):
+        segmenter.add_mask(first_mask().astype(np.float32))
+    segmenter.add_mask(first_mask()[:50])
+    for _ in range(2):
+        with pytest.raises(MaskError, match="height and width"):
+            segmenter.step(frames[0])
+    segmenter.add_mask(first_mask())
+    assert segmenter.step(frames[0]).object_ids == (3, 7)
+    assert segmenter.step(frames[1]).confidence[3] < 1

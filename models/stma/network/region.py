@@ -10,7 +10,7 @@ from torch import Tensor
 from stma.network.interest import LEAST, Box, covered, extent, rounded_up, widened
 
 AROUND = 4  # cells of remembered frames around a region that are read for it
-REACH = 3  # cells of 16 pixels at least around the objects: 5 and 8 follow a fast car no better
+REACH = 3  # cells of 16 pixels around the objects, 2 where even bounds cost one: 5 and 8 follow a fast car no better
 BORDER = 1  # cells along its border in which no object may end, or the whole frame is looked at after all
 STEP = 8  # cells: sizes are multiples of it, since convolutions are prepared for each size anew
 LARGEST = 0.8  # of the frame: from there on the whole frame costs hardly more
