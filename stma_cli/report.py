@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -28,7 +29,6 @@ REPORT_FILE = "report.json"
 ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _ROWS_END = "\n  ]\n}\n"
-_START_AGAIN = "start again with --force in place of --resume"
 
 
 @dataclass
@@ -101,8 +101,7 @@ class ReportWriter:
             return
         self._rows.flush()
         with self._rows_path.open(encoding="utf-8") as rows:
-            for row in rows:
-                yield json.loads(row.removesuffix("\n").removesuffix(","))["file"]
+            yield from map(_file_of, rows)
 
     def add(self, frame: "Frame", prediction: PredictionLike) -> None:
         """Add the row of one frame.
@@ -164,6 +163,25 @@ class ReportWriter:
         ]
 
 
+def report_files(folder: Path) -> Iterator[str]:
+    """Yield the file names of the masks that a finished report names, in order, as far as it can be read."""
+    try:
+        with (folder / REPORT_FILE).open(encoding="utf-8") as report:
+            _skip_head(report)
+            yield from map(_file_of, takewhile(lambda row: row.strip() != "]", report))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+
+
+def _skip_head(report: IO[str]) -> None:
+    while (line := report.readline()) and line != _ROWS_BEGIN:
+        pass
+
+
+def _file_of(row: str) -> str:
+    return str(json.loads(row.removesuffix("\n").removesuffix(","))["file"])
+
+
 def read_report_head(path: Path) -> dict[str, Any] | None:
     """Return a report without the rows of its frames, or None where there is none that can be read.
 
@@ -207,14 +225,11 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{gone} is gone from {folder}; {_START_AGAIN}")
+        raise OutputError(f"{gone} is gone from {folder}; add --force to start again")
 
 
-def restore_rows(folder: Path) -> int:
+def restore_rows(folder: Path) -> None:
     """Take the rows out of a finished report into the file that `ReportWriter.resume` reads.
-
-    Returns:
-        How many bytes they have.
 
     Raises:
         OutputError: when they cannot be written.
@@ -222,11 +237,10 @@ def restore_rows(folder: Path) -> int:
     target = folder / ROWS_FILE
     try:
         with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
-            while (line := report.readline()) and line != _ROWS_BEGIN:
-                pass
+            _skip_head(report)
             with temporary.open("w", encoding="utf-8") as rows:
                 shutil.copyfileobj(report, rows)
-                return rows.truncate(rows.tell() - len(_ROWS_END))
+                rows.truncate(rows.tell() - len(_ROWS_END))
     except OSError as error:
         raise output_error(target, error) from error
 

@@ -17,7 +17,7 @@ from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, peak_memory, restore_rows, versions
+from stma_cli.report import REPORT_FILE, ReportWriter, peak_memory, report_files, versions
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
     all_names,
@@ -75,7 +75,11 @@ def segment_video(
         begin = beginning(settings, setup, saved)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
-            change = earlier.first_change(annotations, all_names(annotations))
+            changes = (
+                earlier.first_change(annotations, all_names(annotations)),
+                earlier.first_gap(settings.out),
+            )
+            change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
                 say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
                 return _unchanged(settings, source, earlier)
@@ -240,16 +244,13 @@ def _run(
 
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
-    report = ReportWriter(settings.out)
     drawn = settings.overlay is not None and settings.overlay.exists()
     if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(asdict(settings)))):
-        with report:
-            report.resume({"bytes": restore_rows(settings.out), "objects": {}})
-            overlay_of_all(settings, source, earlier.names, report.files())
+        overlay_of_all(settings, source, earlier.names, report_files(settings.out))
     return SegmentResult(
         settings.out,
         settings.overlay,
-        report.path,
+        settings.out / REPORT_FILE,
         earlier.frame_count,
         earlier.names,
         0.0,

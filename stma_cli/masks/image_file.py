@@ -54,6 +54,16 @@ def read_picture(path: Path) -> MaskPicture:
         raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
 
 
+def is_whole_png(path: Path) -> bool:
+    """Whether a file is there and a PNG in which every checksum is right; its pixels are not decoded."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+    except Exception:  # as in `read_picture`
+        return False
+    return True
+
+
 def _require_usable(image: Image.Image, path: Path) -> None:
     if image.width * image.height > LARGEST_PICTURE:
         raise _too_large(path)

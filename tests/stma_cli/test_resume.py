@@ -151,6 +151,7 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     result = run("--out", "stopped", "--resume")
     assert isinstance(result.exception, OutputError)
     assert "the mask 00003.png is gone" in str(result.exception)
+    assert str(result.exception).endswith("add --force to start again")
     assert run("--out", "stopped", "--force").exit_code == 0
     assert len(masks("stopped")) == COUNT
 
