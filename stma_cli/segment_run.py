@@ -65,7 +65,7 @@ def segment_video(
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
-    require_places(settings, all_names(annotations))
+    require_places(settings, all_names(annotations), frame_stems(source))
     saved = saved_run(settings)
     folder = prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
