@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from types import TracebackType
@@ -55,13 +56,11 @@ class Checkpoint:
         """
         import torch
 
-        path = folder / CHECKPOINT_FILE
-        with replacing(path) as temporary:
-            try:
-                state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
-                torch.save({**vars(self), **state}, temporary)
-            except RuntimeError as error:  # how torch reports a full disk
-                raise OSError(str(error)) from error
+        state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
+        content = BytesIO()  # torch itself does not say why a file cannot be written
+        torch.save({**vars(self), **state}, content)
+        with replacing(folder / CHECKPOINT_FILE) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
     def require_same(self, identity: RunIdentity, runtime: Mapping[str, str]) -> None:
         """Refuse to go on with other inputs or options.

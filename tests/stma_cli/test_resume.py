@@ -156,6 +156,15 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     assert len(masks("stopped")) == COUNT
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_is_full_for_a_checkpoint_is_called_so(workplace: Path) -> None:
+    Path("full").mkdir()
+    Path(f"full/.{CHECKPOINT_FILE}.part").symlink_to("/dev/full")
+    result = run("--out", "full", "--force")
+    assert isinstance(result.exception, OutputError)
+    assert str(result.exception).startswith("The disk is full")
+
+
 def test_a_damaged_checkpoint_is_refused(stopped: Path) -> None:
     file = stopped / CHECKPOINT_FILE
     file.write_bytes(file.read_bytes()[:1000])
