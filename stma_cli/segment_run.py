@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stma.errors import OutputError
+from stma.errors import OutputError, VideoError
 from stma_cli.checkpoint import Checkpoint, Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
@@ -187,6 +187,15 @@ def _run(
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
+        except VideoError as failure:
+            complete = done_before + mask_sink.count
+            end = settings.start + complete
+            if failure is pipeline.decode_failure and max(annotations) < end:
+                say(f"stopped  {complete} masks in {settings.out} are complete")
+                say(
+                    f"go on    without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
+                )
+            raise
         except (RunInterrupted, OutputError) as failure:
             complete = done_before + mask_sink.count
             can_resume = checkpointer.save_newest(pipeline.last_index)
