@@ -20,6 +20,7 @@ from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
 from stma_cli.output import replacing
 from stma_cli.pipeline import SegmenterLike
+from stma_cli.reading import may_not_be_read
 from stma_cli.report import ReportWriter
 from stma_cli.segment_settings import SegmentSettings
 
@@ -112,6 +113,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
+    except PermissionError as error:
+        raise SettingsError(may_not_be_read(path, error)) from error
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"{path} cannot be read ({reason}); start again with --force") from error

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stma.errors import MaskError
+from stma_cli.reading import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
 LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "GIF")
@@ -50,6 +51,8 @@ def read_picture(path: Path) -> MaskPicture:
         raise _too_large(path) from error
     except MaskError:
         raise
+    except PermissionError as error:
+        raise MaskError(may_not_be_read(path, error)) from error
     except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to TypeError
         raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from stma.errors import SettingsError
 from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.reading import may_not_be_read
 from stma_cli.report import FORMAT, REPORT_FILE
 
 
@@ -85,6 +86,8 @@ def read_results(folder: Path) -> Results:
             area,
             confidence,
         )
+    except PermissionError as error:
+        raise SettingsError(may_not_be_read(file, error)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{file} cannot be read as a report ({error}); run stma segment again with --force"
