@@ -9,17 +9,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any, Self
 
-from stma.errors import InputError, OutputError, SettingsError
+from stma.errors import InputError, OutputError, SettingsError, VideoError
 from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
 from stma_cli.output import replacing
 from stma_cli.pipeline import SegmenterLike
+from stma_cli.reading import may_not_be_read
 from stma_cli.report import ReportWriter
 from stma_cli.segment_settings import SegmentSettings
 
@@ -66,20 +68,21 @@ class Checkpoint:
         """
         import torch
 
-        path = folder / CHECKPOINT_FILE
-        with replacing(path) as temporary:
-            try:
-                state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
-                torch.save({**vars(self), **state}, temporary)
-            except RuntimeError as error:  # how torch reports a full disk
-                raise OSError(str(error)) from error
+        state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
+        content = BytesIO()  # torch itself does not say why a file cannot be written
+        torch.save({**vars(self), **state}, content)
+        with replacing(folder / CHECKPOINT_FILE) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
     def require_same(self, identity: RunIdentity, runtime: Mapping[str, str]) -> None:
-        """Refuse to go on with other inputs or options.
+        """Refuse to go on with other inputs or options; another end is fine if it lies behind what is done.
 
         Raises:
             SettingsError: naming what has changed.
         """
+        end = identity.settings["end"]
+        if end is None or end > self.next_frame:  # no frame before that depends on where the run ends
+            identity = identity.ending(self.identity.get("settings", {}).get("end"))
         changes = self.changes(identity, runtime)
         if changes:
             raise SettingsError(
@@ -132,6 +135,8 @@ def reading_saved(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except PermissionError as error:
+        raise SettingsError(may_not_be_read(path, error)) from error
     except _UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SettingsError(f"{path} cannot be read ({reason}); start again with --force") from error
@@ -153,9 +158,9 @@ def _own_memory(state: Any) -> Any:
 class Checkpointer:
     """Keeps the newest state of a run in memory and writes it every so many frames; use as a context.
 
-    What is left behind: nothing after `finish`, after an error of the input, and where no frame was done;
-    otherwise the last checkpoint written. With both `resume` and `force` it is left whenever a run does not finish,
-    as the mark of a folder that the next run may go on with or begin anew.
+    What is left behind: nothing after `finish`, after an error of the input other than a video that fails half-way,
+    and where no frame was done; otherwise the last checkpoint written. With both `resume` and `force` it is left
+    whenever a run does not finish, as the mark of a folder that the next run may go on with or begin anew.
     """
 
     def __init__(
@@ -198,10 +203,16 @@ class Checkpointer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        useless = isinstance(error, InputError) or self._saved.segmenter is None
+        other_input = isinstance(error, InputError) and not isinstance(error, VideoError)
+        useless = other_input or not self.can_go_on
         if error is not None and useless and not self._always:
             self.finish()
         self._report.keep_rows = (self._folder / CHECKPOINT_FILE).exists()
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a run can go on from what is saved."""
+        return self._saved.segmenter is not None
 
     def before_chunk(self, next_frame: int, last_written: int | None) -> None:
         """Note the state before the frame `next_frame`, and write the newest with complete masks if it is due.
@@ -230,7 +241,7 @@ class Checkpointer:
         with suppress(OutputError):  # where a full disk has ended the run, the checkpoint before stays
             if self._complete is not self._saved:
                 self._save()
-        return self._saved.segmenter is not None
+        return self.can_go_on
 
     def finish(self) -> None:
         """Remove the checkpoint."""

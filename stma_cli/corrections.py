@@ -1,5 +1,7 @@
 """`stma segment` once more into the folder of a finished run, after masks were changed, added or taken away.
 
+A result that is gone or damaged counts as a change of its frame.
+
 Frames before the first change stay as they are. The rest is computed from the latest memory state that was kept
 before it, exactly as a run from the start would; where none was kept, everything is computed again.
 """
@@ -14,7 +16,7 @@ from stma.errors import OutputError
 from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint
 from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
-from stma_cli.report import REPORT_FILE, read_report_head, restore_rows
+from stma_cli.report import REPORT_FILE, finished_files, read_report_head, restore_rows
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -57,7 +59,7 @@ class FinishedRun:
     frame_count: int
 
     def first_change(self, masks: "Mapping[int, Annotation]", names: Mapping[int, str]) -> Change | None:
-        """Return the first frame whose mask differs now, or None where all is the same.
+        """Return the first frame whose mask given differs now, or None where all is the same.
 
         Other names alone count as a change at the very end: everything stays but the names. Ids above 255 change
         the form of all files, and so count from the start.
@@ -74,6 +76,19 @@ class FinishedRun:
             return Change(first, f"the mask of frame {first} {how}")
         return None if dict(names) == self.names else Change(self.last_frame, "names have changed")
 
+    def first_gap(self, out: Path) -> Change | None:
+        """Return the first frame whose result in the folder is gone or damaged, or None where all are there."""
+        from stma_cli.masks import is_whole_png
+
+        files = finished_files(out)
+        for frame in range(self.first_frame, self.last_frame + 1):
+            file = next(files, None)
+            if file is None:
+                return Change(frame, f"{REPORT_FILE} does not name the mask of frame {frame}")
+            if not is_whole_png(out / file):
+                return Change(frame, f"{out / file} is missing or damaged")
+        return None
+
     def drew(self, overlay: Path | None) -> bool:
         """Whether an overlay is of this run."""
         return overlay is not None and self.drawing["overlay"] == str(overlay)
@@ -83,9 +98,14 @@ class FinishedRun:
         return all(settings[name] == value for name, value in self.drawing.items())
 
     @property
+    def first_frame(self) -> int:
+        """Number of the first frame that it has a mask for."""
+        return int(self.identity.settings.get("start") or 0)
+
+    @property
     def last_frame(self) -> int:
         """Number of the last frame that it has a mask for."""
-        return int(self.identity.settings.get("start") or 0) + self.frame_count - 1
+        return self.first_frame + self.frame_count - 1
 
 
 def digests(annotations: "Mapping[int, Annotation]") -> dict[int, str]:

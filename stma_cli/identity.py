@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,6 +86,10 @@ class RunIdentity:
     def plain(self) -> dict[str, Any]:
         """Return JSON values."""
         return asdict(self)
+
+    def ending(self, end: int | None) -> Self:
+        """Return the identity of the same run up to another frame, exclusive."""
+        return replace(self, settings={**self.settings, "end": end})
 
     def changes_since(self, earlier: "RunIdentity") -> list[str]:
         """Say what differs from an earlier run, such as "the video" or "size 480 -> 240"."""

@@ -95,6 +95,7 @@ class Pipeline:
         timings: filled while it runs.
         frame_count: frames segmented so far.
         last_index: number of the last frame that the first sink has written, or None.
+        decode_failure: what ended the frames before their time, or None.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Pipeline:
         self._before_chunk = before_chunk
         self._decoded = held_back
         self.last_index: int | None = None
-        self._decode_failure: Exception | None = None
+        self.decode_failure: Exception | None = None
 
     def run(self, frames: Iterable["Frame"]) -> None:
         """Segment and write all frames.
@@ -175,7 +176,7 @@ class Pipeline:
         if failure is not None or write_stop.requested:
             decode_stop.request()
             _drain(outputs, threads)
-        failure = write_stop.failure or failure or decode_stop.failure or self._decode_failure
+        failure = write_stop.failure or failure or decode_stop.failure or self.decode_failure
         if failure is not None:
             raise failure
         self._require_all_written()
@@ -200,7 +201,7 @@ class Pipeline:
             try:
                 frame = next(iterator, None)
             except Exception as error:
-                self._decode_failure = error  # raised once the frames before it are done
+                self.decode_failure = error  # raised once the frames before it are done
                 frame = None
             self.timings.decode += time.perf_counter() - begun
             if frame is None:

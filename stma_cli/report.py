@@ -31,7 +31,7 @@ ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _AFTER_ROWS = "  ]\n"
 _ROWS_END = f"\n{_AFTER_ROWS}}}\n"
-START_AGAIN = "start again with --force in place of --resume"
+START_AGAIN = "add --force to start again"
 
 
 @dataclass
@@ -104,8 +104,7 @@ class ReportWriter:
             return
         self._rows.flush()
         with self._rows_path.open(encoding="utf-8") as rows:
-            for row in rows:
-                yield _file_of(row)
+            yield from map(_file_of, rows)
 
     def add(self, frame: "Frame", prediction: PredictionLike) -> None:
         """Add the row of one frame.
@@ -206,6 +205,21 @@ def report_files(lines: Iterator[str]) -> Iterator[str]:
     raise ValueError("its rows are cut off")
 
 
+def finished_files(folder: Path) -> Iterator[str]:
+    """Yield the file names of the masks that the report in a folder names, in order, as far as it can be read."""
+    try:
+        with (folder / REPORT_FILE).open(encoding="utf-8") as report:
+            _skip_head(report)
+            yield from report_files(report)
+    except (OSError, ValueError):
+        return
+
+
+def _skip_head(report: IO[str]) -> None:
+    while (line := report.readline()) and line != _ROWS_BEGIN:
+        pass
+
+
 def _file_of(row: str) -> str:
     try:
         return str(json.loads(row.rstrip(",\n"))["file"])
@@ -241,11 +255,8 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
         raise OutputError(f"{gone} is gone from {folder}; {START_AGAIN}")
 
 
-def restore_rows(folder: Path) -> int:
+def restore_rows(folder: Path) -> None:
     """Take the rows out of a finished report into the file that `ReportWriter.resume` reads.
-
-    Returns:
-        How many bytes they have.
 
     Raises:
         OutputError: when they cannot be written.
@@ -253,11 +264,10 @@ def restore_rows(folder: Path) -> int:
     target = folder / ROWS_FILE
     try:
         with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
-            while (line := report.readline()) and line != _ROWS_BEGIN:
-                pass
+            _skip_head(report)
             with temporary.open("w", encoding="utf-8") as rows:
                 shutil.copyfileobj(report, rows)
-                return rows.truncate(rows.tell() - len(_ROWS_END))
+                rows.truncate(rows.tell() - len(_ROWS_END))
     except OSError as error:
         raise output_error(target, error) from error
 

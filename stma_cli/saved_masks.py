@@ -9,6 +9,7 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma_cli.natural_order import files_in
+from stma_cli.reading import may_not_be_read
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def _names_for(folder: Path) -> dict[int, str]:
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
             if file.name == "names.json":
+                if isinstance(error, PermissionError):
+                    raise MaskError(may_not_be_read(file, error)) from error
                 raise MaskError(
                     f"{file} cannot be read ({error}); mend it, as in "
                     '{"objects": [{"id": 1, "name": "person"}]}, or remove it'

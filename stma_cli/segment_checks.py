@@ -1,6 +1,6 @@
 """What `stma segment` checks before it loads weights or decodes more than one frame."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
@@ -71,15 +71,17 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
         )
 
 
-def require_places(settings: SegmentSettings, names: Mapping[int, str]) -> None:
-    """Refuse results that would replace the video or an older overlay, and an overlay that cannot be made.
+def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: Collection[str]) -> None:
+    """Refuse results that would replace what is given or an older overlay, and an overlay that cannot be made.
 
     Args:
         settings: of the run.
         names: of all objects of the run, by id.
+        stems: the file names of all frames without ending, where the video is a folder of pictures.
 
     Raises:
-        OutputError: when the masks would go to the folder of the frames, or the overlay is there already.
+        OutputError: when the masks would go to the folder of the frames or replace a mask that is given, or the
+            overlay is there already.
         SettingsError: when the overlay has no fitting name, or is the video or the folder of the masks.
         MaskError: when the overlay is to show an object that is not there.
     """
@@ -87,6 +89,7 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str]) -> None:
 
     if settings.out.exists() and settings.out.samefile(settings.video):
         raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
+    _require_no_mask_replaced(settings, stems)
     place = overlay_place(settings)
     if place is not None:
         settings.rendering.require_sense()
@@ -94,6 +97,25 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str]) -> None:
         place.require_free(settings.video, settings.out)
         if settings.rendering.objects is not None:
             ids_of(settings.rendering.objects, names, "--overlay-objects")
+
+
+def _require_no_mask_replaced(settings: SegmentSettings, stems: Collection[str]) -> None:
+    from stma_cli.masks.options import parse_mask_option
+
+    out = settings.out.resolve()
+    for text in settings.masks:
+        path = parse_mask_option(text).path.resolve()
+        if path == out:
+            raise OutputError(
+                f"--out {settings.out} is the folder of the masks given: choose another folder."
+            )
+        numbered = path.stem.isdecimal() and path.stem == f"{int(path.stem):05d}"
+        named_as_frame = path.stem in stems if stems else numbered
+        if path.parent == out and path.suffix.lower() == ".png" and named_as_frame:
+            raise OutputError(
+                f"--mask {path.name} lies in --out {settings.out}, where the result of its name would replace it: "
+                "choose another folder, or copy the mask out of it."
+            )
 
 
 def all_names(annotations: "Mapping[int, Annotation]") -> dict[int, str]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stma.errors import OutputError
+from stma.errors import OutputError, VideoError
 from stma_cli.checkpoint import Checkpoint, Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
@@ -18,7 +18,7 @@ from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, peak_memory, restore_rows, versions
+from stma_cli.report import REPORT_FILE, ReportWriter, finished_files, peak_memory, versions
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
     all_names,
@@ -66,7 +66,7 @@ def segment_video(
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
-    require_places(settings, all_names(annotations))
+    require_places(settings, all_names(annotations), frame_stems(source))
     saved = saved_run(settings)
     folder = prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
@@ -76,7 +76,11 @@ def segment_video(
         begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
-            change = earlier.first_change(annotations, all_names(annotations))
+            changes = (
+                earlier.first_change(annotations, all_names(annotations)),
+                earlier.first_gap(settings.out),
+            )
+            change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
                 say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
                 return _unchanged(settings, source, earlier)
@@ -184,6 +188,15 @@ def _run(
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
+        except VideoError as failure:
+            complete = done_before + mask_sink.count
+            end = settings.start + complete
+            if failure is pipeline.decode_failure and max(annotations) < end:
+                say(f"stopped  {complete} masks in {settings.out} are complete")
+                say(
+                    f"go on    without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
+                )
+            raise
         except (RunInterrupted, OutputError) as failure:
             complete = done_before + mask_sink.count
             can_resume = checkpointer.save_newest(pipeline.last_index)
@@ -241,16 +254,13 @@ def _run(
 
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
-    report = ReportWriter(settings.out)
     drawn = settings.overlay is not None and settings.overlay.exists()
     if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(asdict(settings)))):
-        with report:
-            report.resume({"bytes": restore_rows(settings.out), "objects": {}})
-            overlay_of_all(settings, source, earlier.names, report.files())
+        overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
     return SegmentResult(
         settings.out,
         settings.overlay,
-        report.path,
+        settings.out / REPORT_FILE,
         earlier.frame_count,
         earlier.names,
         0.0,

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,10 @@ class SegmentSettings:
     def both_directions(self) -> bool:
         """Whether objects are followed forward and backward."""
         return self.direction == BOTH
+
+    def command_until(self, end: int, can_resume: bool) -> str:
+        """Return the command that ends the run before the frame `end`: from the checkpoint in `out`, or anew."""
+        return replace(self, end=end, force=self.force or not can_resume).resume_command()
 
     def resume_command(self) -> str:
         """Return the command that goes on from the checkpoint in `out`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from stma.errors import MaskError
 from stma_cli.masks.names import NAMES_FILE
 from stma_cli.natural_order import natural_key
+from stma_cli.reading import may_not_be_read
 
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
 RESULT_FILE = "report.json"  # in the folder of a run's results, not of masks that someone has drawn
@@ -44,7 +45,7 @@ def masks_in_folder(folder: Path, stems: Sequence[str] = ()) -> dict[int, Path]:
     try:
         found = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
     except OSError as error:
-        raise MaskError(f"{folder} may not be read ({error.strerror}): change its permissions.") from error
+        raise MaskError(may_not_be_read(folder, error)) from error
     if any(file.name == RESULT_FILE for file in found):
         raise MaskError(
             f"{folder} holds the results of a run, where every frame has a mask: put those that you corrected "

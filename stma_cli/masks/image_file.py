@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stma.errors import MaskError
+from stma_cli.reading import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
 LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "GIF")
@@ -50,6 +51,8 @@ def read_picture(path: Path) -> MaskPicture:
         raise _too_large(path) from error
     except MaskError:
         raise
+    except PermissionError as error:
+        raise MaskError(may_not_be_read(path, error)) from error
     except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to TypeError
         raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
 
@@ -61,6 +64,16 @@ def is_label_picture(path: Path) -> bool:
             return image.mode in ("P", "1", "L") or image.mode.startswith("I")
     except Exception:  # see `read_picture`
         return False
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file is there and a PNG in which every checksum is right; its pixels are not decoded."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.verify()
+    except Exception:  # as in `read_picture`
+        return False
+    return True
 
 
 def _require_usable(image: Image.Image, path: Path) -> None:

@@ -63,6 +63,7 @@ def write_page(
     events = find_events(results)
     suggestions = suggest(results, events)
     source, notes = find_video(results, video)
+    notes += _missing(results)
     sheet = sheet_rows(len(results.frames), pictures)
     drawn = draw_rows(results, source, {*sheet, *(each.row for each in suggestions)})
     html = _render(_content(results, events, suggestions, sheet, drawn, notes))
@@ -75,6 +76,15 @@ def write_page(
     counts = {kind: sum(event.kind is kind for event in events) for kind in Kind}
     frames = tuple(int(results.frames[each.row]) for each in suggestions)
     return PageSummary(target, counts, frames, tuple(notes))
+
+
+def _missing(results: Results) -> list[str]:
+    """Return a note about masks that the report names and the folder lacks."""
+    gone = [name for name in results.files if not (results.folder / name).is_file()]
+    if not gone:
+        return []
+    count = "1 mask is" if len(gone) == 1 else f"{len(gone)} masks are"
+    return [f"{count} missing, first {gone[0]}; the same stma segment command makes what is missing again"]
 
 
 def _render(content: Mapping[str, Any]) -> str:

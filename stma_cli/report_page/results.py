@@ -10,6 +10,7 @@ import numpy as np
 
 from stma.errors import SettingsError
 from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.reading import may_not_be_read
 from stma_cli.report import FORMAT, REPORT_FILE
 
 
@@ -112,6 +113,8 @@ def read_results(folder: Path) -> Results:
             area,
             confidence,
         )
+    except PermissionError as error:
+        raise SettingsError(may_not_be_read(file, error)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise SettingsError(

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from stma.errors import VideoError
 from stma_cli.natural_order import files_in
+from stma_cli.reading import may_not_be_read
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
 
@@ -123,7 +124,7 @@ def _images_in(path: Path) -> tuple[Path, ...]:
     try:
         found = files_in(path, *IMAGE_SUFFIXES)
     except OSError as error:
-        raise VideoError(f"{path} may not be read ({error.strerror}); change its permissions") from error
+        raise VideoError(may_not_be_read(path, error)) from error
     if not found:
         known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise VideoError(
@@ -209,6 +210,8 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _unreadable(file: Path, error: Exception) -> VideoError:
+    if isinstance(error, PermissionError):
+        return VideoError(may_not_be_read(file, error))
     return VideoError(
         f"{file} cannot be read as an image ({error}); replace it, or move it away if it is no frame"
     )

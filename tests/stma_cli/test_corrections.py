@@ -136,6 +136,32 @@ def test_nothing_is_computed_when_nothing_changed(workplace: Path) -> None:
     assert not [path for path in Path("a").iterdir() if path.name.endswith(".part")]
 
 
+@pytest.mark.parametrize("words", [(), ("--overlay", "seen.mp4")])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_result_that_is_gone_or_damaged_is_made_again(
+    workplace: Path, damaged: bool, words: tuple[str, ...]
+) -> None:
+    run("--out", "a")
+    before, gap = masks("a"), Path("a/00013.png")
+    Path("a/00021.png").unlink()
+    gap.unlink()
+    if damaged:
+        gap.write_bytes(before[gap.name][:-20])
+    result = run("--out", "a", *words)
+    assert "a/00013.png is missing or damaged" in result.stdout
+    assert 4 <= begun_at(result) <= 13
+    assert masks("a") == before
+    assert "nothing is computed" in run("--out", "a", *words).stdout
+
+
+def test_a_gap_before_a_correction_is_closed(workplace: Path) -> None:
+    run("--out", "a")
+    Path("a/00009.png").unlink()
+    correct(17)
+    assert begun_at(run("--out", "a")) <= 9
+    require_as_from_the_start("a")
+
+
 def test_a_mask_given_by_itself_is_the_same_as_in_a_folder(workplace: Path) -> None:
     words = ["clip.mp4", "--mask", "masks/00000.png", *OPTIONS[2:], "--out", "a"]
     assert CliRunner().invoke(app, ["segment", *words]).exit_code == 0

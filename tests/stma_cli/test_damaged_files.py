@@ -1,11 +1,15 @@
 """Damaged and hostile files: each is refused or handled with a clear line, and nothing is written elsewhere."""
 
+import builtins
+import errno
+import io
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from damaged import CASES, Case
@@ -89,6 +93,44 @@ def test_is_refused_or_handled(case: Case, tmp_path: Path, monkeypatch: pytest.M
     assert not [path for path in written if path.name.endswith(".part")]
     if case.refused:
         assert not [path for path in written if path.name == "report.json" or path.suffix in FINAL]
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("mask.png", "segment clip.mp4 -o out --mask mask.png"),
+        ("masks", "segment clip.mp4 -o out --mask masks"),
+        ("frames/2.png", "segment frames -o out --mask mask.png"),
+        ("masks/names.json", "overlay clip.mp4 masks -o out/a.mp4"),
+        ("masks/report.json", "report masks -o out/a.html"),
+        ("out/.stma-checkpoint", "segment clip.mp4 -o out --mask mask.png --resume"),
+    ],
+)
+def test_lack_of_permission_is_no_damage(
+    file: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_good_files()
+    path = Path(file)
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists():
+        path.touch()
+    for module, name in ((builtins, "open"), (io, "open"), (os, "listdir"), (os, "scandir")):
+        monkeypatch.setattr(module, name, _denied(getattr(module, name), path.absolute()))
+    result = CliRunner().invoke(app, command.split(" "))
+    assert isinstance(result.exception, StmaError), result.output
+    assert str(result.exception) == f"{file} may not be read (Permission denied): change its permissions."
+
+
+def _denied(function: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    """Return an opener that refuses one path; permissions themselves do not stop an administrator."""
+
+    def opened(file: Any = ".", *given: Any, **options: Any) -> Any:
+        if isinstance(file, str | Path) and Path(file).absolute() == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return function(file, *given, **options)
+
+    return opened
 
 
 def test_there_are_enough() -> None:

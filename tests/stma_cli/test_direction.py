@@ -147,7 +147,7 @@ def test_going_on_without_the_backward_pass_is_refused(
     result = run(*words, "--resume")
     assert isinstance(result.exception, OutputError), result.output
     assert re.fullmatch(
-        r"a part of the backward pass is gone from a; start again with --force in place of --resume",
+        r"a part of the backward pass is gone from a; add --force to start again",
         str(result.exception),
     )
     assert Path("a", ".stma-checkpoint").exists()

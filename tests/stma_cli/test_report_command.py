@@ -201,6 +201,11 @@ def test_missing_masks(folder: Path) -> None:
     assert not (folder / "report.html").exists()
 
 
+def test_missing_masks_that_no_picture_shows_are_told(folder: Path) -> None:
+    (folder / "00001.png").unlink()
+    assert "1 mask is missing, first 00001.png" in run(folder, "--pictures", "1")
+
+
 def test_one_frame_and_an_object_never_seen(tmp_path: Path) -> None:
     one = write_folder(tmp_path / "one", {1: ("cat", steady(1)), 2: ("ghost", [(0, 0.0)])})
     assert "events   none" in run(one)

@@ -1,6 +1,7 @@
 """A run that was interrupted or killed goes on exactly: masks byte for byte as without the interruption."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from fakes import save_mask
-from media import decoded, make_clip
+from media import decoded, make_clip, make_folder
 from running import ctrl_c_in_chunk
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
-from stma.errors import OutputError, SettingsError
+from stma.errors import OutputError, SettingsError, VideoError
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.checkpoint import CHECKPOINT_FILE, load_checkpoint
@@ -151,8 +152,58 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     result = run("--out", "stopped", "--resume")
     assert isinstance(result.exception, OutputError)
     assert "the mask 00003.png is gone" in str(result.exception)
+    assert str(result.exception).endswith("add --force to start again")
     assert run("--out", "stopped", "--force").exit_code == 0
     assert len(masks("stopped")) == COUNT
+
+
+@pytest.fixture
+def damaged(workplace: Path) -> Path:
+    """A folder of frames of which the last but two is cut off, in place of clip.mp4."""
+    Path("clip.mp4").unlink()
+    frames = make_folder(Path("clip.mp4"), [f"{index:02d}.jpg" for index in range(COUNT)], WIDTH, HEIGHT)
+    spoilt = frames / f"{COUNT - 3}.jpg"
+    spoilt.write_bytes(spoilt.read_bytes()[:-60])
+    return frames
+
+
+@pytest.mark.parametrize("after", [(), ("--smooth", "3")])
+def test_a_damaged_frame_can_be_left_out(damaged: Path, after: tuple[str, ...]) -> None:
+    result = run("--out", "a", *after)
+    assert isinstance(result.exception, VideoError)
+    assert f"{COUNT - 3} masks in a are complete" in result.stdout
+    checkpoint = load_checkpoint(Path("a"))
+    assert checkpoint is not None
+    command = shlex.split(result.stdout.split("without the damage, with: ")[1])
+    assert "--force" not in command
+    again = CliRunner().invoke(app, [*command[1:], "--json"])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["computed"] == COUNT - 3 - checkpoint.held.next_mask
+    assert run("--out", "whole", "--end", str(COUNT - 3), *after).exit_code == 0
+    assert masks("a") == masks("whole")
+
+
+def test_a_damaged_frame_before_the_first_checkpoint(damaged: Path) -> None:
+    result = run("--out", "a", "--checkpoint", "50")
+    assert sorted(path.name for path in Path("a").iterdir() if path.suffix != ".png") == ["names.json"]
+    command = shlex.split(result.stdout.split("without the damage, with: ")[1])
+    assert CliRunner().invoke(app, command[1:]).exit_code == 0
+    assert len(masks("a")) == COUNT - 3
+
+
+def test_an_end_before_the_checkpoint_is_refused(stopped: Path) -> None:
+    result = run("--out", "stopped", "--resume", "--end", "16")
+    assert isinstance(result.exception, SettingsError)
+    assert "end None -> 16" in str(result.exception)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_is_full_for_a_checkpoint_is_called_so(workplace: Path) -> None:
+    Path("full").mkdir()
+    Path(f"full/.{CHECKPOINT_FILE}.part").symlink_to("/dev/full")
+    result = run("--out", "full", "--force")
+    assert isinstance(result.exception, OutputError)
+    assert str(result.exception).startswith("The disk is full")
 
 
 @pytest.mark.parametrize("size", [0, 1000])

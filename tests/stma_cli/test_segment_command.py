@@ -208,6 +208,29 @@ def test_masks_never_replace_the_frames(workplace: Path) -> None:
     assert "folder of the frames" in refused("frames", "--mask", "first.png", "--out", "frames", "--force")
 
 
+@pytest.mark.parametrize("mask", ["given", "2=given/00002.png", "cat=given/00000.png", "link"])
+def test_results_never_replace_the_masks_given(workplace: Path, mask: str) -> None:
+    Path("given").mkdir()
+    for name in ("00000.png", "00002.png"):
+        save_mask(f"given/{name}", 1)
+    Path("link").symlink_to("given")
+    before = {path: path.read_bytes() for path in Path("given").iterdir()}
+    message = refused("clip.mp4", "--mask", mask, "--out", "given", "--force")
+    assert "choose another folder" in message
+    assert {path: path.read_bytes() for path in Path("given").iterdir()} == before
+
+
+def test_a_mask_of_its_own_name_may_lie_among_the_results(workplace: Path) -> None:
+    make_folder(workplace / "frames", ["a0.png", "a1.png"], WIDTH, HEIGHT)
+    Path("out").mkdir()
+    save_mask("out/0.png", 1)
+    save_mask("out/a1.png", 1)
+    for words in (["clip.mp4"], ["frames"]):
+        result = run(*words, "--mask", "out/0.png", "--out", "out", "--force")
+        assert result.exit_code == 0, result.output
+    assert "replace it" in refused("frames", "--mask", "1=out/a1.png", "--out", "out", "--force")
+
+
 def test_interrupt_before_the_first_frame(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*given: object) -> None:
         raise KeyboardInterrupt
