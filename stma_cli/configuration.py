@@ -83,8 +83,9 @@ def find_config(place: str | None) -> Path | None:
     if place is None:
         return None
     folder = Path(place)
-    folders = [folder, folder.resolve().parent] if folder.is_dir() else [folder.parent]
-    return next((found for each in folders if (found := each / CONFIG_FILE).is_file()), None)
+    folders = [folder, folder.resolve().parent] if os.path.isdir(folder) else [folder.parent]
+    # unlike Path.is_file, False in a folder that may not be read, which the command itself refuses
+    return next((found for each in folders if os.path.isfile(found := each / CONFIG_FILE)), None)
 
 
 def settings_of(
