@@ -119,7 +119,11 @@ def settings_of(
         own = _by_key(options_of[command])
         for key, value in content.get(table, {}).items():
             where = f"{path}: [{table}] {key}"
-            if key not in known or key == "config":
+            if key == "config":
+                raise SettingsError(
+                    f"{where} is no option within a file, which takes in no other: remove it."
+                )
+            if key not in known:
                 raise SettingsError(f"{where} is no option of stma {table}: remove it.{_near(key, known)}")
             if key not in own:
                 continue
