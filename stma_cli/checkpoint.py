@@ -4,9 +4,10 @@
 only when the masks of all frames before n are complete files.
 """
 
+import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +24,16 @@ from stma_cli.report import ReportWriter
 from stma_cli.segment_settings import SegmentSettings
 
 CHECKPOINT_FILE = ".stma-checkpoint"
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    EOFError,
+    UnpicklingError,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -107,11 +118,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     import torch
 
-    try:
+    with reading_saved(path):
         values = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+
+
+@contextmanager
+def reading_saved(path: Path) -> Iterator[None]:
+    """Turn the errors of `torch.load`, and of the wrong values that it may return, into one.
+
+    Raises:
+        SettingsError: the file is gone or damaged.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SettingsError(f"{path} cannot be read ({reason}); start again with --force") from error
 
 

@@ -206,7 +206,7 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
         values: by key; paths are written relative to the file's folder.
 
     Raises:
-        SettingsError: when the file exists already.
+        SettingsError: when the file exists already, or a file name is not UTF-8.
         OutputError: when it cannot be written.
     """
     if path.exists():
@@ -214,8 +214,14 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
             f"{path} is there already, and nothing is replaced: give --save-config a new name."
         )
     lines = [f"[{command}]", *(f"{key} = {_toml(value, path.parent)}" for key, value in values.items())]
+    try:
+        content = "".join(f"{line}\n" for line in lines).encode()
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"{path} would hold a file name that is not UTF-8, as TOML demands: rename that file."
+        ) from error
     with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", "utf-8")
+        temporary.write_bytes(content)
     return path
 
 

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stma.errors import OutputError
+from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
 from stma_cli.output import output_error, replacing
 from stma_cli.pipeline import PredictionLike, SegmenterLike
 from stma_cli.postprocessing import FinalPrediction
+from stma_cli.report import START_AGAIN
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -52,14 +55,28 @@ class SavedPredictions:
             except RuntimeError as error:  # how torch reports a full disk
                 raise OSError(str(error)) from error
 
-    def read(self, index: int) -> PredictionLike | None:
-        """Return the prediction of one frame, or None where the backward pass has not been."""
+    def read(self, index: int) -> PredictionLike:
+        """Return the prediction of one frame.
+
+        Raises:
+            SettingsError: it is gone or damaged.
+        """
         import torch
 
         path = self._path(index)
-        if not path.exists():
-            return None
-        return restored_prediction(torch.load(path, weights_only=True))[1]
+        with reading_saved(path):
+            return restored_prediction(torch.load(path, weights_only=True))[1]
+
+    def require(self, frames: range) -> None:
+        """Check that the predictions of all these frames are there.
+
+        Raises:
+            OutputError: when one is gone.
+        """
+        if not all(self._path(index).is_file() for index in frames):
+            raise OutputError(
+                f"a part of the backward pass is gone from {self._folder.parent}; {START_AGAIN}"
+            )
 
     def remove(self) -> None:
         """Remove all of them."""
@@ -146,7 +163,7 @@ class MergingSegmenter:
     """Takes the place of the model in the forward pass: merges what it says with what the backward pass has said."""
 
     def __init__(
-        self, model: SegmenterLike | None, saved: SavedPredictions, rule: MergeRule, first_frame: int
+        self, model: SegmenterLike | None, saved: SavedPredictions, rule: MergeRule, backward: range
     ) -> None:
         """Prepare the forward pass.
 
@@ -154,12 +171,13 @@ class MergingSegmenter:
             model: at its start, or None where only the backward pass counts.
             saved: what the backward pass has said.
             rule: how to merge.
-            first_frame: number of the frame that comes first.
+            backward: the frames of the backward pass; the first of them comes first here too.
         """
         self._model = model
         self._saved = saved
         self._rule = rule
-        self._next_frame = first_frame
+        self._backward = backward
+        self._next_frame = backward.start
 
     def steps(
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
@@ -170,7 +188,8 @@ class MergingSegmenter:
             forward = self._model.steps(frames, masks)
         merged = []
         for pixels, prediction in zip(frames, forward, strict=True):
-            backward = self._saved.read(self._next_frame)
+            reached = self._next_frame in self._backward
+            backward = self._saved.read(self._next_frame) if reached else None
             shape = (pixels.shape[0], pixels.shape[1])
             merged.append(self._rule.merge(self._next_frame, prediction, backward, shape))
             self._next_frame += 1

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -46,6 +47,8 @@ def root(
     ),
 ) -> None:
     """Follow the objects marked on one frame through a whole video."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are no UTF-8, byte by byte
 
 
 app.command(cls=ConfiguredCommand)(with_config(segment, saves=True))

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from stma.errors import OutputError
 from stma_cli.output import output_error, replacing
 from stma_cli.pipeline import PredictionLike
+from stma_cli.readable_json import readable_json
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
@@ -27,8 +29,9 @@ PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
 REPORT_FILE = "report.json"
 ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
-_ROWS_END = "\n  ]\n}\n"
-_START_AGAIN = "start again with --force in place of --resume"
+_AFTER_ROWS = "  ]\n"
+_ROWS_END = f"\n{_AFTER_ROWS}}}\n"
+START_AGAIN = "start again with --force in place of --resume"
 
 
 @dataclass
@@ -102,7 +105,7 @@ class ReportWriter:
         self._rows.flush()
         with self._rows_path.open(encoding="utf-8") as rows:
             for row in rows:
-                yield json.loads(row.removesuffix("\n").removesuffix(","))["file"]
+                yield _file_of(row)
 
     def add(self, frame: "Frame", prediction: PredictionLike) -> None:
         """Add the row of one frame.
@@ -141,7 +144,7 @@ class ReportWriter:
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
-            report.write(json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}"))
+            report.write(readable_json(content, indent=2).removesuffix("\n}"))
             report.write(",\n" + _ROWS_BEGIN)
             if self._rows is not None:
                 self._rows.close()
@@ -169,17 +172,45 @@ def read_report_head(path: Path) -> dict[str, Any] | None:
 
     Reads no further than the rows begin, so that memory does not depend on the length of the video.
     """
-    lines: list[str] = []
     try:
         with path.open(encoding="utf-8") as report:
-            for line in report:
-                if line == _ROWS_BEGIN:
-                    head = json.loads("".join(lines).rstrip().removesuffix(",") + "}")
-                    return head if isinstance(head, dict) else None
-                lines.append(line)
+            return report_head(report)
     except (OSError, ValueError):
-        pass
-    return None
+        return None
+
+
+def report_head(lines: Iterator[str]) -> dict[str, Any]:
+    """Return a report without its rows, which are what is left of `lines`.
+
+    Raises:
+        ValueError: these are not the lines of a report.
+    """
+    text = "".join(takewhile(lambda line: line != _ROWS_BEGIN, lines))
+    head = json.loads(text.rstrip().removesuffix(",") + "}")
+    if not isinstance(head, dict):
+        raise ValueError("it holds no object")
+    return head
+
+
+def report_files(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the file names of the masks in the rows that `report_head` has left.
+
+    Raises:
+        ValueError: the rows are damaged.
+    """
+    for line in lines:
+        if line == _AFTER_ROWS:
+            return
+        if line != "\n":
+            yield _file_of(line)
+    raise ValueError("its rows are cut off")
+
+
+def _file_of(row: str) -> str:
+    try:
+        return str(json.loads(row.rstrip(",\n"))["file"])
+    except (KeyError, TypeError) as error:
+        raise ValueError("a row names no file") from error
 
 
 def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
@@ -200,14 +231,14 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
         with (folder / ROWS_FILE).open("rb") as rows:
             while done < size and (row := rows.readline()):
                 done += len(row)
-                name = json.loads(row.rstrip(b",\n"))["file"]
+                name = _file_of(row.decode("utf-8"))
                 if not (folder / name).is_file():
                     gone, done = f"the mask {name}", 0
                     break
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{gone} is gone from {folder}; {_START_AGAIN}")
+        raise OutputError(f"{gone} is gone from {folder}; {START_AGAIN}")
 
 
 def restore_rows(folder: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,8 @@ def find_masks(path: Path) -> SavedMasks:
         raise MaskError(f"{path} is not a folder; give the folder with one label PNG per frame")
     for folder in (path, path / "masks"):
         if folder.is_dir():
-            files = [file for file in folder.iterdir() if file.suffix.lower() == ".png" and file.is_file()]
-            files = [file for file in files if not file.name.startswith(".")]
+            files = files_in(folder, ".png")
             if files:
-                files.sort(key=lambda file: natural_key(file.name))
                 return SavedMasks(folder, tuple(files), _names_for(folder))
     raise MaskError(f"{path} has no PNG files; give the folder with one label PNG per frame")
 

@@ -64,7 +64,10 @@ def write_csv(path: Path, total: DatasetScore) -> None:
     Raises:
         OutputError: when the file cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(["sequence", "object", "frames", "J", "F", "J&F"])
         for sequence in total.sequences:

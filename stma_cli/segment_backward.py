@@ -34,15 +34,28 @@ def directed_segmenter(
     segmenter = setup.segmenter
     if settings.direction != FORWARD:
         saved = SavedPredictions(settings.out)
+        frames = _backward_frames(settings.start, annotations)
         if begin.segmenter is None:
-            _backward_pass(settings, source, annotations, setup.segmenter, saved, say)
+            _backward_pass(settings, source, annotations, setup.segmenter, saved, frames, say)
         rule = MergeRule.of(annotations, settings.both_directions)
         segmenter = MergingSegmenter(
-            setup.segmenter if settings.both_directions else None, saved, rule, settings.start
+            setup.segmenter if settings.both_directions else None, saved, rule, frames
         )
     if begin.segmenter is not None:
         segmenter.load_state_dict(begin.segmenter)
     return segmenter
+
+
+def require_saved_predictions(
+    settings: SegmentSettings, annotations: "Mapping[int, Annotation]", next_frame: int
+) -> None:
+    """Check that what the backward pass has left is there from a frame on.
+
+    Raises:
+        OutputError: when it is gone.
+    """
+    if settings.direction != FORWARD:
+        SavedPredictions(settings.out).require(_backward_frames(next_frame, annotations))
 
 
 def remove_saved_predictions(settings: SegmentSettings) -> None:
@@ -51,20 +64,25 @@ def remove_saved_predictions(settings: SegmentSettings) -> None:
         SavedPredictions(settings.out).remove()
 
 
+def _backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> range:
+    """Return the frames from `first` to the last with a mask."""
+    return range(first, max(frame for frame, mask in annotations.items() if mask.labels.any()) + 1)
+
+
 def _backward_pass(
     settings: SegmentSettings,
     source: "VideoSource",
     annotations: "Mapping[int, Annotation]",
     model: SegmenterLike,
     saved: SavedPredictions,
+    frames: range,
     say: Callable[[str], None],
 ) -> None:
     (settings.out / CHECKPOINT_FILE).unlink(missing_ok=True)  # its run needs what is removed next
     saved.remove()
     masks = {frame: annotation.labels for frame, annotation in annotations.items()}
-    last = max(frame for frame, labels in masks.items() if labels.any())
     fresh = model.state_dict()
-    progress = progress_for(last + 1 - settings.start, settings.quiet)
+    progress = progress_for(len(frames), settings.quiet)
 
     def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
         saved.write(frame, prediction)
@@ -73,9 +91,9 @@ def _backward_pass(
     pipeline = Pipeline(model, masks, [], settings.chunk, on_frame)
     try:
         with progress:
-            pipeline.run(source.frames_backward(settings.start, last + 1))
+            pipeline.run(source.frames_backward(frames.start, frames.stop))
     except RunInterrupted:
         raise SegmentInterrupted(0, settings.out, None) from None
     model.load_state_dict(fresh)
     seconds = pipeline.timings.wall
-    say(f"backward {pipeline.frame_count} frames from {last} to {settings.start} in {seconds:.1f} s")
+    say(f"backward {pipeline.frame_count} frames from {frames[-1]} to {frames.start} in {seconds:.1f} s")

@@ -1,6 +1,8 @@
 """Where a run of `stma segment` begins: at its first frame, or at the checkpoint of an interrupted run."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
 from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
@@ -8,7 +10,11 @@ from stma_cli.held_back import HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.model_setup import ModelSetup
 from stma_cli.report import require_rows
+from stma_cli.segment_backward import require_saved_predictions
 from stma_cli.segment_settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
 
 
 def saved_run(settings: SegmentSettings) -> Checkpoint | None:
@@ -32,13 +38,19 @@ def saved_run(settings: SegmentSettings) -> Checkpoint | None:
     return None
 
 
-def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | None) -> Checkpoint:
+def beginning(
+    settings: SegmentSettings,
+    setup: ModelSetup,
+    saved: Checkpoint | None,
+    annotations: "Mapping[int, Annotation]",
+) -> Checkpoint:
     """Return where the run begins.
 
     Args:
         settings: of this run; with `force` it starts again where it cannot go on.
         setup: the model at its start.
         saved: the checkpoint of an interrupted run, or None.
+        annotations: the masks given, by frame number.
 
     Raises:
         SettingsError: the interrupted run had other inputs or settings.
@@ -52,6 +64,8 @@ def beginning(settings: SegmentSettings, setup: ModelSetup, saved: Checkpoint | 
         try:
             saved.require_same(identity, runtime)
             require_rows(settings.out, saved.report)
+            if saved.segmenter is not None:
+                require_saved_predictions(settings, annotations, saved.next_frame)
         except (SettingsError, OutputError):
             if not settings.force:
                 raise

@@ -13,6 +13,7 @@ from stma_cli.corrections import FinishedRun, correction_begin, finished_run, ma
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
 from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.natural_order import files_in
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
@@ -72,7 +73,7 @@ def segment_video(
         setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
-        begin = beginning(settings, setup, saved)
+        begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             change = earlier.first_change(annotations, all_names(annotations))
@@ -218,7 +219,7 @@ def _run(
         }
         report_path = report.finish(_plain(head), names)
         checkpointer.finish()
-    others = sum(1 for _ in settings.out.glob("*.png")) - frame_count
+    others = len(files_in(settings.out, ".png")) - frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
     if settings.end is not None and next_frame < settings.end:

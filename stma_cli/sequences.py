@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import DataError
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in, natural_key
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")
@@ -171,10 +171,9 @@ def _sequence_at(folder: Path, name: str) -> Sequence | None:
     """Return the sequence whose label PNGs lie in `folder`, if there are any."""
     if not folder.is_dir():
         return None
-    files = [path for path in folder.iterdir() if path.suffix.lower() == ".png" and path.is_file()]
+    files = files_in(folder, ".png")
     if not files:
         return None
-    files.sort(key=lambda path: natural_key(path.name))
     return Sequence(name, folder, {path.stem: path for path in files})
 
 

@@ -50,8 +50,8 @@ class FoundClips:
 def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
     """Find all clips below `root`.
 
-    A folder is a clip when it holds pictures, no video file, and no folder with clips. Names that begin with a
-    dot are passed over.
+    A folder is a clip when it holds pictures, no video file, and no folder with clips. Folders of masks beside a
+    video of the same name, and names that begin with a dot, are passed over.
 
     Args:
         root: the folder of clips.
@@ -133,14 +133,15 @@ class _Search:
         except OSError as error:
             self.notes.append(f"{folder} may not be read ({error.strerror}) and is left out")
             return
+        files = [entry for entry in entries if entry.is_file()]
+        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        stems = {video.stem for video in videos}
         below = [
             clip
             for entry in entries
-            if entry.is_dir()
+            if entry.is_dir() and not (entry.name in stems and _holds_masks_alone(entry))
             for clip in self.clips_in(entry, f"{prefix}{entry.name}/")
         ]
-        files = [entry for entry in entries if entry.is_file()]
-        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
         pictures = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
         if pictures and not videos and not below and prefix:
             yield Clip(prefix.removesuffix("/"), folder)
@@ -154,6 +155,19 @@ class _Search:
                 self.notes.append(str(error))
             else:
                 yield Clip(name, video)
+
+
+def _holds_masks_alone(folder: Path) -> bool:
+    """Whether all in a folder are files that masks are saved as and frames are not."""
+    from stma_cli.masks.image_file import is_label_picture
+
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return False
+    return all(
+        entry.is_file() and (entry.suffix.lower() == ".json" or is_label_picture(entry)) for entry in entries
+    )
 
 
 def _identity(folder: Path) -> tuple[int, int]:

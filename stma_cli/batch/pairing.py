@@ -1,6 +1,6 @@
 """Which masks belong to which clip: by the same path, by the same stem, or as a manifest says."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,31 +107,32 @@ def _paired(clip: Clip, files: "_MaskFiles", only_one: bool) -> Pair:
 
 
 class _MaskFiles:
-    """The masks below a folder."""
+    """The masks below a folder, by path and by stem, so that thousands of clips find theirs at once."""
 
     def __init__(self, root: Path) -> None:
         from stma_cli.masks.folder import MASK_SUFFIXES
         from stma_cli.masks.names import NAMES_FILE
 
         self.root = root
-        self._suffixes = MASK_SUFFIXES
+        self._by_path: defaultdict[Path, list[Path]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
+        self._folders: set[Path] = set()
         found = (path for path in root.rglob("*") if path.suffix.lower() in MASK_SUFFIXES)
-        self._files = [
-            path
-            for path in found
-            if not path.name.startswith(".") and path.name != NAMES_FILE and path.is_file()
-        ]
-        self._files.sort(key=lambda path: natural_key(str(path)))
+        for path in sorted(found, key=lambda path: natural_key(str(path))):
+            if not path.name.startswith(".") and path.name != NAMES_FILE and path.is_file():
+                self._by_path[path.with_suffix("")].append(path)
+                self._by_stem[path.stem].append(path)
+                self._folders.add(path.parent)
 
     def at(self, clip: Clip) -> list[Path]:
         """Masks with the path of the clip: a file with another ending, or a folder of masks."""
-        stems = {self.root / clip.name, self.root / f"{clip.name}{clip.path.suffix}"}
-        files = [path for path in self._files if path.with_suffix("") in stems and path != clip.path]
         folder = self.root / clip.name
-        if any(path.parent == folder for path in self._files) and not folder.samefile(clip.path):
+        stems = dict.fromkeys((folder, self.root / f"{clip.name}{clip.path.suffix}"))
+        files = [path for stem in stems for path in self._by_path.get(stem, ()) if path != clip.path]
+        if folder in self._folders and not folder.samefile(clip.path):
             files.append(folder)
         return files
 
     def with_stem(self, stem: str) -> list[Path]:
         """Mask files anywhere with this stem."""
-        return [path for path in self._files if path.stem == stem]
+        return self._by_stem.get(stem, [])

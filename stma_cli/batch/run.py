@@ -1,6 +1,5 @@
 """What `stma batch` does: pairs, plans, hands the jobs to an engine, and keeps batch.json up to date."""
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
 from stma_cli.batch.storage import LocalStorage, Storage, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
+from stma_cli.readable_json import readable_json
 
 FORMAT = 1
 SECONDS_BETWEEN_WRITES = 2.0  # batch.json is for reading along; the reports of the clips are what counts
@@ -151,7 +151,7 @@ class _Record:
             "notes": list(result.notes),
             "clips": rows,
         }
-        text = json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+        text = readable_json(document, indent=2, default=str) + "\n"
         self._storage.write(BATCH_FILE, text)
 
 

@@ -1,6 +1,5 @@
 """The tables of `stma batch`, and the same as JSON."""
 
-import json
 from collections import Counter
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.text import Text
 from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
+from stma_cli.readable_json import readable_json
 from stma_cli.tables import print_cells
 
 COLOURS = {
@@ -59,7 +59,7 @@ def result_json(result: BatchResult) -> str:
         "counts": {status.value: result.count(status) for status in Status},
         "clips": [plain_outcome(outcome) for outcome in result.outcomes],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return readable_json(document, indent=2)
 
 
 def print_preview(preview: Preview, console: Console) -> None:
@@ -118,7 +118,7 @@ def preview_json(preview: Preview) -> str:
         "notes": list(preview.notes),
         "clips": rows,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return readable_json(document, indent=2)
 
 
 def duration(seconds: float) -> str:

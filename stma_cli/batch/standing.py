@@ -1,14 +1,12 @@
 """Where the results of a clip stand: nothing, interrupted, complete, or made with something else."""
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from stma_cli.batch.storage import Storage
 from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.identity import RunIdentity, stamp_path
-from stma_cli.report import REPORT_FILE
+from stma_cli.report import REPORT_FILE, report_files, report_head
 from stma_cli.segment_settings import SegmentSettings
 
 
@@ -59,9 +57,8 @@ def look(
     names = storage.names(name)
     if CHECKPOINT_FILE in names:
         return Finding(Standing.INTERRUPTED)
-    report = _report(storage, name) if REPORT_FILE in names else None
-    earlier = RunIdentity.from_plain(report.get("identity")) if report else None
-    if report is None or earlier is None:
+    earlier, files = _earlier_run(storage, name) if REPORT_FILE in names else (None, [])
+    if earlier is None:
         visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
         return Finding(Standing.FOREIGN, visible[0]) if visible else Finding(Standing.NEW)
     same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
@@ -69,18 +66,20 @@ def look(
     changes = now.changes_since(earlier)
     if changes:
         return Finding(Standing.CHANGED, ", ".join(changes))
-    files = [str(row["file"]) for row in report["frames"]]
     missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
     if missing is not None:
         return Finding(Standing.DAMAGED, f"{missing} is missing")
     return Finding(Standing.COMPLETE, frames=len(files))
 
 
-def _report(storage: Storage, name: str) -> dict[str, Any] | None:
-    """Return the report of an earlier run, or None where it is none of ours."""
+def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str]]:
+    """Return what made the results, None where it was none of ours, and the names of their masks.
+
+    The report is read by line, as it may be larger than the memory that a long clip should take.
+    """
+    lines = storage.lines(f"{name}/{REPORT_FILE}")
     try:
-        report = json.loads(storage.read(f"{name}/{REPORT_FILE}") or "")
-        valid = isinstance(report["frames"], list) and all("file" in row for row in report["frames"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return report if valid else None
+        head = report_head(lines)
+        return RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
+    except ValueError:
+        return None, []

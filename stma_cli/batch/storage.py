@@ -3,13 +3,14 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
 from stma_cli.checkpoint import CHECKPOINT_FILE
+from stma_cli.direction import BACKWARD_FOLDER
 from stma_cli.output import output_error, replacing
 from stma_cli.report import REPORT_FILE, ROWS_FILE
 
@@ -30,8 +31,8 @@ class Workspace(Protocol):
 class Storage(Protocol):
     """Reads and writes results below one place; can be pickled."""
 
-    def read(self, path: str) -> str | None:
-        """Return the text of a file below the place, or None where there is none."""
+    def lines(self, path: str) -> Iterator[str]:
+        """Yield the lines of a text file below the place; none where there is no file."""
 
     def write(self, path: str, text: str) -> None:
         """Write a text file, complete or not at all."""
@@ -80,12 +81,13 @@ class LocalStorage:
 
     root: Path
 
-    def read(self, path: str) -> str | None:
-        """See `Storage.read`."""
+    def lines(self, path: str) -> Iterator[str]:
+        """See `Storage.lines`."""
         try:
-            return (self.root / path).read_text(encoding="utf-8")
+            with (self.root / path).open(encoding="utf-8") as file:
+                yield from file
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            return
         except OSError as error:
             raise output_error(self.root / path, error) from error
 
@@ -121,8 +123,11 @@ class _RemoteWorkspace:
     def pull(self, ours: bool) -> None:
         """Fetch what an interrupted run has left, or take away the report and masks of a complete one."""
         self._files.invalidate_cache()
-        names = [_last_part(entry) for entry in self._files.ls(self._place, detail=False)]
+        names = self._names("")
         if CHECKPOINT_FILE in names:
+            if BACKWARD_FOLDER in names:
+                (self.folder / BACKWARD_FOLDER).mkdir()
+                names += self._names(f"{BACKWARD_FOLDER}/")
             for name in names:
                 if self._files.isfile(f"{self._place}/{name}"):
                     self._files.get_file(f"{self._place}/{name}", str(self.folder / name))
@@ -138,25 +143,40 @@ class _RemoteWorkspace:
         Raises:
             OutputError: when the place cannot be written.
         """
-        here = {path.name: path for path in self.folder.iterdir() if path.is_file()}
-        here = {name: path for name, path in here.items() if not name.endswith(".part") or name == ROWS_FILE}
+        here = self._complete_files()
         try:
             if REPORT_FILE not in here and REPORT_FILE not in self._sent:
                 self._remove(REPORT_FILE)  # of an earlier run, which it would describe wrongly from now on
             ordinary = sorted(here.keys() - set(_FIRST_AND_LAST))
+            if (self.folder / BACKWARD_FOLDER).is_dir():
+                self._files.makedirs(f"{self._place}/{BACKWARD_FOLDER}", exist_ok=True)
             for name in (*ordinary, ROWS_FILE, CHECKPOINT_FILE, REPORT_FILE):
                 if name in here and self._sent.get(name) != _state(here[name]):
                     state = _state(here[name])
                     self._files.put_file(str(here[name]), f"{self._place}/{name}")
                     self._sent[name] = state
-            for name in (CHECKPOINT_FILE, *(self._sent.keys() - here.keys() - {CHECKPOINT_FILE})):
-                if name in self._sent and name not in here:
-                    self._remove(name)
-                    del self._sent[name]
+            gone = self._sent.keys() - here.keys()
+            for name in sorted(gone, key=lambda name: name != CHECKPOINT_FILE):
+                self._remove(name)
+                del self._sent[name]
+            if any("/" in name for name in gone) and not (self.folder / BACKWARD_FOLDER).is_dir():
+                with suppress(OSError):  # object stores have no empty folders
+                    self._files.rmdir(f"{self._place}/{BACKWARD_FOLDER}")
         except Exception as error:  # each file system of fsspec raises its own
             raise OutputError(
                 f"{self._place} cannot be written ({error}); check the address and the rights"
             ) from error
+
+    def _complete_files(self) -> dict[str, Path]:
+        """Return the files to send by their names below the folder."""
+        found = (*self.folder.iterdir(), *(self.folder / BACKWARD_FOLDER).glob("*"))
+        here = {path.relative_to(self.folder).as_posix(): path for path in found if path.is_file()}
+        return {name: path for name, path in here.items() if not name.endswith(".part") or name == ROWS_FILE}
+
+    def _names(self, prefix: str) -> list[str]:
+        """Return the names in the place, or in a folder of it that ends in "/", with the folder."""
+        entries = self._files.ls(f"{self._place}/{prefix}".rstrip("/"), detail=False)
+        return [prefix + _last_part(entry) for entry in entries]
 
     def _remove(self, name: str) -> None:
         if self._files.exists(f"{self._place}/{name}"):
@@ -188,13 +208,14 @@ class RemoteStorage:
                 f"{self.url} cannot be used ({error}); check the address and the rights"
             ) from error
 
-    def read(self, path: str) -> str | None:
-        """See `Storage.read`."""
+    def lines(self, path: str) -> Iterator[str]:
+        """See `Storage.lines`."""
         files, place = self._open()
         try:
-            return str(files.cat_file(f"{place}/{path}").decode("utf-8"))
+            with files.open(f"{place}/{path}", "r", encoding="utf-8") as file:
+                yield from file
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+            return
 
     def write(self, path: str, text: str) -> None:
         """See `Storage.write`; object stores replace a file in one step."""

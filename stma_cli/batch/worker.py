@@ -1,6 +1,5 @@
 """The worker of both engines: keeps its model loaded, segments clip after clip, and never raises."""
 
-import json
 import time
 import traceback
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from stma.errors import DeviceError, StmaError
 from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.storage import Storage
 from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.report import report_files, report_head
 from stma_cli.segment_run import segment_video
 from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
 
@@ -86,11 +86,11 @@ class ClipWorker:
             except SegmentInterrupted:
                 workspace.publish()
                 raise
-            report = json.loads(result.report.read_text("utf-8"))
-            if job.ours:
-                _remove_others(folder, {row["file"] for row in report["frames"]})
+            with result.report.open(encoding="utf-8") as report:
+                resumed = report_head(report)["resumed_at"]
+                if job.ours:
+                    _remove_others(folder, set(report_files(report)))
             workspace.publish()
-        resumed = report["resumed_at"]
         return replace(
             outcome,
             status=Status.DONE,

@@ -1,6 +1,5 @@
 """Repairs outlines in labelme, COCO and stma's own JSON, as far as there is only one sensible way, into a new file."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import POLYGON_TYPES
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 MOST_OUTSIDE = 0.5  # of the points; an outline that is mostly outside was drawn on another picture
 Polygon = list[list[float]]
@@ -93,7 +93,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
         ) from error
     if changes:
         with replacing(out) as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")
     return tuple(changes)
 
 

@@ -1,6 +1,5 @@
 """Shows what a check has found: a table on a terminal, plain lines in a pipe, JSON for programs."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from stma_cli.check.findings import Finding, Level, counted
 from stma_cli.check.run import CheckResult
+from stma_cli.readable_json import readable_json
 
 COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 ORDER = list(Level)
@@ -52,7 +52,7 @@ def json_text(result: CheckResult) -> str:
             "findings": [asdict(finding) for finding in _sorted(result.after)],
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return readable_json(document, indent=2)
 
 
 def _print_findings(findings: Sequence[Finding], console: Console) -> None:

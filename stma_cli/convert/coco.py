@@ -16,6 +16,7 @@ from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
 from stma_cli.natural_order import natural_key
+from stma_cli.readable_json import readable_json
 
 
 def open_coco(path: Path, content: Any) -> Source:
@@ -80,7 +81,7 @@ def write_coco(path: Path, clip: Clip) -> None:
     ]
     head = {"info": {"description": "written by stma"}, "licenses": [], "categories": category_rows}
     with path.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps({**head, "images": images}, ensure_ascii=False)[:-1])
+        stream.write(readable_json({**head, "images": images})[:-1])
         stream.write(', "annotations": [')
         count = 0
         for image_id, frame in enumerate(clip.frames(), start=1):

@@ -71,7 +71,7 @@ def open_cvat_images(path: Path) -> Source:
 
 def write_cvat_images(path: Path, clip: Clip) -> None:
     """Write one image per frame and one `mask` per object on it; file names are the frames' with ".jpg"."""
-    with path.open("w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(head("annotation", len(clip.frame_names), clip.names.values()))
         for index, frame in enumerate(clip.frames()):
             name = quoteattr(f"{frame.name}.jpg")

@@ -88,7 +88,7 @@ def write_cvat_video(path: Path, clip: Clip) -> None:
     if any(name != f"{index:05d}" for index, name in enumerate(clip.frame_names)):
         clip.notes.add("CVAT for video numbers its frames: their names are lost (cvat-images keeps them)")
     track = 0
-    with path.open("w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(head("interpolation", count, clip.names.values(), (clip.width, clip.height)))
         for index, frame in enumerate(clip.frames()):
             for object_id in ids_in(frame.labels):

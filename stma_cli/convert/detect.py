@@ -10,6 +10,7 @@ from stma_cli.convert.labelme import labelme_files
 from stma_cli.convert.pictures import object_folders
 from stma_cli.convert.yolo import CLIP_FILE, is_label_row, label_files
 from stma_cli.masks.json_file import load_json
+from stma_cli.natural_order import files_in
 from stma_cli.saved_masks import find_masks
 
 _NAME_IT = f"name it with --from ({', '.join(Format)})."
@@ -40,7 +41,7 @@ def _of_folder(path: Path) -> Format:
     texts = label_files(path)
     if texts and ((path / CLIP_FILE).is_file() or _is_yolo(texts)):
         return Format.YOLO
-    if any(file.suffix.lower() == ".png" and not file.name.startswith(".") for file in path.iterdir()):
+    if files_in(path, ".png"):
         return Format.DAVIS
     folders = object_folders(path)
     if folders and [folder.name for folder in folders] != ["masks"]:

@@ -1,6 +1,5 @@
 """A folder of labelme JSON, one file per frame, with polygons."""
 
-import json
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import read_labelme, shape_identity, stated_ids
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 _VERSION = "5.5.0"  # of labelme, whose fields are written
 
@@ -21,10 +21,7 @@ _VERSION = "5.5.0"  # of labelme, whose fields are written
 def labelme_files(path: Path) -> list[Path]:
     """Return the JSON files of a folder in natural order; those that stma writes beside masks are left out."""
     own = ("names.json", "report.json", "stma.json")
-    files = [file for file in path.iterdir() if file.suffix.lower() == ".json" and file.name not in own]
-    return sorted(
-        (file for file in files if not file.name.startswith(".")), key=lambda file: natural_key(file.name)
-    )
+    return [file for file in files_in(path, ".json") if file.name not in own]
 
 
 def open_labelme(path: Path) -> Source:
@@ -105,7 +102,7 @@ def write_labelme(folder: Path, clip: Clip, tolerance: float) -> None:
             "imageWidth": clip.width,
         }
         with replacing(folder / f"{frame.name}.json") as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")
+            temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")
 
 
 def _content(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, saf
 from stma_cli.masks import MaskWriter, read_labels, read_names, write_names
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.writer import COMPRESSION
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in, natural_key
 from stma_cli.output import replacing
 from stma_cli.saved_masks import find_masks
 from stma_cli.sequences import Sequence, read_sequence_labels
@@ -55,7 +55,9 @@ def write_davis(folder: Path, clip: Clip) -> None:
 def object_folders(path: Path) -> list[Path]:
     """Return the folders in `path` that hold PNGs, in natural order."""
     folders = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
-    return sorted((folder for folder in folders if _pngs(folder)), key=lambda child: natural_key(child.name))
+    return sorted(
+        (folder for folder in folders if files_in(folder, ".png")), key=lambda child: natural_key(child.name)
+    )
 
 
 def open_binary(path: Path) -> Source:
@@ -78,7 +80,7 @@ def open_binary(path: Path) -> Source:
         object_id = id_of_folder.get(folder.name)
         if object_id is None:
             object_id = object_ids.id_for(("folder", folder.name), folder.name)
-        files.append((object_id, {file.stem: file for file in _pngs(folder)}))
+        files.append((object_id, {file.stem: file for file in files_in(folder, ".png")}))
     stems = sorted({stem for _, found in files for stem in found}, key=natural_key)
     height, width = read_labels(next(iter(files[0][1].values()))).shape
     notes = Notes()
@@ -124,14 +126,6 @@ def _named(names: dict[int, str]) -> tuple[ObjectIds, frozenset[int]]:
     for object_id, name in names.items():
         object_ids.reserve(object_id, name)
     return object_ids, frozenset(names)
-
-
-def _pngs(folder: Path) -> list[Path]:
-    return [
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() == ".png" and not file.name.startswith(".") and file.is_file()
-    ]
 
 
 def _read_binary(file: Path, width: int, height: int) -> np.ndarray:

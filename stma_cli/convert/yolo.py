@@ -4,7 +4,6 @@ YOLO knows classes and neither objects nor the size of the pictures. stma writes
 `stma.json` with size, ids and names beside the labels.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 CLASSES_FILE = "classes.txt"
 CLIP_FILE = "stma.json"
@@ -27,10 +27,7 @@ _DECIMALS = 6
 
 def label_files(path: Path) -> list[Path]:
     """Return the text files of a folder in natural order, without the list of classes."""
-    files = [file for file in path.iterdir() if file.suffix.lower() == ".txt" and file.name != CLASSES_FILE]
-    return sorted(
-        (file for file in files if not file.name.startswith(".")), key=lambda file: natural_key(file.name)
-    )
+    return [file for file in files_in(path, ".txt") if file.name != CLASSES_FILE]
 
 
 def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
@@ -111,10 +108,10 @@ def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
         with replacing(folder / f"{frame.name}.txt") as temporary:
             temporary.write_text("".join(rows), "utf-8")
     classes = "".join(" ".join(name.split()) + "\n" for name in clip.names.values())
-    (folder / CLASSES_FILE).write_text(classes, "utf-8")
+    (folder / CLASSES_FILE).write_text(classes, "utf-8", "backslashreplace")
     objects = [{"id": object_id, "name": name} for object_id, name in clip.names.items()]
     content: dict[str, Any] = {"width": clip.width, "height": clip.height, "objects": objects}
-    (folder / CLIP_FILE).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (folder / CLIP_FILE).write_text(readable_json(content, indent=2) + "\n", "utf-8")
 
 
 def is_label_row(line: str) -> bool:

@@ -1,6 +1,5 @@
 """YouTube-VIS JSON: videos, one annotation per object with a segmentation per frame, categories."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from stma_cli.convert.run_lengths import EncodedMask, categories, encode
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
+from stma_cli.readable_json import readable_json
 
 _CLIPS_SHOWN = 5
 
@@ -112,9 +112,7 @@ def write_youtube_vis(path: Path, clip: Clip) -> None:
         "categories": category_rows,
         "annotations": annotations,
     }
-    with path.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, ensure_ascii=False)
-        stream.write("\n")
+    path.write_text(readable_json(content) + "\n", "utf-8")
 
 
 def _name(video: dict[str, Any]) -> str:

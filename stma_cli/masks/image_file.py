@@ -54,6 +54,15 @@ def read_picture(path: Path) -> MaskPicture:
         raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
 
 
+def is_label_picture(path: Path) -> bool:
+    """Whether the head of a file is that of an indexed or grey PNG."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.mode in ("P", "1", "L") or image.mode.startswith("I")
+    except Exception:  # see `read_picture`
+        return False
+
+
 def _require_usable(image: Image.Image, path: Path) -> None:
     if image.width * image.height > LARGEST_PICTURE:
         raise _too_large(path)

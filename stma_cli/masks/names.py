@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stma_cli.output import replacing
+from stma_cli.readable_json import readable_json
 
 NAMES_FILE = "names.json"
 
@@ -18,7 +19,7 @@ def write_names(folder: Path, names: Mapping[int, str]) -> Path:
     path = folder / NAMES_FILE
     rows = [{"id": object_id, "name": names[object_id]} for object_id in sorted(names)]
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"objects": rows}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(readable_json({"objects": rows}, indent=2) + "\n", "utf-8")
     return path
 
 

@@ -1,6 +1,5 @@
 """Short previews for pages and messages: animated GIF or WebP, smaller, slower and without sound."""
 
-import os
 from contextlib import suppress
 from fractions import Fraction
 from math import floor
@@ -10,12 +9,11 @@ import av
 import cv2
 import numpy as np
 from av.error import BlockingIOError as NotReadyError
-from av.error import FFmpegError
 
 from stma.errors import OutputError
 from stma.resize import resize_frame
 from stma_cli.video import Frame, VideoInfo
-from stma_cli.video.encoding_errors import removed_on_error
+from stma_cli.video.unfinished import UnfinishedVideo, removed_on_error
 
 _LONGEST_SIDE = 480  # pixels; a GIF of more is tens of megabytes
 _INTERVAL = Fraction(2, 25)  # seconds between frames at least; browsers slow down GIFs that go much faster
@@ -56,20 +54,14 @@ class PreviewWriter:
         self._size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
         self._is_gif = path.suffix.lower() == ".gif"
         self._unit = _GIF_UNIT if self._is_gif else _WEBP_UNIT
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._file = UnfinishedVideo(path)
         self._first_time: Fraction | None = None
         self._due = Fraction(0)
         self._end = Fraction(0)
         self._waiting: av.VideoFrame | None = None
         self._shown = 0
-        self._is_open = False
         with removed_on_error(self.path, self.abort):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.touch()
-            self._container = av.open(
-                str(self._temporary), "w", format=path.suffix.lower()[1:], container_options={"loop": "0"}
-            )
-            self._is_open = True
+            self._container = self._file.open(path.suffix.lower()[1:], {"loop": "0"})
             self._track = self._add_track()
             self._palettes = _palette_graph(self._size, self._unit) if self._is_gif else None
 
@@ -100,30 +92,24 @@ class PreviewWriter:
         Raises:
             OutputError: nothing was written, or the file cannot be completed; it is removed.
         """
-        if not self._is_open:
+        if not self._file.is_open:
             return
         with removed_on_error(self.path, self.abort):
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             self._finish_waiting(round(self._end / self._unit))
             self._container.mux(self._track.encode(None))
-            self._is_open = False
-            self._container.close()
+            self._file.close()
             if self._transparent and not self._is_gif:
-                _mark_transparent(self._temporary)
-            os.replace(self._temporary, self.path)
+                _mark_transparent(self._file.temporary)
+            self._file.rename()
         what = f"{self._shown} of {self.frame_count} frames at {self._size[0]}x{self._size[1]}"
         self.notes.append(f"{self.path.name} is a preview: {what}, without sound")
 
     def abort(self) -> None:
         """Remove the unfinished file."""
         self._waiting = None
-        if self._is_open:
-            self._is_open = False
-            with suppress(FFmpegError, OSError, ValueError):
-                self._container.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+        self._file.remove()
 
     def _add_track(self) -> av.VideoStream:
         width, height = self._size
@@ -147,8 +133,8 @@ class PreviewWriter:
         colours = resize_frame(np.ascontiguousarray(picture[..., :3]), height, width)
         if picture.shape[2] == 3:
             return cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
-        alpha = cv2.resize(picture[..., 3], (width, height), interpolation=cv2.INTER_AREA)
-        return cv2.merge([colours, alpha])
+        alpha = resize_frame(cv2.cvtColor(picture[..., 3], cv2.COLOR_GRAY2RGB), height, width)
+        return cv2.merge([colours, alpha[..., 0]])
 
     def _show(self, picture: np.ndarray, ticks: int) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba")

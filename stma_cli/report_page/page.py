@@ -69,7 +69,7 @@ def write_page(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
-            temporary.write_text(html, encoding="utf-8")
+            temporary.write_text(html, "utf-8", "backslashreplace")
     except OSError as error:
         raise output_error(target, error) from error
     counts = {kind: sum(event.kind is kind for event in events) for kind in Kind}
@@ -110,9 +110,9 @@ def _content(
         }
 
     return {
-        "title": Path(head["video"]["path"]).name,
+        "title": head.video.name,
         "facts": _facts(results),
-        "notes": [*notes, *head.get("notes", ())],
+        "notes": [*notes, *head.notes],
         "verdict": _verdict(results, events),
         "suggestions": [
             {
@@ -139,7 +139,7 @@ def _content(
             for event in events[:MOST_EVENTS]
         ],
         "more_events": max(0, len(events) - MOST_EVENTS),
-        "tables": _tables(head),
+        "tables": _tables(head.entries),
     }
 
 
@@ -151,10 +151,10 @@ def _facts(results: Results) -> list[str]:
         f"{results.rate:.4g} per second",
         f"{len(results.ids)} {'object' if len(results.ids) == 1 else 'objects'}",
     ]
-    if "model" in head:
-        facts.append(f"model {head['model'].get('name', '?')} on {head['model'].get('device', '?')}")
-    if "finished" in head:
-        facts.append(str(head["finished"])[:16].replace("T", " "))
+    if head.model is not None:
+        facts.append(f"model {head.model}")
+    if head.finished is not None:
+        facts.append(head.finished[:16].replace("T", " "))
     return facts
 
 

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Collection, Iterator
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def find_video(results: Results, given: Path | None) -> tuple[Path | None, list[
     if given is not None:
         other = given.exists() and not _is_source(results, given)
         return given, [f"{given} is not the very file that the results were made from"] if other else []
-    recorded = Path(results.head["video"]["path"])
+    recorded = results.head.video
     beside = results.folder.resolve().parent / recorded.name
     found = next((path for path in (recorded, beside) if path.exists() and _is_source(results, path)), None)
     if found is None:
@@ -40,7 +39,7 @@ def find_video(results: Results, given: Path | None) -> tuple[Path | None, list[
 
 
 def _is_source(results: Results, path: Path) -> bool:
-    recorded = results.head.get("identity", {}).get("source")
+    recorded = results.head.source
     return recorded is None or recorded == hash_path(path)
 
 
@@ -84,7 +83,7 @@ def _pixels(
     if video is None:
         yield from ((row, None) for row in sorted(rows))
         return
-    source = open_video(video, Fraction(results.head["video"]["frame_rate"]))
+    source = open_video(video, results.head.frame_rate)
     if (source.info.width, source.info.height) != results.size:
         found = f"{source.info.width}x{source.info.height}"
         raise VideoError(

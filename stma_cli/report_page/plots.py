@@ -71,7 +71,7 @@ def timeline(results: Results, events: Sequence[Event], suggestions: Sequence[Su
 def curves(
     results: Results, values: np.ndarray, label: str, top: float | None, events: Sequence[Event]
 ) -> str:
-    """Return an SVG with one curve per object, interrupted where the object is not seen.
+    """Return an SVG with one curve per object, interrupted where the object is not seen; a dot on a frame alone.
 
     Args:
         results: for the frames and the colours.
@@ -90,12 +90,10 @@ def curves(
                 axes.axvspan(first - 0.5, last + 0.5, color=_colour(event.object_id), alpha=0.09, linewidth=0)
         for column, object_id in enumerate(results.ids):
             seen = np.where(results.area[:, column] > 0, values[:, column], np.nan)
-            axes.plot(
-                *thinned(results.frames, seen),
-                color=_colour(object_id),
-                linewidth=1.6,
-                solid_joinstyle="round",
-            )
+            frames, shown = thinned(results.frames, seen)
+            colour, alone = _colour(object_id), _alone(shown)
+            axes.plot(frames, shown, color=colour, linewidth=1.6, solid_joinstyle="round")
+            axes.plot(frames[alone], shown[alone], "o", color=colour, markersize=2.5, markeredgewidth=0)
         for row in results.annotated_rows:
             axes.axvline(results.frames[row], color=_GRID, linewidth=1.2, zorder=0)
         axes.set_ylim(0, top)
@@ -111,7 +109,7 @@ def thinned(frames: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
         values: (F,) array, NaN for none.
 
     Returns:
-        Frames and values, at most `MOST_POINTS` of each; a group without any value has NaN.
+        Frames and values, at most `MOST_POINTS` of each, no frame twice; a group without any value has NaN.
     """
     size = -(-len(frames) // (MOST_POINTS // 2))
     if size <= 2:
@@ -122,8 +120,8 @@ def thinned(frames: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     low = np.where(empty, 0, np.where(np.isnan(groups), np.inf, groups).argmin(axis=1))
     high = np.where(empty, 0, np.where(np.isnan(groups), -np.inf, groups).argmax(axis=1))
     start = np.arange(len(groups)) * size
-    places = np.sort(np.stack([start + low, start + high], axis=1), axis=1).ravel()
-    return frames[places], np.where(np.repeat(empty, 2), np.nan, values[places])
+    places = np.unique(np.concatenate([start + low, start + high]))
+    return frames[places], values[places]
 
 
 def _figure(height: float) -> "tuple[Figure, Axes]":

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,39 @@ from stma_cli.report import FORMAT, REPORT_FILE
 
 
 @dataclass(frozen=True)
+class RunHead:
+    """What a report says of the run as a whole.
+
+    Attributes:
+        video: what was segmented.
+        size: width and height of the frames in pixels.
+        frame_rate: of the video.
+        source: hash of the video, or None where the report has none.
+        masks: numbers of the frames that had a mask.
+        model: such as "small on cpu", or None.
+        finished: date and time, or None.
+        notes: sentences on the run.
+        entries: report.json without its rows.
+    """
+
+    video: Path
+    size: tuple[int, int]
+    frame_rate: Fraction
+    source: str | None
+    masks: tuple[int, ...]
+    model: str | None
+    finished: str | None
+    notes: tuple[str, ...]
+    entries: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Results:
     """What a run has written down, by row: one per frame, in order.
 
     Attributes:
         folder: of the masks and the report.
-        head: report.json without its rows.
+        head: of the report.
         names: object id -> name.
         ids: the objects, ascending; the columns of the arrays below.
         frames: (F,) int64 frame numbers in the whole video.
@@ -29,7 +57,7 @@ class Results:
     """
 
     folder: Path
-    head: dict[str, Any]
+    head: RunHead
     names: dict[int, str]
     ids: tuple[int, ...]
     frames: np.ndarray
@@ -42,8 +70,7 @@ class Results:
     def annotated_rows(self) -> tuple[int, ...]:
         """Return the rows of frames that had a mask."""
         rows = {int(frame): row for row, frame in enumerate(self.frames)}
-        given = (mask["frame"] for mask in self.head.get("masks", ()))
-        return tuple(sorted(rows[frame] for frame in given if frame in rows))
+        return tuple(sorted(rows[frame] for frame in self.head.masks if frame in rows))
 
     @property
     def rate(self) -> float:
@@ -54,14 +81,14 @@ class Results:
     @property
     def size(self) -> tuple[int, int]:
         """Return width and height of the frames in pixels."""
-        return int(self.head["video"]["width"]), int(self.head["video"]["height"])
+        return self.head.size
 
 
 def read_results(folder: Path) -> Results:
     """Read the results in a folder.
 
     Raises:
-        SettingsError: there is no report, a damaged one, or one without frames.
+        SettingsError: there is no report, a damaged one, one of other fields, or one without frames.
     """
     file = folder / REPORT_FILE
     if not file.is_file():
@@ -69,26 +96,64 @@ def read_results(folder: Path) -> Results:
     try:
         head = json.loads(file.read_text("utf-8"))
         rows = sorted(head.pop("frames"), key=lambda row: row["frame"])
-        names = {int(entry["id"]): str(entry["name"]) for entry in head["objects"]}
+        names = {int(entry["id"]): _printable(str(entry["name"])) for entry in head["objects"]}
         if head["format"] != FORMAT or not rows:
             raise ValueError("no frames" if not rows else f"its format is {head['format']}, not {FORMAT}")
         ids = tuple(sorted(names))
         area, confidence = (_table(rows, ids, key) for key in ("area", "confidence"))
         return Results(
             folder,
-            head,
+            _head(head),
             names,
             ids,
             np.array([row["frame"] for row in rows], dtype=np.int64),
-            np.array([row["time"] for row in rows], dtype=np.float64),
+            _times(rows),
             tuple(str(row["file"]) for row in rows),
             area,
             confidence,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise SettingsError(
-            f"{file} cannot be read as a report ({error}); run stma segment again with --force"
+            f"{file} cannot be read as a report ({reason}); run stma segment again with --force"
         ) from error
+
+
+def _printable(name: str) -> str:
+    """Return a name with bytes that are no UTF-8 as escapes, since no font has them."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _head(entries: dict[str, Any]) -> RunHead:
+    video, model, finished = entries["video"], entries.get("model"), entries.get("finished")
+    size, rate = (int(video["width"]), int(video["height"])), Fraction(video["frame_rate"])
+    if min(size) <= 0 or rate <= 0:
+        raise ValueError(f"its video is {size[0]}x{size[1]} with {rate} frames per second")
+    return RunHead(
+        video=Path(video["path"]),
+        size=size,
+        frame_rate=rate,
+        source=entries.get("identity", {}).get("source"),
+        masks=tuple(int(mask["frame"]) for mask in _list(entries, "masks")),
+        model=None if model is None else f"{model.get('name', '?')} on {model.get('device', '?')}",
+        finished=None if finished is None else str(finished),
+        notes=tuple(map(str, _list(entries, "notes"))),
+        entries=entries,
+    )
+
+
+def _list(entries: dict[str, Any], key: str) -> list[Any]:
+    value = entries.get(key, [])
+    if not isinstance(value, list):
+        raise ValueError(f"{key!r} is no list")
+    return value
+
+
+def _times(rows: list[dict[str, Any]]) -> np.ndarray:
+    times = np.array([row["time"] for row in rows], dtype=np.float64)
+    if not np.isfinite(times).all():
+        raise ValueError("a row has no time")
+    return times
 
 
 def _table(rows: list[dict[str, Any]], ids: tuple[int, ...], key: str) -> np.ndarray:

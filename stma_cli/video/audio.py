@@ -79,10 +79,7 @@ class SoundTrack:
 
     def _add_track(self) -> AudioStream:
         if self._copies:
-            try:
-                return self._output.add_stream_from_template(self._track)
-            except ValueError:  # this codec fits .mp4 but not, for instance, .mov
-                self._copies = False
+            return self._output.add_stream_from_template(self._track)
         return self._converted_track()
 
     def _converted_track(self) -> AudioStream:

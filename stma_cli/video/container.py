@@ -73,8 +73,6 @@ class ContainerSource(VideoSource):
             timeline = Timeline(self.info.time_base, self.info.frame_rate)
             count = 0
             for index, frame in enumerate(_decoded(path, container, stream, self.notes)):
-                if index == end:
-                    break
                 time = timeline.place(frame.pts, frame.dts)
                 count = index + 1
                 if index < start:
@@ -83,6 +81,8 @@ class ContainerSource(VideoSource):
                 duration = frame.duration * self.info.time_base if frame.duration else None
                 pixels = self.turn.apply(to_rgb(frame))
                 yield Frame(index, pixels, time, f"{index:05d}", duration)
+                if count == end:
+                    break  # what lies beyond may be damaged
         for note in timeline.notes():
             self.add_note(note)
         if count <= start:

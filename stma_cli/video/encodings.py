@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-MP4_SOUND = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac"})
-PCM_SOUND = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be", "pcm_f32le"})
-WEBM_SOUND = frozenset({"opus", "libopus", "vorbis", "libvorbis"})
+_OPUS = frozenset({"opus", "libopus"})
+_MP4_AND_MOV_SOUND = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac"})
+_PCM_SOUND = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be", "pcm_f32le"})
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,23 @@ class SoundRules:
             container has no times before 0.
     """
 
-    kind: str = "MP4"
-    copied: frozenset[str] = MP4_SOUND
+    kind: str
+    copied: frozenset[str]
     encoder: str = "aac"
     rates: frozenset[int] = frozenset(
         {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
     )
     lead_in: Fraction = Fraction(8, 100)
+
+
+# by FFmpeg's name of the container
+SOUND = {
+    "mp4": SoundRules("MP4", _MP4_AND_MOV_SOUND | _OPUS | {"flac"}),
+    "mov": SoundRules("MOV", _MP4_AND_MOV_SOUND | _PCM_SOUND),
+    "webm": SoundRules(
+        "WebM", _OPUS | {"vorbis", "libvorbis"}, "libopus", frozenset({48000}), lead_in=Fraction(0)
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,6 @@ class Encoding:
         containers: FFmpeg's format by the ending of the file.
         even: whether rows and columns must be even.
         unit: the container's own unit of time, to which times are rounded; None where it takes any.
-        sound: what becomes of the sound.
     """
 
     name: str
@@ -53,7 +62,6 @@ class Encoding:
     options: Mapping[str, str] = field(default_factory=dict)
     even: bool = False
     unit: Fraction | None = None
-    sound: SoundRules = field(default_factory=SoundRules)
 
 
 H264 = Encoding(
@@ -71,7 +79,6 @@ PRORES_4444 = Encoding(
     pixel_format="yuva444p10le",
     containers={".mov": "mov"},
     options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0"},  # Final Cut looks for this vendor
-    sound=SoundRules(kind="MOV", copied=MP4_SOUND | PCM_SOUND),  # what MOV refuses becomes AAC
 )
 
 _WEBM = {".webm": "webm"}
@@ -82,7 +89,6 @@ _VP9_OPTIONS = {
     "cpu-used": "4",  # several times faster than 1 for a few per cent in size
     "row-mt": "1",
 }
-_WEBM_SOUND = SoundRules("WebM", WEBM_SOUND, "libopus", frozenset({48000}), Fraction(0))
 _MILLISECOND = Fraction(1, 1000)
 
 VP9 = Encoding(
@@ -92,7 +98,6 @@ VP9 = Encoding(
     containers=_WEBM,
     options=_VP9_OPTIONS,
     unit=_MILLISECOND,
-    sound=_WEBM_SOUND,
 )
 
 VP9_ALPHA = Encoding(
@@ -102,5 +107,4 @@ VP9_ALPHA = Encoding(
     containers=_WEBM,
     options=_VP9_OPTIONS | {"auto-alt-ref": "0"},  # hidden frames have no alpha
     unit=_MILLISECOND,
-    sound=_WEBM_SOUND,
 )

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stma.errors import VideoError
-from stma_cli.natural_order import natural_key
+from stma_cli.natural_order import files_in
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
 
@@ -19,6 +19,13 @@ _EXIF_ORIENTATION = 0x0112
 _TRANSPOSED = {5, 6, 7, 8}
 _ROTATION = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}
 _SEVERAL_PICTURES = {"TIFF", "WEBP", "PNG", "GIF"}  # formats where a second picture is another frame
+_PNG_SIGNATURE = 8  # bytes
+_PNG_ORIENTATION = (
+    b"eXIf",
+    b"iTXtXML:com.adobe.xmp",
+    b"tEXtRaw profile type exif",
+    b"zTXtRaw profile type exif",
+)
 
 
 @dataclass
@@ -50,7 +57,7 @@ class FolderSource(VideoSource):
                 )
         width, height = sizes[0]
         with Image.open(files[0]) as image:
-            rotation = _ROTATION.get(image.getexif().get(_EXIF_ORIENTATION, 1), 0)
+            rotation = _ROTATION.get(_exif(image, files[0]).get(_EXIF_ORIENTATION, 1), 0)
             codec = (image.format or "image").lower()
         info = VideoInfo(
             path=path,
@@ -114,11 +121,7 @@ class FolderSource(VideoSource):
 
 def _images_in(path: Path) -> tuple[Path, ...]:
     try:
-        found = [
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
-        ]
+        found = files_in(path, *IMAGE_SUFFIXES)
     except OSError as error:
         raise VideoError(f"{path} may not be read ({error.strerror}); change its permissions") from error
     if not found:
@@ -126,7 +129,7 @@ def _images_in(path: Path) -> tuple[Path, ...]:
         raise VideoError(
             f"the folder {path} has no images; give a folder with the frames as {known}, or a video file"
         )
-    return tuple(sorted(found, key=lambda file: natural_key(file.name)))
+    return tuple(found)
 
 
 def _frames_and_masks(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], int]:
@@ -163,13 +166,35 @@ def _display_size(file: Path) -> tuple[int, int]:
     try:
         with Image.open(file) as image:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in _TRANSPOSED
+            turned = _exif(image, file).get(_EXIF_ORIENTATION, 1) in _TRANSPOSED
             pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise _unreadable(file, error) from error
     if pictures > 1:
         raise VideoError(f"{file} holds {pictures} pictures; save each as a file of its own")
     return (height, width) if turned else (width, height)
+
+
+def _exif(image: Image.Image, file: Path) -> Image.Exif:
+    """Return the EXIF data; the pixels are decoded only where a PNG may hold some behind them."""
+    if image.format == "PNG" and not _orientation_follows_pixels(file):
+        return Image.Image.getexif(image)  # that of PNG always decodes the pixels to look behind them
+    return image.getexif()
+
+
+def _orientation_follows_pixels(file: Path) -> bool:
+    """Whether a PNG has chunks that may hold an orientation behind its pixels."""
+    position, in_pixels = _PNG_SIGNATURE, False
+    with file.open("rb") as stream:
+        while True:
+            stream.seek(position)
+            length, chunk = stream.read(4), stream.read(max(map(len, _PNG_ORIENTATION)))
+            if not chunk:
+                return False
+            if in_pixels and chunk.startswith(_PNG_ORIENTATION):
+                return True
+            in_pixels |= chunk.startswith(b"IDAT")
+            position += 12 + int.from_bytes(length)  # with the length itself, the name and a check sum
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:

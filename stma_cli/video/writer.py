@@ -1,7 +1,5 @@
 """Video files: the source's times, sound, colours and pixel shape, and complete files only."""
 
-import os
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,16 +9,15 @@ import av
 import cv2
 import numpy as np
 from av.codec.context import Flags
-from av.error import FFmpegError
 
 from stma.errors import OutputError
 from stma_cli.video.audio import SoundTrack
 from stma_cli.video.colour import FromRgb, output_tags
 from stma_cli.video.container import thread_count
-from stma_cli.video.encoding_errors import removed_on_error
-from stma_cli.video.encodings import H264, Encoding
+from stma_cli.video.encodings import H264, SOUND, Encoding
 from stma_cli.video.pyav import exact
 from stma_cli.video.source import Frame, VideoInfo
+from stma_cli.video.unfinished import UnfinishedVideo, removed_on_error
 
 _ADVICE = "try another place for it, or --no-audio"  # when FFmpeg refuses to encode
 _FINEST_UNIT = 1_000_000  # ticks per second; a finer clock is rounded to it
@@ -75,8 +72,9 @@ class VideoWriter:
         self._info = info
         self._tags = output_tags(info.colour)
         self._encoding = encoding
+        self._container_format = encoding.containers[path.suffix.lower()]
         self._ends_early = end is not None
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._file = UnfinishedVideo(path)
         self._unit = encoding.unit or _unit(info.time_base)
         self._first_time: Fraction | None = None
         self._previous_time: Fraction | None = None
@@ -84,20 +82,11 @@ class VideoWriter:
         self._waiting: tuple[av.VideoFrame, Fraction | None] | None = None
         self._last_step = max(1, round(1 / (info.frame_rate * self._unit)))
         self._sound: SoundTrack | None = None
-        self._is_open = False
         with removed_on_error(self.path, self.abort, _ADVICE):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.touch()  # the container opens its file only with the first packet
-            self._container = av.open(
-                str(self._temporary),
-                "w",
-                format=encoding.containers[path.suffix.lower()],
-                container_options=self._container_options(),
-            )
-            self._is_open = True
+            self._container = self._file.open(self._container_format, self._container_options())
             self._picture = self._add_picture_track()
             if audio and info.has_audio:
-                self._sound = SoundTrack(info.path, self._container, encoding.sound)
+                self._sound = SoundTrack(info.path, self._container, SOUND[self._container_format])
                 if self._sound.note:
                     self.notes.append(self._sound.note)
         self._lead = Fraction(0)  # seconds by which the sound begins before the first picture
@@ -170,13 +159,13 @@ class VideoWriter:
         Raises:
             OutputError: nothing was written, or the file cannot be completed; it is removed.
         """
-        if not self._is_open:
+        if not self._file.is_open:
             return
         with removed_on_error(self.path, self.abort, _ADVICE):
             if self._waiting is None:
                 raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
             if self._is_rounded:
-                kind = self._encoding.sound.kind
+                kind = SOUND[self._container_format].kind
                 self.notes.append(
                     f"{kind} holds times in milliseconds, to which those of the frames are rounded"
                 )
@@ -189,21 +178,15 @@ class VideoWriter:
                 end = ((frame.pts or 0) + ticks) * self._unit
                 self._sound.write_until(end if cut_audio or self._ends_early else None)
                 self._sound.finish()
-            self._is_open = False
-            self._container.close()
-            os.replace(self._temporary, self.path)
+            self._file.close()
+            self._file.rename()
 
     def abort(self) -> None:
         """Remove the unfinished file; nothing is left under either name."""
         self._waiting = None
         if self._sound:
             self._sound.close()
-        if self._is_open:
-            self._is_open = False
-            with suppress(FFmpegError, OSError, ValueError):
-                self._container.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+        self._file.remove()
 
     def _ticks(self, time: Fraction) -> int:
         """Return a time of the output in its unit, or the next one where that is taken by the frame before."""

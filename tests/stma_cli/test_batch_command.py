@@ -1,109 +1,48 @@
 """`stma batch` from options to batch.json, with the workers in this process and a model that copies."""
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Sequence
+import sys
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
 import torch
-from fakes import CopySegmenter, fake_setup, save_mask
-from media import make_clip, make_folder
-from typer.testing import CliRunner, Result
+from batches import COUNT, HEIGHT, WIDTH, Model, document, reasons, run, set_up_batch, statuses
+from fakes import save_mask
+from media import make_clip
+from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.weights import save_weights
-from stma.weights_file import find_weights, model_info
-from stma_cli.batch import run as batch_run
-from stma_cli.batch import worker as batch_worker
 from stma_cli.batch.clips import Clip
 from stma_cli.batch.dry_run import ClipPreview, _timed
-from stma_cli.batch.jobs import ClipJob, ClipOutcome, WorkerSpec
 from stma_cli.batch.pairing import Pair
 from stma_cli.batch.plan import PlannedClip
-from stma_cli.batch.settings import BatchSettings
-from stma_cli.batch.storage import Storage
 from stma_cli.main import app
-from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.model_setup import set_up_model
 from stma_cli.segment_settings import SegmentSettings
 
-WIDTH, HEIGHT, COUNT = 64, 48, 9
-WEIGHTS = model_info(find_weights("small")).sha256
 
-
-class InlineEngine:
-    """Runs the real worker in this process, one job after the other."""
-
-    workers = ("here",)
-
-    def __init__(self, settings: BatchSettings, storage: Storage, jobs: int) -> None:
-        self._factory = batch_worker.ClipWorkerFactory(storage, settings.overlay)
-
-    def run(self, jobs: Sequence[ClipJob], stop: Event) -> Iterator[ClipOutcome]:
-        worker = self._factory(WorkerSpec("here", "cpu", 1))
-        for job in jobs:
-            if stop.is_set():
-                return
-            yield worker.run(job)
-
-
-class Model:
-    """Stands in for `set_up_model`; fails on chunks that the test names."""
-
-    def __init__(self) -> None:
-        self.chunks = 0
-        self.fail_at: dict[int, BaseException] = {}
-
-    def __call__(self, settings: SegmentSettings, height: int, width: int, load: object = None) -> ModelSetup:
-        setup = fake_setup(settings, height, width, CopySegmenter(self._on_chunk))
-        setup.description["sha256"] = WEIGHTS
-        return setup
-
-    def _on_chunk(self, chunks: int) -> None:
-        self.chunks += 1
-        if self.chunks in self.fail_at:
-            raise self.fail_at[self.chunks]
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    return set_up_batch(tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    model = Model()
-    monkeypatch.setattr(batch_worker, "set_up_model", model)
-    monkeypatch.setattr(batch_run, "_engine", InlineEngine)
-    return model
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Model) -> Path:
-    """A folder with clips/a/one.mp4, clips/a/two (frames) and clips/three.mkv, and masks for them."""
-    monkeypatch.chdir(tmp_path)
-    for folder in ("clips/a", "masks/a"):
-        Path(folder).mkdir(parents=True)
-    make_clip(Path("clips/a/one.mp4"), COUNT, width=WIDTH, height=HEIGHT)
-    make_folder(Path("clips/a/two"), [f"f{index}.jpg" for index in range(COUNT)], WIDTH, HEIGHT)
-    make_clip(Path("clips/three.mkv"), COUNT, width=WIDTH, height=HEIGHT)
-    for name, object_id in (("a/one", 1), ("a/two", 2), ("three", 3)):
-        save_mask(f"masks/{name}.png", object_id)
+def workplace(tmp_path: Path, model: Model) -> Path:
+    """The folder of `set_up_batch`."""
     return tmp_path
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(app, ["batch", "clips", "--masks", "masks", "--out", "out", *words])
-
-
-def statuses() -> dict[str, str]:
-    return {row["clip"]: row["status"] for row in document()["clips"]}
-
-
-def document() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(Path("out/batch.json").read_text())
-    return content
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="no such names on this system")
+def test_names_that_are_no_utf8(workplace: Path) -> None:
+    for name in ("clips/three.mkv", "masks/three.png"):
+        Path(name).rename(name.replace("three", "caf\udce9"))
+    assert run().exit_code == 0
+    assert statuses()["caf\udce9"] == "done"
+    assert run("--dry-run", "--json").exit_code == 0
 
 
 def test_the_tree_is_mirrored(workplace: Path) -> None:
@@ -140,90 +79,6 @@ def test_one_bad_clip_never_stops_the_rest(workplace: Path, model: Model) -> Non
     assert "smaller --size" in rows["a/two"]["message"]
     assert "cannot be read as a video" in rows["bad"]["message"]
     assert "there is no mask" in rows["lonely"]["message"]
-
-
-def test_the_second_run_does_nothing(workplace: Path, model: Model) -> None:
-    assert run().exit_code == 0
-    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")}
-    chunks = model.chunks
-    result = run()
-    assert result.exit_code == 0
-    assert set(statuses().values()) == {"unchanged"}
-    assert model.chunks == chunks
-    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.png")} == before
-    assert "3 complete already" in result.stdout
-
-
-def reasons(*words: str) -> dict[str, str]:
-    """Run again and return why clips were done once more."""
-    assert run(*words).exit_code == 0
-    return {row["clip"]: row["reason"] for row in document()["clips"] if row["status"] == "done"}
-
-
-def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
-    assert run().exit_code == 0
-    os.utime("clips/a/one.mp4")
-    assert reasons() == {}
-    make_clip(Path("clips/a/one.mp4"), COUNT - 2, width=WIDTH, height=HEIGHT)
-    assert reasons() == {"a/one": "changed: the video"}
-    assert len(list(Path("out/a/one").glob("*.png"))) == COUNT - 2
-    save_mask("masks/three.png", 3, 4)
-    assert reasons() == {"three": "changed: the masks"}
-    Path("out/a/two/f3.png").unlink()
-    assert reasons() == {"a/two": "f3.png is missing"}
-    shutil.rmtree("out/three")
-    assert reasons() == {"three": "new"}
-    assert reasons("--size", "40") == dict.fromkeys(["a/one", "a/two", "three"], "changed: size 480 -> 40")
-    assert reasons("--size", "40", "--workers", "1", "--checkpoint", "9") == {}
-    assert set(reasons("--size", "40", "--force")) == {"a/one", "a/two", "three"}
-
-
-def test_results_with_a_damaged_report_are_not_replaced_unasked(workplace: Path) -> None:
-    assert run().exit_code == 0
-    Path("out/a/two/report.json").write_bytes(b"\xff{")
-    assert run().exit_code == 1
-    assert "add --force" in document()["clips"][1]["message"]
-    assert set(reasons("--force")) == {"a/one", "a/two", "three"}
-
-
-def test_other_weights_are_noticed(workplace: Path) -> None:
-    assert run().exit_code == 0
-    report = Path("out/three/report.json")
-    report.write_text(report.read_text().replace(WEIGHTS, "0" * 64))
-    assert reasons() == {"three": "changed: the weights"}
-
-
-def test_a_clip_goes_on_where_it_was_interrupted(workplace: Path, model: Model) -> None:
-    model.fail_at = {2: KeyboardInterrupt()}
-    assert run("--chunk", "3").exit_code == 1
-    assert statuses() == {"a/one": "waiting", "a/two": "done", "three": "done"}
-    assert Path("out/a/one/.stma-checkpoint").exists()
-    assert run("--chunk", "3").exit_code == 0
-    row = next(row for row in document()["clips"] if row["clip"] == "a/one")
-    assert (row["status"], row["reason"], row["resumed_at"], row["computed"]) == ("done", "interrupted", 3, 6)
-    assert not Path("out/a/one/.stma-checkpoint").exists()
-
-
-def test_an_interrupted_clip_with_other_settings_starts_again(workplace: Path, model: Model) -> None:
-    model.fail_at = {2: KeyboardInterrupt()}
-    run("--chunk", "3")
-    assert run("--chunk", "2").exit_code == 0
-    row = next(row for row in document()["clips"] if row["clip"] == "a/one")
-    assert (row["status"], row["computed"]) == ("done", COUNT)
-    assert "resumed_at" not in row
-
-
-def test_a_damaged_clip_is_done_once_it_is_mended(workplace: Path) -> None:
-    make_clip(Path("clips/three.mkv"), 60, width=WIDTH, height=HEIGHT)
-    whole = Path("clips/three.mkv").read_bytes()
-    Path("clips/three.mkv").write_bytes(whole[: len(whole) * 2 // 3])
-    for _ in range(2):
-        assert run("--checkpoint", "4").exit_code == 1
-        assert statuses()["three"] == "failed"
-        assert "cut off" in document()["clips"][2]["message"]
-    Path("clips/three.mkv").write_bytes(whole)
-    assert run("--checkpoint", "4").exit_code == 0
-    assert len(list(Path("out/three").glob("*.png"))) == 60
 
 
 def test_files_of_others_are_not_touched(workplace: Path) -> None:

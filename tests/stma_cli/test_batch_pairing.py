@@ -80,6 +80,16 @@ def test_masks_beside_the_clips(clips: Path) -> None:
     assert "there is no mask for it" in str(pairs["b10"].problem)
 
 
+def test_a_folder_of_masks_beside_its_clip_is_no_clip(clips: Path) -> None:
+    touch(clips, "b10/00016.png", "b10/00040.json", "deep/er/c.v1/00000.png", "b2/00000.png", "b2/00001.jpg")
+    Image.new("RGB", (4, 4)).save(clips / "deep/er/c.v1/00001.png")
+    pairs = by_name(clips, clips)
+    assert pairs["b10"].masks == (str(clips / "b10"),)
+    assert pairs["b10"].problem is None
+    for frames in ("b2", "deep/er/c.v1"):
+        assert f"share the results folder {frames}; rename one" in str(pairs[frames].problem)
+
+
 def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: Path) -> None:
     touch(clips, "deep/b2.mp4", "b10.mkv")
     touch(tmp_path / "masks", "b2.png", "sub/c.v1.png", "sub/c.v1.json")
@@ -88,6 +98,26 @@ def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: 
     assert "there is no mask" in str(pairs["deep/b2"].problem)
     assert "several masks fit" in str(pairs["deep/er/c.v1"].problem)
     assert "share the results folder b10" in str(pairs["b10"].problem)
+
+
+def test_each_mask_file_is_looked_at_once(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, *(f"clips/{number}.mp4" for number in range(40)))
+    (tmp_path / "masks").mkdir(exist_ok=True)
+    for number in range(40):
+        (tmp_path / "masks" / f"{number}.png").touch()
+    looked: list[Path] = []
+    with_suffix = Path.with_suffix
+
+    def counted(path: Path, suffix: str) -> Path:
+        looked.append(path)
+        return with_suffix(path, suffix)
+
+    monkeypatch.setattr(Path, "with_suffix", counted)
+    pairs = by_name(clips, tmp_path / "masks")
+    assert pairs["39"].masks == (str(tmp_path / "masks" / "39.png"),)
+    assert len(looked) <= 40
 
 
 def test_masks_have_to_be_somewhere(clips: Path, tmp_path: Path) -> None:

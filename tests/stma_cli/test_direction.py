@@ -1,6 +1,8 @@
 """--direction: objects followed backward, both ways, and the merge of the two."""
 
+import re
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ from media import decoded, make_clip, make_folder
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
+from stma.errors import OutputError, SettingsError
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli import segment_run
-from stma_cli.direction import BACKWARD_FOLDER, MergeRule
+from stma_cli.direction import BACKWARD_FOLDER, MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.main import app
 from stma_cli.masks import read_labels
+from stma_cli.video import Frame
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
 
@@ -131,6 +135,40 @@ def test_interrupt_in_the_forward_pass_goes_on_behind_the_backward_pass(
     assert "backward" not in result.stdout
     assert places("a") == [{(1, 0)}] * 10
     assert not Path("a", BACKWARD_FOLDER).exists()
+
+
+def test_going_on_without_the_backward_pass_is_refused(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_at(4, monkeypatch)
+    words = ("--mask", "9=one.png", "--direction", "both", "--chunk", "4", "--checkpoint", "4")
+    assert run(*words).exit_code == 130
+    Path("a", BACKWARD_FOLDER, "00000009").unlink()
+    result = run(*words, "--resume")
+    assert isinstance(result.exception, OutputError), result.output
+    assert re.fullmatch(
+        r"a part of the backward pass is gone from a; start again with --force in place of --resume",
+        str(result.exception),
+    )
+    assert Path("a", ".stma-checkpoint").exists()
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    assert run(*words, "--force").exit_code == 0
+    assert places("a") == [{(1, 0)}] * 10
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no prediction"])
+def test_a_missing_or_damaged_prediction_is_no_empty_mask(tmp_path: Path, content: bytes | None) -> None:
+    saved = SavedPredictions(tmp_path)
+    saved.write(Frame(3, np.zeros((4, 20, 3), np.uint8), Fraction(0), "3"), prediction(o1=(0, 4)))
+    assert saved.read(3).area == {1: 16}
+    file = tmp_path / BACKWARD_FOLDER / "00000003"
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    segmenter = MergingSegmenter(None, saved, MergeRule({1: (3,)}, forward=False), range(3, 4))
+    with pytest.raises(SettingsError, match=r"00000003 cannot be read \(.+\); start again with --force"):
+        segmenter.steps([np.zeros((4, 20, 3), np.uint8)])
 
 
 def prediction(**places: tuple[int, int]) -> FakePrediction:

@@ -89,6 +89,13 @@ def test_first_frame_may_be_missing_and_other_frames_may_be_extra(truth: Path, t
     assert run(predictions, truth)["over_objects"]["J&F"] == 1.0
 
 
+def test_hidden_files_are_no_frames(truth: Path, tmp_path: Path) -> None:
+    predictions = copy_of(truth, tmp_path)
+    for name in ("._00000.png", "._00003.png"):  # as macOS puts them onto foreign disks
+        (truth / "a" / "bear" / name).write_bytes(b"\0\5\x16\7")
+    assert run(predictions, truth)["sequences"][0]["objects"][0]["frames"] == 3
+
+
 def test_single_sequences_are_compared_directly(truth: Path, tmp_path: Path) -> None:
     predictions = copy_of(truth, tmp_path)
     assert run(predictions / "a" / "bear", truth / "a" / "bear")["over_objects"]["J"] == 1.0

@@ -13,6 +13,7 @@ from running import run_overlay
 
 from stma.errors import OutputError, SettingsError, StmaError
 from stma_cli.masks import read_labels
+from stma_cli.rendering.preview import PreviewWriter
 from stma_cli.video import open_video
 
 COUNT = 12
@@ -159,15 +160,16 @@ def test_opus_is_copied_into_webm(tmp_path: Path, masks: Path) -> None:
     assert contents[0] == contents[1]
 
 
-def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path) -> None:
+@pytest.mark.parametrize("style", ["cutout", "overlay"])
+def test_pcm_is_copied_into_mov_and_sound_can_be_left_out(tmp_path: Path, masks: Path, style: str) -> None:
     clip = make_clip(tmp_path / "in.mov", COUNT, audio="pcm_s16le")
-    assert "converted" not in run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", "cutout")
+    assert "converted" not in run_overlay(clip, masks, "-o", tmp_path / "cut.mov", "--style", style)
     contents = [
         b"".join(packet for *_, packet in audio_packets(path)) for path in (clip, tmp_path / "cut.mov")
     ]
     assert contents[0] == contents[1]
     for name in ("silent.mov", "silent.webm"):
-        run_overlay(clip, masks, "-o", tmp_path / name, "--style", "cutout", "--no-audio")
+        run_overlay(clip, masks, "-o", tmp_path / name, "--style", style, "--no-audio")
         with av.open(str(tmp_path / name)) as container:
             assert not container.streams.audio
 
@@ -198,6 +200,16 @@ def test_times_closer_than_a_millisecond_stay_apart_in_webm(tmp_path: Path) -> N
     clip = make_clip(tmp_path / "in.mp4", 5, times=times, time_base=Fraction(1, 10_000))
     run_overlay(clip, make_masks(tmp_path / "masks", 5), "-o", tmp_path / "out.webm")
     assert [time * 1000 for time, _ in decoded(tmp_path / "out.webm")] == [0, 1, 2, 40, 80]
+
+
+def test_alpha_of_previews_shrinks_as_colours_do(tmp_path: Path) -> None:
+    source = open_video(make_folder(tmp_path / "frames", ["0.png"], 1280, 720))
+    noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 1), dtype=np.uint8)
+    writer = PreviewWriter(tmp_path / "small.webp", source.info, transparent=True)
+    small = writer._sized(noise.repeat(4, axis=2))
+    writer.abort()
+    assert np.array_equal(small[..., 3], small[..., 0])
+    assert not (tmp_path / "small.webp").exists()
 
 
 @pytest.mark.parametrize("name", ["small.gif", "small.webp"])

@@ -162,6 +162,44 @@ def test_unusable_folders(folder: Path, tmp_path: Path) -> None:
             run(folder)
 
 
+VIDEO = {"path": "clip.mp4", "width": 160, "height": 96, "frame_rate": "25"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"video": None}, "not subscriptable"),
+        ({"video": {}}, "'width' is missing"),
+        ({"video": VIDEO | {"path": 5}}, "int"),
+        ({"video": VIDEO | {"height": 0}}, "160x0"),
+        ({"video": VIDEO | {"width": float("inf")}}, "infinity"),
+        ({"video": VIDEO | {"frame_rate": "1/0"}}, "Fraction"),
+        ({"masks": None}, "'masks' is no list"),
+        ({"masks": [{"objects": [1]}]}, "'frame' is missing"),
+        ({"notes": None}, "'notes' is no list"),
+        ({"notes": "text"}, "'notes' is no list"),
+        ({"model": []}, "no attribute"),
+        ({"identity": []}, "no attribute"),
+        ({"frames": [{"frame": 0, "file": "00000.png", "time": None, "objects": {}}]}, "has no time"),
+    ],
+)
+def test_reports_of_other_fields(folder: Path, fields: dict[str, object], reason: str) -> None:
+    report = folder / "report.json"
+    report.write_text(json.dumps(json.loads(report.read_text("utf-8")) | fields), "utf-8")
+    with pytest.raises(SettingsError, match=rf"cannot be read as a report \(.*{reason}.*\); .* --force"):
+        run(folder)
+
+
+def test_a_report_may_lack_what_is_only_told(folder: Path) -> None:
+    report = folder / "report.json"
+    content = json.loads(report.read_text("utf-8"))
+    for key in ("masks", "notes", "model", "finished", "settings", "versions"):
+        del content[key]
+    report.write_text(json.dumps(content), "utf-8")
+    run(folder)
+    assert "model small" not in (folder / "report.html").read_text("utf-8")
+
+
 def test_missing_masks(folder: Path) -> None:
     (folder / "00000.png").unlink()
     with pytest.raises(MaskError, match=r"00000\.png"):

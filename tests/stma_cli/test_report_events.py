@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from report_folder import results_of, steady
 
+from stma_cli.rendering.overlay import object_colour
 from stma_cli.report_page.events import Kind, find_events
-from stma_cli.report_page.plots import MOST_POINTS, thinned
+from stma_cli.report_page.plots import MOST_POINTS, curves, thinned
 from stma_cli.report_page.suggest import MOST, suggest
 
 AWAY = (0, 0.0)
@@ -86,6 +87,16 @@ def test_the_worst_comes_first_and_given_masks_are_not_asked_for_again(tmp_path:
     assert all(abs(each.row - 60) > 2 for each in suggest(results, find_events(results)))
 
 
+def test_frames_alone_are_dots_in_the_curves(tmp_path: Path) -> None:
+    curve: list[tuple[int, float] | None] = [AWAY] * 20
+    curve[5] = curve[12] = (1000, 0.9)
+    curve[17:] = [(1000, 0.9)] * 3
+    results = results_of(tmp_path, curve)
+    svg = curves(results, results.area, "area", None, [])
+    fill = "fill: #{:02x}{:02x}{:02x}".format(*object_colour(1))
+    assert sum("<use" in line and fill in line for line in svg.splitlines()) == 2
+
+
 def test_thinned_curves_keep_every_peak() -> None:
     values = np.zeros(100_000)
     values[[7, 50_001, 99_999]] = (3, -2, 5)
@@ -94,5 +105,5 @@ def test_thinned_curves_keep_every_peak() -> None:
     assert len(frames) <= MOST_POINTS + 2
     assert (np.nanmax(shown), np.nanmin(shown)) == (5, -2)
     assert {7, 50_001, 99_999} <= set(frames.tolist())
-    assert (np.diff(frames) >= 0).all()
+    assert (np.diff(frames) > 0).all()
     assert np.isnan(shown[(frames > 61_000) & (frames < 69_000)]).all()

@@ -157,9 +157,10 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     assert len(masks("stopped")) == COUNT
 
 
-def test_a_damaged_checkpoint_is_refused(stopped: Path) -> None:
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_damaged_checkpoint_is_refused(stopped: Path, size: int) -> None:
     file = stopped / CHECKPOINT_FILE
-    file.write_bytes(file.read_bytes()[:1000])
+    file.write_bytes(file.read_bytes()[:size])
     result = run("--out", "stopped", "--resume")
     assert isinstance(result.exception, SettingsError)
     assert "start again with --force" in str(result.exception)

@@ -1,5 +1,8 @@
 """Reading videos: order, times, orientation, colours, and errors that name the fix."""
 
+import re
+import struct
+import zlib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 from media import GREEN, NTSC, RED, audio_packets, copy_track, make_clip, make_folder, picture, read_number
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from stma.errors import SettingsError, VideoError
 from stma_cli.video import open_video
@@ -184,6 +188,25 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert np.array_equal(next(iter(source.frames())).pixels, np.rot90(picture(0), -1))
 
 
+def test_exif_behind_the_pixels_of_a_png(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "frames", ["0.png"])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+    content = (folder / "0.png").read_bytes()
+    (folder / "0.png").write_bytes(content[:-12] + chunk + content[-12:])  # before the last chunk, IEND
+    source = open_video(folder)
+    assert (source.info.width, source.info.height, source.info.rotation) == (96, 160, 90)
+    assert np.array_equal(next(iter(source.frames())).pixels, np.rot90(picture(0), -1))
+
+
+def test_a_folder_is_opened_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_folder(tmp_path / "frames", ["0.png", "1.png"])
+    monkeypatch.setattr(PngImageFile, "load", lambda image: pytest.fail("decoded"))
+    assert open_video(folder).count_frames() == 2
+
+
 def test_sixteen_bit_and_transparent_images(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -291,8 +314,13 @@ def test_cut_off_file_is_never_silent(tmp_path: Path, suffix: str, rate: int) ->
         clip = moved
     content = clip.read_bytes()
     clip.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(VideoError, match=r"--end \d+"):
-        list(open_video(clip).frames())
+    source = open_video(clip)
+    with pytest.raises(VideoError, match=r"--end \d+") as refused:
+        list(source.frames())
+    advice = re.search(r"--end (\d+)", str(refused.value))
+    assert advice
+    end = int(advice[1])
+    assert [frame.index for frame in source.frames(0, end)] == list(range(end))
 
 
 def test_change_of_size_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from media import NTSC, audio_packets, copy_track, decoded, make_clip, make_fold
 
 from stma.errors import OutputError
 from stma_cli.video import VideoSource, VideoWriter, open_video
+from stma_cli.video.encodings import VP9
 
 
 def copy_video(
@@ -135,6 +136,17 @@ def test_sound_that_does_not_fit_is_converted(tmp_path: Path, suffix: str) -> No
     assert abs(len(samples) / 44100 - 30 / float(NTSC)) < 0.06
     loudest = np.fft.rfftfreq(len(samples), 1 / 44100)[np.abs(np.fft.rfft(samples)).argmax()]
     assert abs(loudest - 440) < 3
+
+
+def test_mov_takes_neither_flac_nor_opus(tmp_path: Path) -> None:
+    flac = open_video(make_clip(tmp_path / "flac.mkv", 10, audio="flac"))
+    copy_video(flac, tmp_path / "opus.webm", encoding=VP9)
+    for source in (flac, open_video(tmp_path / "opus.webm")):
+        writer = copy_video(source, tmp_path / "out.mov")
+        name = source.info.path.stem
+        assert f"the sound ({name}) does not fit into MOV and is converted to AAC" in writer.notes
+        with av.open(str(tmp_path / "out.mov")) as container:
+            assert container.streams.audio[0].codec_context.name == "aac"
 
 
 def test_sound_can_be_left_out(tmp_path: Path) -> None:
