@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stma_cli.bench.settings import SHORTEST_RUN
-from stma_cli.commands.model_options import FocusOption, RefineEdgesOption
+from stma_cli.commands.model_options import FocusOption, RefineEdgesOption, ThreadsOption
 
 
 def bench(
@@ -26,10 +26,7 @@ def bench(
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
-    ] = None,
+    threads: ThreadsOption = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
     refine_edges: RefineEdgesOption = True,
     focus: FocusOption = True,
