@@ -8,6 +8,8 @@ import typer
 from stma_cli.bench.settings import SHORTEST_RUN
 from stma_cli.commands.model_options import FocusOption, RefineEdgesOption, ThreadsOption
 
+PLOTS = (".png", ".svg", ".pdf")
+
 
 def bench(
     model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
@@ -72,10 +74,10 @@ def bench(
     from stma_cli.bench import settings as options
     from stma_cli.result_files import require_file_place
 
-    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+    if plot is not None and plot.suffix.lower() not in PLOTS:
         raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
-    require_file_place("--json", json_file)
-    require_file_place("--plot", plot)
+    require_file_place("--json", json_file, ".json")
+    require_file_place("--plot", plot, *PLOTS)
     settings = options.BenchSettings(
         model=model,
         objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),

@@ -49,7 +49,7 @@ def calibrate(
     from stma_cli.result_files import require_file_place
     from stma_cli.threads import default_threads
 
-    require_file_place("--out", out)
+    require_file_place("--out", out, ".safetensors")
     prepare_process(threads or default_threads())
     network = load_model(model).model
     drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)

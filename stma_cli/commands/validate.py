@@ -72,7 +72,7 @@ def validate(
     from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
-    require_file_place("--json", json_file)
+    require_file_place("--json", json_file, ".json")
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)

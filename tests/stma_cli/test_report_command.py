@@ -136,6 +136,10 @@ def test_pages_are_replaced_only_on_request(folder: Path) -> None:
     run(folder, "--force")
     with pytest.raises(OutputError, match="is a folder"):
         run(folder, "-o", folder)
+    own = (folder / "report.json").read_bytes()
+    with pytest.raises(OutputError, match=r"of another kind; give a name that ends in \.html"):
+        run(folder, "-o", folder / "report.json", "--force")
+    assert (folder / "report.json").read_bytes() == own
 
 
 def test_unusable_folders(folder: Path, tmp_path: Path) -> None:
