@@ -83,8 +83,9 @@ def find_config(place: str | None) -> Path | None:
     if place is None:
         return None
     folder = Path(place)
-    folders = [folder, folder.resolve().parent] if folder.is_dir() else [folder.parent]
-    return next((found for each in folders if (found := each / CONFIG_FILE).is_file()), None)
+    folders = [folder, folder.resolve().parent] if os.path.isdir(folder) else [folder.parent]
+    # unlike Path.is_file, False in a folder that may not be read, which the command itself refuses
+    return next((found for each in folders if os.path.isfile(found := each / CONFIG_FILE)), None)
 
 
 def settings_of(
@@ -118,7 +119,11 @@ def settings_of(
         own = _by_key(options_of[command])
         for key, value in content.get(table, {}).items():
             where = f"{path}: [{table}] {key}"
-            if key not in known or key == "config":
+            if key == "config":
+                raise SettingsError(
+                    f"{where} is no option within a file, which takes in no other: remove it."
+                )
+            if key not in known:
                 raise SettingsError(f"{where} is no option of stma {table}: remove it.{_near(key, known)}")
             if key not in own:
                 continue

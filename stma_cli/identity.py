@@ -102,12 +102,26 @@ class RunIdentity:
             )
             if now != then
         ]
-        names = sorted(self.settings.keys() | earlier.settings.keys())
-        for name in names:
-            then, now = earlier.settings.get(name), self.settings.get(name)
+        before, here = _options(earlier.settings), _options(self.settings)
+        for name in sorted(before.keys() | here.keys()):
+            then, now = before.get(name), here.get(name)
             if then != now:
-                changes.append(f"{name} {then} -> {now}")
+                changes.append(f"{name} {_in_words(then)} -> {_in_words(now)}")
         return changes
+
+
+def _options(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the values by the long names of their options; those of a step are named by themselves."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _options(value) if isinstance(value, dict) else {name.replace("_", "-"): value}
+    return found
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "not given" if value is None else str(value)
 
 
 def hash_path(path: Path, suffixes: frozenset[str] | None = None) -> str:

@@ -68,14 +68,21 @@ app.command(cls=ConfiguredCommand)(with_config(bench))
 
 
 def main() -> None:
-    """Run the command line; errors of stma end in one message on stderr and exit status 2."""
+    """Run the command line; errors of stma and missing permissions end in one message on stderr and exit status 2."""
     try:
         app()
     except StmaError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
+        _print_error(str(error))
         sys.exit(error.exit_code)
+    except PermissionError as error:  # even to ask whether a file is there fails in a folder that is locked
+        _print_error(f"{error.filename} may not be used: change its permissions, or those of its folder.")
+        sys.exit(StmaError.exit_code)
     finally:
         gc.freeze()  # or the interpreter looks through all of torch several times before it leaves: 0.3 s
+
+
+def _print_error(message: str) -> None:
+    typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from stma_cli.output import replacing
+from stma_cli.tables import print_cells
 from stma_cli.validation_run import LOOPED
 
 if TYPE_CHECKING:
     from stma.training.validate import ClipResult
 
+COLUMNS = ("set", "clips", "J", "F", "J&F", "s/frame", "switches", "Spearman", "warnings right")
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
 
 
@@ -48,41 +51,44 @@ def _mean(values: list[float]) -> float:
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:
-    """Print one line per set."""
-    table = Table(title=title)
-    for column in (
-        "set",
-        "clips",
-        "J",
-        "F",
-        "J&F",
-        "worst clip",
-        "s/frame",
-        "switches",
-        "Spearman",
-        "warnings right",
-    ):
-        table.add_column(column, justify="left" if column in ("set", "worst clip") else "right")
-    for row in rows:
-        confidence = row["confidence"]
-        precision = confidence["precision"]
-        table.add_row(
-            row["set"],
-            str(row["clips"]),
-            *(f"{100 * row[measure]:.1f}" for measure in ("J", "F", "J&F")),
-            f"{row['worst']['name']} {100 * row['worst']['J&F']:.1f}",
-            f"{row['seconds per frame']:.2f}",
-            str(row["switches"]),
-            f"{confidence['spearman']:.2f}",
-            "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
+    """Print one line per set, as a table that fits 80 columns or for programs, and below it what is longer."""
+    cells = [_cells(row) for row in rows]
+    if console.is_terminal:
+        table = Table(
+            title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
         )
-    console.print(table)
+        for column in COLUMNS:
+            table.add_column(column, justify="left" if column == "set" else "right", overflow="fold")
+        for each in cells:
+            table.add_row(*each)
+        console.print(table)
+    else:
+        for line in ([title], COLUMNS, *cells):
+            print_cells(console, line)
     for row in rows:
+        worst = row["worst"]
+        lines = [f"worst clip {worst['name']}, J&F {100 * worst['J&F']:.1f}"]
         if "late J" in row:
-            console.print(
-                f"{row['set']}: J {100 * row['early J']:.1f} at frames {EARLY[0]} to {EARLY[1] - 1}, "
+            lines.append(
+                f"J {100 * row['early J']:.1f} at frames {EARLY[0]} to {EARLY[1] - 1}, "
                 f"{100 * row['late J']:.1f} at frames {LATE[0]} to {LATE[1] - 1}"
             )
+        for text in lines:
+            console.print(f"{row['set']}: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    confidence = row["confidence"]
+    precision = confidence["precision"]
+    return [
+        row["set"],
+        str(row["clips"]),
+        *(f"{100 * row[measure]:.1f}" for measure in ("J", "F", "J&F")),
+        f"{row['seconds per frame']:.2f}",
+        str(row["switches"]),
+        f"{confidence['spearman']:.2f}",
+        "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
+    ]
 
 
 def write_json(path: Path, rows: list[dict[str, Any]], head: dict[str, Any]) -> None:

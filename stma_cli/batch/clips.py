@@ -60,10 +60,7 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
     Raises:
         VideoError: `root` is no folder, or there is no clip in it.
     """
-    if not root.is_dir():
-        raise VideoError(
-            f"{root} is not a folder; give the folder with the clips, or use stma segment for one clip"
-        )
+    require_folder_of_clips(root)
     search = _Search({_identity(folder) for folder in leave_out if folder.is_dir()} - {_identity(root)})
     clips = sorted(
         search.clips_in(root, ""), key=lambda clip: [natural_key(part) for part in clip.name.split("/")]
@@ -74,6 +71,18 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
             "segment for a single folder of frames"
         )
     return FoundClips(tuple(clips), tuple(search.notes))
+
+
+def require_folder_of_clips(root: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        VideoError: naming it.
+    """
+    if not root.is_dir():
+        raise VideoError(
+            f"{root} is not a folder; give the folder with the clips, or use stma segment for one clip"
+        )
 
 
 def clip_at(root: Path, text: str) -> Clip:

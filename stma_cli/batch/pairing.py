@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import MaskError
-from stma_cli.batch.clips import Clip, FoundClips, find_clips
+from stma_cli.batch.clips import Clip, FoundClips, find_clips, require_folder_of_clips
 from stma_cli.natural_order import natural_key
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
@@ -48,10 +48,11 @@ def pair(clips: Path, masks: Path, leave_out: Sequence[Path] = ()) -> Pairing:
         leave_out: folders without clips.
 
     Raises:
-        VideoError: there are no clips.
+        VideoError: there is no such folder of clips, or no clip in it.
         MaskError: there is neither such a folder nor such a file.
         SettingsError: the manifest cannot be read.
     """
+    require_folder_of_clips(clips)
     if masks.is_dir():
         found = find_clips(clips, [*leave_out, masks])
         pairs: Iterable[Pair] = _by_stem(found, masks)

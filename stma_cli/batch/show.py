@@ -1,7 +1,6 @@
 """The tables of `stma batch`, and the same as JSON."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +10,7 @@ from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
+from stma_cli.tables import print_cells
 
 COLOURS = {
     Status.DONE: "green",
@@ -45,7 +45,7 @@ def print_result(result: BatchResult, console: Console) -> None:
         console.print(table)
     else:
         for row in rows:
-            _cells(console, [row.name, row.status.value, *_numbers(row), _remark(row)])
+            print_cells(console, [row.name, row.status.value, *_numbers(row), _remark(row)])
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
     _line(console, f"total    {len(rows)} clips: {said}; {duration(result.seconds)}")
@@ -78,7 +78,7 @@ def print_preview(preview: Preview, console: Console) -> None:
         console.print(table)
     else:
         for row in (titles, *rows):
-            _cells(console, row)
+            print_cells(console, row)
     if preview.needs:
         _line(console, f"needs    {preview.needs}")
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
@@ -158,11 +158,6 @@ def _action(clip: ClipPreview) -> str:
     if clip.planned.outcome is not None:
         return clip.planned.outcome.message
     return clip.planned.reason
-
-
-def _cells(console: Console, cells: Iterable[str]) -> None:
-    """Print a row for programs: the console itself would turn tabs into spaces."""
-    print("\t".join(cells).rstrip(), file=console.file)
 
 
 def _line(console: Console, text: str) -> None:

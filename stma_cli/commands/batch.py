@@ -23,6 +23,7 @@ from stma_cli.commands.model_options import (
     SizeOption,
     SmoothOption,
 )
+from stma_cli.threads import at_most_usable
 
 WORKERS = "Workers"
 
@@ -81,7 +82,7 @@ def batch(
         typer.Option(
             min=1,
             rich_help_panel=WORKERS,
-            help="CPU threads of each worker.",
+            help="CPU threads of each worker, on this machine no more than the usable cores.",
             show_default="equal shares of the cores",
         ),
     ] = None,
@@ -163,7 +164,7 @@ def batch(
         engine=engine,
         devices=tuple(filter(None, (name.strip() for name in devices.split(",")))),
         workers=workers,
-        threads=threads,
+        threads=at_most_usable(threads) if engine is EngineName.LOCAL else threads,
         address=address,
         retries=retries,
         overlay=overlay,

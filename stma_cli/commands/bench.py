@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from stma_cli.bench.settings import SHORTEST_RUN
-from stma_cli.commands.model_options import FocusOption, RefineEdgesOption
+from stma_cli.commands.model_options import FocusOption, RefineEdgesOption, ThreadsOption
+
+PLOTS = (".png", ".svg", ".pdf")
 
 
 def bench(
@@ -26,10 +28,7 @@ def bench(
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
-    ] = None,
+    threads: ThreadsOption = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
     refine_edges: RefineEdgesOption = True,
     focus: FocusOption = True,
@@ -75,10 +74,10 @@ def bench(
     from stma_cli.bench import settings as options
     from stma_cli.result_files import require_file_place
 
-    if plot is not None and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
+    if plot is not None and plot.suffix.lower() not in PLOTS:
         raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
-    require_file_place("--json", json_file)
-    require_file_place("--plot", plot)
+    require_file_place("--json", json_file, ".json")
+    require_file_place("--plot", plot, *PLOTS)
     settings = options.BenchSettings(
         model=model,
         objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stma_cli.commands.model_options import ThreadsOption
+
 if TYPE_CHECKING:
     from stma.calibration import Calibration
 
@@ -28,9 +30,7 @@ def calibrate(
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the clips, and of which of them judge.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
-    ] = None,
+    threads: ThreadsOption = None,
 ) -> None:
     """Teach a trained model how far to trust its masks; the masks stay what they are.
 
@@ -49,7 +49,7 @@ def calibrate(
     from stma_cli.result_files import require_file_place
     from stma_cli.threads import default_threads
 
-    require_file_place("--out", out)
+    require_file_place("--out", out, ".safetensors")
     prepare_process(threads or default_threads())
     network = load_model(model).model
     drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)

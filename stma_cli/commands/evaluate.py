@@ -52,6 +52,7 @@ def evaluate(
 
     from stma.baselines import BASELINES
     from stma.evaluation import DatasetScore
+    from stma_cli.result_files import require_file_place
     from stma_cli.score_report import json_text, print_table, write_csv
     from stma_cli.scoring import score_baseline, score_predictions
     from stma_cli.sequences import find_sequences
@@ -65,6 +66,7 @@ def evaluate(
     known_baseline = next((name for name in BASELINES if name == baseline), None)
     if baseline and known_baseline is None:
         raise SettingsError(f"There is no baseline {baseline!r}: choose one of {', '.join(BASELINES)}.")
+    require_file_place("--csv", csv, ".csv")
     truth_root = folders[-1]
     truth = _chosen(find_sequences(truth_root), sequences or [], split, truth_root)
     errors_console = Console(stderr=True)

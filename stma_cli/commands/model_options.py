@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stma_cli.threads import at_most_usable
+
 AFTERWARDS = "Post-processing"
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
@@ -73,6 +75,15 @@ ObjectsOption = Annotated[
     str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
 ]
 ModelOption = Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        callback=at_most_usable,
+        help="CPU threads of the model, no more than the usable cores.",
+        show_default="all cores, or OMP_NUM_THREADS",
+    ),
+]
 SmoothOption = Annotated[
     int,
     typer.Option(

@@ -82,6 +82,8 @@ def overlay(
 
     check_range(start, end)
     found = find_masks(masks)
+    if frame_rate and not video.is_dir():
+        typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
     source = open_video(video, parse_rate(frame_rate) if frame_rate else DEFAULT_FOLDER_RATE)
     if still is not None:
         notes = write_still(source, found, out, settings, still, start=start)

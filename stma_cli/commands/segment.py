@@ -22,6 +22,7 @@ from stma_cli.commands.model_options import (
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    ThreadsOption,
 )
 from stma_cli.rendering.settings import RenderSettings, Style
 
@@ -94,10 +95,7 @@ def segment(
     chunk: ChunkOption = 4,
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of the model.", show_default="all cores, or OMP_NUM_THREADS"),
-    ] = None,
+    threads: ThreadsOption = None,
     start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")

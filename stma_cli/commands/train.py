@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stma_cli.threads import at_most_usable
+
 
 def train(
     data: Annotated[Path, typer.Argument(help="Folder with video/, still/, plain/ and splits.json.")],
@@ -153,7 +155,12 @@ def train(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the model.")] = 2,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=1, callback=at_most_usable, help="CPU threads of the model, no more than the usable cores."
+        ),
+    ] = 2,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = 1,
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 20.0,
     validation_size: Annotated[

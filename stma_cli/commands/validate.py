@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.commands.model_options import AdaptOption, FocusOption, RefineEdgesOption
+from stma_cli.commands.model_options import AdaptOption, FocusOption, RefineEdgesOption, ThreadsOption
 
 
 def validate(
@@ -47,9 +47,7 @@ def validate(
     focus: FocusOption = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the model.", show_default="all cores")
-    ] = None,
+    threads: ThreadsOption = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")
     ] = 1,
@@ -74,7 +72,7 @@ def validate(
     from stma_cli.validation import print_rows, summary, write_json
     from stma_cli.validation_run import ValidationSettings, run_sets
 
-    require_file_place("--json", json_file)
+    require_file_place("--json", json_file, ".json")
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)

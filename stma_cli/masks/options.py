@@ -24,6 +24,7 @@ from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
 from stma_cli.masks.selection import ids_of
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
+_NEGATIVE = re.compile(r"(-\d+)(?::|$)")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,11 @@ class MaskOption:
 
 
 def parse_mask_option(text: str) -> MaskOption:
-    """Take a --mask value apart; a value that is an existing file is taken as it is, "=" or not."""
+    """Take a --mask value apart; a value that is an existing file is taken as it is, "=" or not.
+
+    Raises:
+        MaskError: when the frame is negative.
+    """
     if Path(text).exists():
         return MaskOption(None, None, Path(text))
     match = _OPTION.fullmatch(text)
@@ -50,7 +55,12 @@ def parse_mask_option(text: str) -> MaskOption:
 
 
 def _fields(match: re.Match[str]) -> tuple[int | None, str | None, str]:
-    frame = match["frame"] or match["named_frame"]
+    frame, negative = match["frame"] or match["named_frame"], _NEGATIVE.match(match["name"] or "")
+    if frame is None and negative:
+        raise MaskError(
+            f"--mask {match[0]} has the frame {negative[1]}, but frames count from 0: give the number of the frame, "
+            f"or --mask 0:{match[0]} for an object called {match['name']}."
+        )
     return (int(frame) if frame else None), match["name"], match["file"]
 
 

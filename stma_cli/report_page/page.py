@@ -15,6 +15,7 @@ from stma_cli.report_page.pictures import draw_rows, find_video, sheet_rows
 from stma_cli.report_page.plots import curves, timeline
 from stma_cli.report_page.results import Results, read_results
 from stma_cli.report_page.suggest import Suggestion, suggest
+from stma_cli.result_files import require_same_kind
 
 TEMPLATE = "page.html"
 NONE = "\N{EN DASH}"  # in place of a value
@@ -48,17 +49,18 @@ def write_page(
         target: the HTML file.
         video: what the results were made from, where it is no longer at the place that they name.
         pictures: frames on the contact sheet.
-        force: replace an existing file.
+        force: replace an existing page.
 
     Raises:
         SettingsError: the folder has no usable report.
         MaskError, VideoError: masks or video cannot be read, or do not belong together.
-        OutputError: the page cannot be written, or is there already.
+        OutputError: the page cannot be written, is there already, or would replace another kind of file.
     """
     if target.is_dir():
         raise OutputError(f"{target} is a folder; give the name of a file that ends in .html")
     if target.exists() and not force:
         raise OutputError(f"{target} exists; choose another name with --out, or add --force to replace it")
+    require_same_kind("--out", target, ".html", ".htm")
     results = read_results(folder)
     events = find_events(results)
     suggestions = suggest(results, events)

@@ -173,7 +173,9 @@ def _no_report(folder: Path) -> str:
         return f"{folder} is not a folder; give the folder that stma segment wrote"
     if (folder / CHECKPOINT_FILE).exists():
         return f"{folder} holds an interrupted run; finish it first: stma segment ... --resume"
-    inside = sorted(path.parent.name for path in folder.glob(f"*/{REPORT_FILE}"))
+    inside = sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(REPORT_FILE))
+    if len(inside) == 1:
+        return f"{folder} holds results in {inside[0]}; give that folder: {folder / inside[0]}"
     if inside:
         more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
         return f"{folder} holds several results ({', '.join(inside[:3])}{more}); give one of these folders"

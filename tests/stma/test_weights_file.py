@@ -1,5 +1,6 @@
 """What can be known of weights and of a run without torch."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from stma.errors import WeightsError
 from stma.estimate import WeightCount, count_weights, estimate_memory
 from stma.network.model import STMA
 from stma.weights import save_weights
-from stma.weights_file import find_weights, read_config, stored_numbers
+from stma.weights_file import find_weights, model_info, read_config, stored_numbers
 
 
 def test_header_tells_config_and_count(tmp_path: Path) -> None:
@@ -38,6 +39,18 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="give one written by stma train"):
         read_config(path)
+
+
+def test_weights_that_may_not_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "locked.safetensors"
+    path.touch()
+
+    def refuse(*given: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(WeightsError, match=r"locked\.safetensors cannot be read.*check its permissions"):
+        model_info(path)
 
 
 def test_estimate_needs_no_torch() -> None:

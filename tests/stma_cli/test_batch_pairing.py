@@ -125,6 +125,12 @@ def test_masks_have_to_be_somewhere(clips: Path, tmp_path: Path) -> None:
         pair(clips, tmp_path / "absent")
 
 
+def test_a_clip_is_refused_before_its_masks_are_looked_for(clips: Path) -> None:
+    for wrong in (clips / "absent", clips / "b2.MOV"):
+        with pytest.raises(VideoError, match=f"{wrong.name} is not a folder; give the folder with the clips"):
+            pair(wrong, wrong)  # as without --masks
+
+
 def test_a_csv_manifest(clips: Path, tmp_path: Path) -> None:
     touch(tmp_path, "m/a.png", "m/fix.png", "m/dog=x.png")
     manifest = tmp_path / "m" / "list.csv"

@@ -108,7 +108,10 @@ def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
         ("[segment]\nsize = [1, 2]\n", "give text or a number"),
         ("[segment]\nmask = [[1]]\n", "or a list of them"),
         ('[segment]\nno-audio = "yes"\n', "give true or false"),
-        ('[segment]\nconfig = "b.toml"\n', "is no option"),
+        (
+            '[segment]\nconfig = "b.toml"\n',
+            "config is no option within a file, which takes in no other: remove it.",
+        ),
     ],
 )
 def test_mistakes_are_named(clips: Path, text: str, message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from stma.errors import DataError, OutputError, SettingsError, StmaError
+from stma.errors import DataError, SettingsError, StmaError
 from stma.palette import davis_palette
 from stma_cli.main import app
 
@@ -158,7 +158,7 @@ def test_table_and_csv(truth: Path, tmp_path: Path) -> None:
         ("b/cars", "1", "1.000000"),
         ("b/cars", "2", "1.000000"),
     ]
-    assert isinstance(failure(predictions, truth, "--csv", tmp_path / "none" / "scores.csv"), OutputError)
+    assert isinstance(failure(predictions, truth, "--csv", tmp_path / "none" / "scores.csv"), SettingsError)
 
 
 @pytest.mark.parametrize("baseline", ["copy", "flow", "grabcut"])

@@ -52,6 +52,11 @@ def test_frames_and_names_together(masks: Path) -> None:
     assert read[60].names == {1: "dog", 2: "cat"}
 
 
+def test_an_object_may_be_called_like_a_negative_number(masks: Path) -> None:
+    assert read_mask_options(["0:-1=a.png"], WIDTH, HEIGHT)[0].names == {1: "-1"}
+    assert read_mask_options(["-1st=a.png"], WIDTH, HEIGHT)[0].names == {1: "-1st"}
+
+
 def test_ids_go_by_the_order_given_whatever_the_frames(masks: Path) -> None:
     read = read_mask_options(["60:dog=a.png", "cat=b.png"], WIDTH, HEIGHT)
     assert (read[60].names, read[0].names) == ({1: "dog"}, {2: "cat"})
@@ -89,6 +94,8 @@ def test_names_given_later_hold_for_all_frames(masks: Path) -> None:
         (["dog=empty.png"], "empty.png is empty"),
         (["one=a.png", "two=a.png"], "Nothing is left of one"),
         (["120=absent.png"], "no mask file absent.png"),
+        (["-1=a.png"], "the frame -1, but frames count from 0.*or --mask 0:-1=a.png for an object called -1"),
+        (["-12:dog=a.png"], "the frame -12, but frames count from 0"),
     ],
 )
 def test_contradictions(masks: Path, options: list[str], words: str) -> None:

@@ -71,6 +71,12 @@ def test_folder_of_frames(tmp_path: Path) -> None:
         run_overlay(frames, masks, "-o", tmp_path / "x.mp4", "--frame-rate", "fast")
 
 
+def test_a_frame_rate_for_a_video_is_said_to_be_left_out(tmp_path: Path, clip: Path, masks: Path) -> None:
+    out = tmp_path / "out.mp4"
+    assert "note: --frame-rate is for a folder" in run_overlay(clip, masks, "-o", out, "--frame-rate", "3")
+    assert [time for time, _ in decoded(out)] == [time for time, _ in decoded(clip)]
+
+
 @pytest.mark.parametrize(("count", "found"), [(15, "15 masks"), (25, "25 masks")])
 def test_wrong_number_of_masks(tmp_path: Path, clip: Path, count: int, found: str) -> None:
     masks = make_masks(tmp_path / "masks", count)

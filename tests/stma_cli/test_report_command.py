@@ -136,12 +136,22 @@ def test_pages_are_replaced_only_on_request(folder: Path) -> None:
     run(folder, "--force")
     with pytest.raises(OutputError, match="is a folder"):
         run(folder, "-o", folder)
+    own = (folder / "report.json").read_bytes()
+    with pytest.raises(OutputError, match=r"of another kind; give a name that ends in \.html"):
+        run(folder, "-o", folder / "report.json", "--force")
+    assert (folder / "report.json").read_bytes() == own
 
 
 def test_unusable_folders(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is not a folder; give"):
         run(tmp_path / "absent")
-    with pytest.raises(SettingsError, match=r"holds several results \(results\); give one of these"):
+    with pytest.raises(SettingsError, match=rf"holds results in results; give that folder: {folder}$"):
+        run(tmp_path)
+    (tmp_path / "day 2" / "bear").mkdir(parents=True)
+    (tmp_path / "day 2" / "bear" / "report.json").touch()
+    with pytest.raises(
+        SettingsError, match=r"holds several results \(day 2/bear, results\); give one of these"
+    ):
         run(tmp_path)
     (tmp_path / "stopped").mkdir()
     (tmp_path / "stopped" / ".stma-checkpoint").touch()

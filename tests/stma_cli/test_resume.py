@@ -59,7 +59,7 @@ def masks(folder: str) -> dict[str, bytes]:
 def test_edges_stay_as_they_were_chosen(stopped: Path) -> None:
     refused = run("--out", "stopped", "--resume")
     assert isinstance(refused.exception, SettingsError)
-    assert "refine_edges False -> True" in str(refused.exception)
+    assert "refine-edges off -> on" in str(refused.exception)
     assert run("--out", "stopped", "--resume", "--no-refine-edges").exit_code == 0
 
 
@@ -130,7 +130,9 @@ def test_resume_starts_where_there_is_nothing(workplace: Path) -> None:
     ("words", "change"),
     [
         (["--size", "64"], "size 480 -> 64"),
-        (["--objects", "1,7"], "objects None -> 1,7"),
+        (["--objects", "1,7"], "objects not given -> 1,7"),
+        (["--end", "20"], "end not given -> 20"),
+        (["--smooth", "2"], "one: smooth 0 -> 2;"),
         (["--mask", "20=first.png"], "the masks"),
         (["--precision", "bf16"], "precision"),
     ],

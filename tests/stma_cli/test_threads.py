@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from stma_cli.threads import default_threads, usable_cores
+from stma_cli import threads
+from stma_cli.main import app
+from stma_cli.threads import at_most_usable, default_threads, usable_cores
 
 
 def test_default_is_every_usable_core_unless_the_environment_says_otherwise(
@@ -31,3 +35,37 @@ print(usable_cores())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_more_threads_than_cores_are_lowered_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    assert [at_most_usable(wanted) for wanted in (None, 1, 2)] == [None, 1, 2]
+    assert capsys.readouterr().err == ""
+    assert at_most_usable(1000) == 2
+    assert capsys.readouterr().err == (
+        "note: --threads 1000 is lowered to 2, as this process may use no more cores\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "noted"),
+    [
+        (["segment", "absent.mp4"], True),
+        (["bench"], True),
+        (["validate", "absent"], True),
+        (["calibrate", "absent", "-o", "out.safetensors"], True),
+        (["train", "absent", "-o", "run"], True),
+        (["batch", "absent"], True),
+        (["batch", "absent", "--engine", "ray"], False),
+    ],
+)
+def test_the_note_is_made_wherever_threads_are_counted_here(
+    words: list[str], noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong = [] if words[0] in ("segment", "batch", "train") else ["--model", "absent.safetensors"]
+    result = CliRunner().invoke(app, [*words, *wrong, "--threads", "100000"])
+    assert result.exit_code != 0, "nothing is there to work on"
+    assert ("note: --threads 100000 is lowered to" in result.stderr) is noted

@@ -65,6 +65,8 @@ def test_models_are_listed_with_their_cards() -> None:
         card = CliRunner().invoke(app, ["models", row["name"]])
         assert card.exit_code == 0
         assert row["name"] in card.output
+        both = CliRunner().invoke(app, ["models", row["name"], "--json"])
+        assert json.loads(both.stdout) == row | {"text": card.stdout.removesuffix("\n")}
     with pytest.raises(WeightsError, match="choose from"):
         CliRunner().invoke(app, ["models", "giant"], catch_exceptions=False)
 

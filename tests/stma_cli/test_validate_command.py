@@ -1,12 +1,15 @@
 """`stma validate` on the synthetic training folder with a random model."""
 
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
@@ -18,6 +21,7 @@ from stma.training.pool import scan
 from stma.training.validate import read_frames, reversed_frames
 from stma.weights import save_weights
 from stma_cli.main import app
+from stma_cli.validation import print_rows
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,22 @@ def test_a_place_that_is_none_is_refused_before_the_long_work(training_folder: P
     result = CliRunner().invoke(app, ["validate", str(training_folder), *words])
     assert isinstance(result.exception, SettingsError)
     assert "--json" in str(result.exception)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nothing_of_the_rows_is_cut_off_at_80_columns(terminal: bool) -> None:
+    worst = "crossing/a_clip_with_a_name_that_is_longer_than_a_line_of_a_terminal_with_80_columns"
+    confidence = {"precision": 0.87, "warnings": 1003, "spearman": -0.26}
+    row = {"set": "crossing", "clips": 120, "J": 1.0, "F": 0.166, "J&F": 0.583, "switches": 1024}
+    row |= {"seconds per frame": 10.27, "confidence": confidence, "worst": {"name": worst, "J&F": 0.145}}
+    stream = io.StringIO()
+    print_rows([row], "small (8c5b667a19a4)", Console(file=stream, width=80, force_terminal=terminal))
+    shown = stream.getvalue()
+    assert "…" not in shown
+    cells = ["crossing", "120", "100.0", "16.6", "58.3", "10.27", "1024", "-0.26", "87 % of 1003"]
+    assert re.search(" +".join(cells), shown) if terminal else "\t".join(cells) in shown, shown
+    assert "s/frame" in shown
+    assert f"crossing: worst clip {worst}, J&F 14.5\n" in shown
 
 
 def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Path, tmp_path: Path) -> None:

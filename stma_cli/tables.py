@@ -1,0 +1,10 @@
+"""Tables for programs: what stands in columns on a terminal is parted by tabs in a pipe."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+
+def print_cells(console: Console, cells: Iterable[str]) -> None:
+    """Print one row with tabs; the console itself would turn them into spaces."""
+    print("\t".join(cells).rstrip(), file=console.file)
