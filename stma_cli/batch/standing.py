@@ -17,7 +17,7 @@ class Standing(StrEnum):
     INTERRUPTED = "interrupted"
     COMPLETE = "complete"
     CHANGED = "changed"  # complete, but with another video, mask, weights or option
-    DAMAGED = "damaged"  # complete, but some of its files are gone
+    DAMAGED = "damaged"  # complete, but some of its files are gone or cannot be read
     FOREIGN = "foreign"  # files that stma has not written
 
 
@@ -69,6 +69,9 @@ def look(
     missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
     if missing is not None:
         return Finding(Standing.DAMAGED, f"{missing} is missing")
+    damaged = next((file for file in files if not storage.is_whole(f"{name}/{file}")), None)
+    if damaged is not None:
+        return Finding(Standing.DAMAGED, f"{damaged} is damaged")
     return Finding(Standing.COMPLETE, frames=len(files))
 
 

@@ -38,7 +38,11 @@ class Storage(Protocol):
         """Write a text file, complete or not at all."""
 
     def names(self, path: str) -> set[str]:
-        """Return the names in a folder; none where there is no folder."""
+        """Return the names in a folder, but those of empty files, which a loss of power leaves; none where there is no
+        folder."""
+
+    def is_whole(self, mask: str) -> bool:
+        """Whether a mask that is there can be read, as far as that can be told without fetching it."""
 
     def workspace(self, name: str, ours: bool) -> AbstractContextManager[Workspace]:
         """Return the `Workspace` of one clip.
@@ -99,11 +103,18 @@ class LocalStorage:
     def names(self, path: str) -> set[str]:
         """See `Storage.names`."""
         try:
-            return {entry.name for entry in (self.root / path).iterdir()}
+            entries = [*(self.root / path).iterdir()]
+            return {entry.name for entry in entries if not entry.is_file() or entry.stat().st_size}
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except OSError as error:
             raise output_error(self.root / path, error) from error
+
+    def is_whole(self, mask: str) -> bool:
+        """See `Storage.is_whole`."""
+        from stma_cli.masks import is_whole_png
+
+        return is_whole_png(self.root / mask)
 
     @contextmanager
     def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:
@@ -232,10 +243,16 @@ class RemoteStorage:
         files, place = self._open()
         files.invalidate_cache()
         try:
-            entries = files.ls(f"{place}/{path}", detail=False)
+            entries = files.ls(f"{place}/{path}", detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return set()
-        return {_last_part(entry) for entry in entries}
+        return {
+            _last_part(entry["name"]) for entry in entries if entry["type"] != "file" or entry["size"] != 0
+        }
+
+    def is_whole(self, mask: str) -> bool:
+        """See `Storage.is_whole`."""
+        return True
 
     @contextmanager
     def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:

@@ -55,6 +55,12 @@ def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
     assert reasons() == {"three": "changed: the masks"}
     Path("out/a/two/f3.png").unlink()
     assert reasons() == {"a/two": "f3.png is missing"}
+    Path("out/a/two/f2.png").write_bytes(b"")
+    assert reasons() == {"a/two": "f2.png is missing"}
+    whole = Path("out/a/two/f3.png").read_bytes()
+    Path("out/a/two/f3.png").write_bytes(whole[:-20])
+    assert reasons() == {"a/two": "f3.png is damaged"}
+    assert Path("out/a/two/f3.png").read_bytes() == whole
     shutil.rmtree("out/three")
     assert reasons() == {"three": "new"}
     assert reasons("--size", "40") == dict.fromkeys(["a/one", "a/two", "three"], "changed: size 480 -> 40")
