@@ -131,7 +131,7 @@ def test_resume_starts_where_there_is_nothing(workplace: Path) -> None:
     [
         (["--size", "64"], "size 480 -> 64"),
         (["--objects", "1,7"], "objects not given -> 1,7"),
-        (["--end", "20"], "end not given -> 20"),
+        (["--end", "1"], "end not given -> 1"),
         (["--smooth", "2"], "one: smooth 0 -> 2;"),
         (["--mask", "20=first.png"], "the masks"),
         (["--precision", "bf16"], "precision"),
