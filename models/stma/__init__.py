@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stma.weights import load_model
     from stma.weights_file import list_models
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 _HOME_OF = {
     "LEAVE": "stma.labels",
