@@ -66,13 +66,8 @@ class Checkpoint:
         Raises:
             OutputError: when it cannot be written.
         """
-        import torch
-
         state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
-        content = BytesIO()  # torch itself does not say why a file cannot be written
-        torch.save({**vars(self), **state}, content)
-        with replacing(folder / CHECKPOINT_FILE) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        write_saved(folder / CHECKPOINT_FILE, {**vars(self), **state})
 
     def require_same(self, identity: RunIdentity, runtime: Mapping[str, str]) -> None:
         """Refuse to go on with other inputs or options; another end is fine if it lies behind what is done.
@@ -124,6 +119,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     with reading_saved(path):
         values = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
+
+
+def write_saved(path: Path, values: Mapping[str, Any]) -> None:
+    """Write plain values and tensors with `torch.save`, complete or not at all.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    import torch
+
+    content = BytesIO()  # torch itself does not say why a file cannot be written
+    torch.save(dict(values), content)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 @contextmanager

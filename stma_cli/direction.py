@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma_cli.checkpoint import reading_saved
+from stma_cli.checkpoint import reading_saved, write_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
-from stma_cli.output import output_error, replacing
+from stma_cli.output import output_error
 from stma_cli.pipeline import PredictionLike, SegmenterLike
 from stma_cli.postprocessing import FinalPrediction
 from stma_cli.report import START_AGAIN
@@ -42,18 +42,12 @@ class SavedPredictions:
         Raises:
             OutputError: when it cannot be written.
         """
-        import torch
-
         path = self._path(frame.index)
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise output_error(path, error) from error
-        with replacing(path) as temporary:
-            try:
-                torch.save(plain_prediction(frame, prediction), temporary)
-            except RuntimeError as error:  # how torch reports a full disk
-                raise OSError(str(error)) from error
+        write_saved(path, plain_prediction(frame, prediction))
 
     def read(self, index: int) -> PredictionLike:
         """Return the prediction of one frame.
