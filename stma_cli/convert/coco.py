@@ -72,11 +72,11 @@ def open_coco(path: Path, content: Any) -> Source:
 def write_coco(path: Path, clip: Clip) -> None:
     """Write one image row per frame and one annotation per object on it, frame by frame.
 
-    `track_id` is the object's id; a category is an object's name; file names are the frames' with ".jpg".
+    `track_id` is the object's id; a category is an object's name; file names are those of the pictures.
     """
     category_rows, category_of = categories(clip.names)
     images = [
-        {"id": number, "file_name": f"{name}.jpg", "width": clip.width, "height": clip.height}
+        {"id": number, "file_name": clip.origin.picture_of(name), "width": clip.width, "height": clip.height}
         for number, name in enumerate(clip.frame_names, start=1)
     ]
     head = {"info": {"description": "written by stma"}, "licenses": [], "categories": category_rows}

@@ -73,7 +73,8 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
 def write_youtube_vis(path: Path, clip: Clip) -> None:
     """Write one video; the compressed run lengths are held in memory, as the format goes object by object.
 
-    File names are "<name of the target>/<frame>.jpg", an annotation's id is the object's id.
+    File names are "<clip>/<picture>", where a clip without a name is called like the target; an annotation's id
+    is the object's id.
     """
     category_rows, category_of = categories(clip.names)
     masks: dict[int, list[EncodedMask | None]] = {object_id: [] for object_id in clip.names}
@@ -82,13 +83,13 @@ def write_youtube_vis(path: Path, clip: Clip) -> None:
             mask = encode(frame.labels, object_id)
             found.append(mask if mask.area else None)
     count = len(clip.frame_names)
-    name = path.name.strip(".").split(".")[0]
+    folder = clip.origin.clip or path.name.strip(".").split(".")[0]
     video = {
         "id": 1,
         "width": clip.width,
         "height": clip.height,
         "length": count,
-        "file_names": [f"{name}/{frame_name}.jpg" for frame_name in clip.frame_names],
+        "file_names": [f"{folder}/{clip.origin.picture_of(name)}" for name in clip.frame_names],
     }
     annotations = [
         {
