@@ -96,6 +96,7 @@ class Clip:
         frames: gives the frames in that order; every call starts anew.
         notes: what the writer adds to.
         origin: of the frames.
+        id_offset: what is added to the ids in a file that holds several clips.
     """
 
     width: int
@@ -105,6 +106,7 @@ class Clip:
     frames: Callable[[], Iterator[LabelledFrame]]
     notes: Notes
     origin: Origin
+    id_offset: int = 0
 
 
 def survey(source: Source) -> Clip:
