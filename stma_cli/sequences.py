@@ -1,7 +1,8 @@
 """Folders of label PNGs for evaluation: which sequences there are, and which file belongs to which frame.
 
 A sequence is a folder with one label PNG per frame, `<stem>.png`; in ground truth for the baselines the
-picture lies beside it with the same stem, `<stem>.jpg`. The folder that `stma segment` writes is a sequence
+picture has the same stem, `<stem>.jpg`, and lies beside it or, as in DAVIS, in the folder of the same place below
+`JPEGImages` instead of `Annotations`. The folder that `stma segment` writes is a sequence
 too. Sequences may lie in folders of folders; their name is the path below the root.
 """
 
@@ -77,12 +78,15 @@ def read_split(path: Path, split: str) -> list[str]:
     """Return the names of the sequences of one split.
 
     Args:
-        path: JSON file with an object of lists, such as {"validation": ["davis/bear", "davis/camel"]}.
-        split: which list.
+        path: JSON file with an object of lists, such as {"validation": ["davis/bear", "davis/camel"]}, or text
+            with one name per line, such as DAVIS' ImageSets/2017/val.txt.
+        split: which list of a JSON file.
 
     Raises:
         DataError: when the file cannot be read or has no such list of names.
     """
+    if path.suffix.lower() == ".txt":
+        return _lines_of(path)
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -96,6 +100,18 @@ def read_split(path: Path, split: str) -> list[str]:
             f"{path} has no list of names called {split!r}: choose one with --split (it has: {known})."
         )
     return names
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): give a text file with one name per line."
+        ) from error
+    if not any(names):
+        raise DataError(f"{path} has no names: write one per line.")
+    return [name for name in names if name]
 
 
 def predicted_sequence(root: Path, truth: Sequence, alone: bool) -> Sequence:
@@ -128,21 +144,30 @@ def predicted_sequence(root: Path, truth: Sequence, alone: bool) -> Sequence:
 
 
 def pictures_of(sequence: Sequence) -> list[Path]:
-    """Return the picture beside each label PNG.
+    """Return the picture of each label PNG.
 
     Raises:
         DataError: when a frame has no picture.
     """
+    folders = [sequence.folder, *_davis_pictures(sequence.folder)]
     pictures = []
     for label in sequence.labels.values():
-        beside = (label.with_suffix(suffix) for suffix in _PICTURE_SUFFIXES)
-        picture = next((path for path in beside if path.is_file()), None)
+        places = (folder / f"{label.stem}{suffix}" for folder in folders for suffix in _PICTURE_SUFFIXES)
+        picture = next((path for path in places if path.is_file()), None)
         if picture is None:
             raise DataError(
-                f"{label} has no picture beside it: the baselines need {label.stem}.jpg in the same folder."
+                f"{label} has no picture beside it: the baselines need {label.stem}.jpg in the same folder, or "
+                "in JPEGImages beside Annotations."
             )
         pictures.append(picture)
     return pictures
+
+
+def _davis_pictures(labels: Path) -> list[Path]:
+    """Return where DAVIS has the pictures of a folder of labels: Annotations/480p/bear, JPEGImages/480p/bear."""
+    absolute = labels.absolute()
+    above = next((folder for folder in absolute.parents if folder.name == "Annotations"), None)
+    return [above.with_name("JPEGImages") / absolute.relative_to(above)] if above else []
 
 
 def read_sequence_labels(sequence: Sequence) -> Iterator[tuple[str, np.ndarray]]:

@@ -10,7 +10,12 @@ from stma_cli.convert.formats import Format
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="File or folder with the masks of one clip.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="File or folder with the masks of a clip; for coco and youtube-vis also a folder of clips."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, or a new or empty folder.")],
     to: Annotated[Format, typer.Option("--to", help="Format to write.")],
     source_format: Annotated[
@@ -45,7 +50,10 @@ def convert(
         done = convert_masks(wanted, progress.advance)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
-    typer.echo(f"{out}: {done.frames} frames, {len(done.names)} objects ({done.source_format} to {to})")
+    clips = f" of {done.clips} clips" if done.clips > 1 else ""
+    typer.echo(
+        f"{out}: {done.frames} frames, {len(done.names)} objects{clips} ({done.source_format} to {to})"
+    )
 
 
 def _size_of(text: str | None) -> tuple[int, int] | None:

@@ -23,13 +23,14 @@ def evaluate(
         str | None,
         typer.Option(
             help="Score a training-free baseline instead of predictions: copy, flow or grabcut. "
-            "Needs the pictures beside the ground truth."
+            "Needs the pictures beside the ground truth, or in JPEGImages beside Annotations."
         ),
     ] = None,
     sequences: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only these: a name (can be repeated), or a JSON file with lists of names, see --split.",
+            help="Only these: a name (can be repeated), a text file with a name per line, or a JSON file with lists "
+            "of names, see --split.",
             show_default="all",
         ),
     ] = None,
@@ -101,6 +102,6 @@ def _chosen(found: "list[Sequence]", wanted: list[str], split: str, root: Path) 
     names = [
         name
         for item in wanted
-        for name in (read_split(Path(item), split) if item.endswith(".json") else [item])
+        for name in (read_split(Path(item), split) if item.endswith((".json", ".txt")) else [item])
     ]
     return select_sequences(found, names, root)

@@ -1,6 +1,6 @@
 """What every format is read into and written from: one label map per frame, with the names of the objects."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -43,6 +43,23 @@ class Notes:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What is known of the pictures under the masks.
+
+    Attributes:
+        clip: name of the clip; "" where nothing states it.
+        pictures: name of a frame -> file name of its picture, as far as they are known.
+    """
+
+    clip: str = ""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+
+    def picture_of(self, frame: str) -> str:
+        """Return the file name of a frame's picture, which is taken for a JPEG where nothing states it."""
+        return self.pictures.get(frame, f"{frame}.jpg")
+
+
+@dataclass(frozen=True)
 class Source:
     """An opened source of masks.
 
@@ -54,6 +71,7 @@ class Source:
         object_ids: names and ids of the objects; may grow while frames are read.
         declared: ids of objects that the source names, whether or not they are to be seen.
         notes: what came up while reading.
+        origin: of the frames.
     """
 
     path: str
@@ -63,6 +81,7 @@ class Source:
     object_ids: ObjectIds
     declared: frozenset[int] = frozenset()
     notes: Notes = field(default_factory=Notes)
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,8 @@ class Clip:
         frame_names: the names of the frames, in order and all different.
         frames: gives the frames in that order; every call starts anew.
         notes: what the writer adds to.
+        origin: of the frames.
+        id_offset: what is added to the ids in a file that holds several clips.
     """
 
     width: int
@@ -84,6 +105,8 @@ class Clip:
     frame_names: tuple[str, ...]
     frames: Callable[[], Iterator[LabelledFrame]]
     notes: Notes
+    origin: Origin
+    id_offset: int = 0
 
 
 def survey(source: Source) -> Clip:
@@ -131,7 +154,7 @@ def survey(source: Source) -> Clip:
         if count != len(ordered):
             raise AnnotationError(f"{source.path} changed while it was read: convert it again.")
 
-    return Clip(source.width, source.height, names, ordered, frames, source.notes)
+    return Clip(source.width, source.height, names, ordered, frames, source.notes, source.origin)
 
 
 def paint(

@@ -12,6 +12,7 @@ from stma.errors import AnnotationError
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
 from stma_cli.convert.json_rows import is_drawn, require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import categories, encode
+from stma_cli.convert.several import names_in_file
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
@@ -69,30 +70,39 @@ def open_coco(path: Path, content: Any) -> Source:
     return Source(source, width, height, frames, object_ids, frozenset(declared), notes)
 
 
-def write_coco(path: Path, clip: Clip) -> None:
+def write_coco(path: Path, *clips: Clip) -> None:
     """Write one image row per frame and one annotation per object on it, frame by frame.
 
-    `track_id` is the object's id; a category is an object's name; file names are the frames' with ".jpg".
+    `track_id` is the object's id; a category is an object's name; file names are those of the pictures, in
+    several clips below the name of the clip.
     """
-    category_rows, category_of = categories(clip.names)
+    category_rows, category_of = categories(names_in_file(clips))
     images = [
-        {"id": number, "file_name": f"{name}.jpg", "width": clip.width, "height": clip.height}
-        for number, name in enumerate(clip.frame_names, start=1)
+        {
+            "id": number,
+            "file_name": (f"{clip.origin.clip}/" if len(clips) > 1 else "") + clip.origin.picture_of(name),
+            "width": clip.width,
+            "height": clip.height,
+        }
+        for number, (clip, name) in enumerate(
+            ((clip, name) for clip in clips for name in clip.frame_names), start=1
+        )
     ]
     head = {"info": {"description": "written by stma"}, "licenses": [], "categories": category_rows}
     with path.open("w", encoding="utf-8") as stream:
         stream.write(readable_json({**head, "images": images})[:-1])
         stream.write(', "annotations": [')
         count = 0
-        for image_id, frame in enumerate(clip.frames(), start=1):
+        frames = ((clip.id_offset, frame) for clip in clips for frame in clip.frames())
+        for image_id, (id_offset, frame) in enumerate(frames, start=1):
             for object_id in ids_in(frame.labels):
                 mask = encode(frame.labels, object_id)
                 count += 1
                 row = {
                     "id": count,
                     "image_id": image_id,
-                    "category_id": category_of[object_id],
-                    "track_id": object_id,
+                    "category_id": category_of[id_offset + object_id],
+                    "track_id": id_offset + object_id,
                     "segmentation": mask.segmentation,
                     "bbox": mask.box,
                     "area": mask.area,

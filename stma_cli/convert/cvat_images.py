@@ -70,11 +70,11 @@ def open_cvat_images(path: Path) -> Source:
 
 
 def write_cvat_images(path: Path, clip: Clip) -> None:
-    """Write one image per frame and one `mask` per object on it; file names are the frames' with ".jpg"."""
+    """Write one image per frame and one `mask` per object on it; file names are those of the pictures."""
     with path.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(head("annotation", len(clip.frame_names), clip.names.values()))
         for index, frame in enumerate(clip.frames()):
-            name = quoteattr(f"{frame.name}.jpg")
+            name = quoteattr(clip.origin.picture_of(frame.name))
             stream.write(f'<image id="{index}" name={name} width="{clip.width}" height="{clip.height}">\n')
             for object_id in ids_in(frame.labels):
                 runs = encode_rle(frame.labels == object_id)

@@ -8,6 +8,7 @@ from stma.errors import AnnotationError, InputError
 from stma_cli.convert.formats import Format
 from stma_cli.convert.labelme import labelme_files
 from stma_cli.convert.pictures import object_folders
+from stma_cli.convert.several import clip_folders
 from stma_cli.convert.yolo import CLIP_FILE, is_label_row, label_files
 from stma_cli.masks.json_file import load_json
 from stma_cli.natural_order import files_in
@@ -44,6 +45,8 @@ def _of_folder(path: Path) -> Format:
     if files_in(path, ".png"):
         return Format.DAVIS
     folders = object_folders(path)
+    if clip_folders(path):
+        return Format.DAVIS
     if folders and [folder.name for folder in folders] != ["masks"]:
         return Format.BINARY
     try:

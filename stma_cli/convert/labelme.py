@@ -96,7 +96,7 @@ def write_labelme(folder: Path, clip: Clip, tolerance: float) -> None:
             "version": _VERSION,
             "flags": {},
             "shapes": shapes,
-            "imagePath": f"{frame.name}.jpg",
+            "imagePath": clip.origin.picture_of(frame.name),
             "imageData": None,
             "imageHeight": clip.height,
             "imageWidth": clip.width,

@@ -9,6 +9,7 @@ from PIL import Image
 from stma.errors import MaskError
 from stma.palette import davis_palette
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, safe_name
+from stma_cli.convert.origin import origin_of
 from stma_cli.masks import MaskWriter, read_labels, read_names, write_names
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.writer import COMPRESSION
@@ -41,7 +42,8 @@ def open_davis(path: Path) -> Source:
             yield LabelledFrame(name, labels)
 
     height, width = read_labels(saved.files[0]).shape
-    return Source(str(path), width, height, frames, object_ids, declared)
+    origin = origin_of(saved.folder)
+    return Source(str(path), width, height, frames, object_ids, declared, origin=origin)
 
 
 def write_davis(folder: Path, clip: Clip) -> None:

@@ -17,6 +17,7 @@ from stma_cli.convert.detect import detect
 from stma_cli.convert.formats import Format
 from stma_cli.convert.labelme import open_labelme, write_labelme
 from stma_cli.convert.pictures import open_binary, open_davis, write_binary, write_davis
+from stma_cli.convert.several import clip_folders, names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.masks.json_file import load_json
@@ -50,16 +51,17 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: the format read, number of frames, names by id, and notes for the user."""
+    """What was written: the format read, number of frames, names by id, notes for the user, number of clips."""
 
     source_format: Format
     frames: int
     names: dict[int, str]
     notes: tuple[str, ...]
+    clips: int
 
 
 def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: None) -> Converted:
-    """Convert a clip; nothing is left under the final name unless all of it was written.
+    """Convert a clip, or several into one file; nothing is left under the final name unless all of it was written.
 
     Args:
         wanted: what and how.
@@ -75,7 +77,7 @@ def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: Non
         raise AnnotationError(f"There is no {wanted.source}: check the path.")
     try:
         source_format = wanted.source_format or detect(wanted.source)
-        clip = survey(_open(wanted, source_format))
+        clips = with_own_ids(survey(source) for source in _open_all(wanted, source_format))
     except StmaError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -87,25 +89,33 @@ def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: Non
             f"{wanted.source} cannot be read ({error.strerror}): check its permissions."
         ) from error
     if wanted.target_format.has_polygons:
-        clip.notes.add(
+        clips[0].notes.add(
             f"polygons were simplified by up to {wanted.tolerance:g} pixels, so masks differ at their edges"
             if wanted.tolerance
             else "polygons follow the edges of the pixels: other tools that fill them may differ by a pixel"
         )
 
-    def frames() -> Iterator[LabelledFrame]:
-        for frame in clip.frames():
-            yield frame
-            on_frame()
-
-    watched = replace(clip, frames=frames)
+    watched = [_watched(clip, on_frame) for clip in clips]
     if wanted.target_format.suffix:
         with replacing(wanted.out) as temporary:
             _write(temporary, watched, wanted)
     else:
         with _new_folder(wanted.out) as temporary:
             _write(temporary, watched, wanted)
-    return Converted(source_format, len(clip.frame_names), clip.names, clip.notes.lines())
+    notes = dict.fromkeys(line for clip in clips for line in clip.notes.lines())
+    count = sum(len(clip.frame_names) for clip in clips)
+    return Converted(source_format, count, names_in_file(clips), tuple(notes), len(clips))
+
+
+def _watched(clip: Clip, on_frame: Callable[[], None]) -> Clip:
+    """Return the clip with `on_frame` called after each of its frames."""
+
+    def frames() -> Iterator[LabelledFrame]:
+        for frame in clip.frames():
+            yield frame
+            on_frame()
+
+    return replace(clip, frames=frames)
 
 
 def _check_target(wanted: Conversion) -> None:
@@ -153,12 +163,35 @@ def _new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _open(wanted: Conversion, source_format: Format) -> Source:
+def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:
+    """Open the source, or each clip of a folder of clips.
+
+    Raises:
+        SettingsError: when an option, or the target with several clips, does not suit the source.
+    """
+    _refuse_options(wanted, source_format)
+    folders = clip_folders(wanted.source) if source_format is Format.DAVIS else {}
+    if len(folders) < 2:
+        path = next(iter(folders.values()), wanted.source)
+        return [_open(path, source_format, wanted)]
+    if wanted.target_format not in (Format.COCO, Format.YOUTUBE_VIS):
+        raise SettingsError(
+            f"{wanted.source} holds several clips, of which only coco and youtube-vis make one file: convert one, "
+            f"such as {next(iter(folders.values()))} (folders that are objects of one clip: --from binary)."
+        )
+    sources = [(name, open_davis(folder)) for name, folder in folders.items()]
+    return [replace(source, origin=replace(source.origin, clip=name)) for name, source in sources]
+
+
+def _refuse_options(wanted: Conversion, source_format: Format) -> None:
     path = wanted.source
     if wanted.clip is not None and source_format is not Format.YOUTUBE_VIS:
         raise SettingsError(f"--clip is for YouTube-VIS, and {path} is {source_format}: leave it out.")
     if wanted.size is not None and source_format is not Format.YOLO:
         raise SettingsError(f"--size is for YOLO labels, and {path} is {source_format}: leave it out.")
+
+
+def _open(path: Path, source_format: Format, wanted: Conversion) -> Source:
     match source_format:
         case Format.DAVIS:
             return open_davis(path)
@@ -180,16 +213,17 @@ def _open(wanted: Conversion, source_format: Format) -> Source:
             return open_cvat_video(path)
 
 
-def _write(path: Path, clip: Clip, wanted: Conversion) -> None:
+def _write(path: Path, clips: list[Clip], wanted: Conversion) -> None:
+    clip = clips[0]
     match wanted.target_format:
         case Format.DAVIS:
             write_davis(path, clip)
         case Format.BINARY:
             write_binary(path, clip)
         case Format.COCO:
-            write_coco(path, clip)
+            write_coco(path, *clips)
         case Format.YOUTUBE_VIS:
-            write_youtube_vis(path, clip)
+            write_youtube_vis(path, *clips)
         case Format.NPZ:
             write_npz(path, clip)
         case Format.LABELME:

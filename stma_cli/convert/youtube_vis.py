@@ -1,5 +1,6 @@
 """YouTube-VIS JSON: videos, one annotation per object with a segmentation per frame, categories."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,6 +11,7 @@ from stma.errors import AnnotationError, SettingsError
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
 from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
+from stma_cli.convert.several import names_in_file
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
@@ -19,7 +21,9 @@ _CLIPS_SHOWN = 5
 
 
 def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
-    """Open one video of parsed YouTube-VIS JSON; an annotation's id is the object's where possible.
+    """Open one video of parsed YouTube-VIS JSON.
+
+    An annotation's `object_id`, which stma writes, or else its id is the object's where possible.
 
     Args:
         path: the file, for messages.
@@ -53,7 +57,9 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
                 "where the object is not to be seen."
             )
         category = category_names.get(row.get("category_id"), "object")
-        object_id = known_id(object_ids, ("annotation", len(tracks)), category, row.get("id"))
+        object_id = known_id(
+            object_ids, ("annotation", len(tracks)), category, row.get("object_id", row.get("id"))
+        )
         tracks.append((object_id, segmentations, what))
 
     def masks(index: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -70,61 +76,77 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
     return Source(source, width, height, frames, object_ids, declared, notes)
 
 
-def write_youtube_vis(path: Path, clip: Clip) -> None:
-    """Write one video; the compressed run lengths are held in memory, as the format goes object by object.
+def write_youtube_vis(path: Path, *clips: Clip) -> None:
+    """Write a video per clip; of one clip the compressed run lengths are held in memory, as rows go by object.
 
-    File names are "<name of the target>/<frame>.jpg", an annotation's id is the object's id.
+    File names are "<clip>/<picture>", where a clip without a name is called like the target. An annotation's id
+    is the object's id, above those of the clips before it; `object_id` is its id within the clip.
     """
-    category_rows, category_of = categories(clip.names)
+    category_rows, category_of = categories(names_in_file(clips))
+    head = {
+        "info": {"description": "written by stma"},
+        "licenses": [],
+        "videos": [_video_row(number, clip, path) for number, clip in enumerate(clips, start=1)],
+        "categories": category_rows,
+    }
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(readable_json(head)[:-1])
+        stream.write(', "annotations": [')
+        before = "\n"
+        for number, clip in enumerate(clips, start=1):
+            for row in _annotation_rows(number, clip, category_of):
+                stream.write(before + json.dumps(row))
+                before = ",\n"
+        stream.write("\n]}\n")
+
+
+def _video_row(number: int, clip: Clip, path: Path) -> dict[str, Any]:
+    folder = clip.origin.clip or path.name.strip(".").split(".")[0]
+    return {
+        "id": number,
+        "width": clip.width,
+        "height": clip.height,
+        "length": len(clip.frame_names),
+        "file_names": [f"{folder}/{clip.origin.picture_of(name)}" for name in clip.frame_names],
+    }
+
+
+def _annotation_rows(number: int, clip: Clip, category_of: dict[int, int]) -> Iterator[dict[str, Any]]:
     masks: dict[int, list[EncodedMask | None]] = {object_id: [] for object_id in clip.names}
     for frame in clip.frames():
         for object_id, found in masks.items():
             mask = encode(frame.labels, object_id)
             found.append(mask if mask.area else None)
-    count = len(clip.frame_names)
-    name = path.name.strip(".").split(".")[0]
-    video = {
-        "id": 1,
-        "width": clip.width,
-        "height": clip.height,
-        "length": count,
-        "file_names": [f"{name}/{frame_name}.jpg" for frame_name in clip.frame_names],
-    }
-    annotations = [
-        {
-            "id": object_id,
-            "video_id": 1,
-            "category_id": category_of[object_id],
+    for object_id, found in masks.items():
+        yield {
+            "id": clip.id_offset + object_id,
+            "object_id": object_id,
+            "video_id": number,
+            "category_id": category_of[clip.id_offset + object_id],
             "segmentations": [mask and mask.segmentation for mask in found],
             "bboxes": [mask and mask.box for mask in found],
             "areas": [mask and mask.area for mask in found],
             "iscrowd": 0,
             "width": clip.width,
             "height": clip.height,
-            "length": count,
+            "length": len(found),
         }
-        for object_id, found in masks.items()
-    ]
-    content = {
-        "info": {"description": "written by stma"},
-        "licenses": [],
-        "videos": [video],
-        "categories": category_rows,
-        "annotations": annotations,
-    }
-    path.write_text(readable_json(content) + "\n", "utf-8")
 
 
 def _name(video: dict[str, Any]) -> str:
     """Return the folder in a video's file names, its id where there is none."""
+    return _folder(video).name or str(video.get("id"))
+
+
+def _folder(video: dict[str, Any]) -> PurePosixPath:
     files = video.get("file_names") or [""]
-    return PurePosixPath(str(files[0]).replace("\\", "/")).parent.name or str(video.get("id"))
+    return PurePosixPath(str(files[0]).replace("\\", "/")).parent
 
 
 def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[str, Any]:
     if clip is None and len(videos) == 1:
         return videos[0]
-    found = [video for video in videos if clip in (str(video.get("id")), _name(video))]
+    found = [video for video in videos if clip in (str(video.get("id")), _name(video), str(_folder(video)))]
     if clip is not None and len(found) == 1:
         return found[0]
     known = ", ".join(_name(video) for video in videos[:_CLIPS_SHOWN])

@@ -120,6 +120,15 @@ class FolderSource(VideoSource):
         return pixels
 
 
+def frame_files(path: Path) -> tuple[Path, ...]:
+    """Return the images of a folder that are the frames of its video, in natural order.
+
+    Raises:
+        VideoError: the folder has no images or cannot be read.
+    """
+    return _frames_and_masks(_images_in(path))[0]
+
+
 def _images_in(path: Path) -> tuple[Path, ...]:
     try:
         found = files_in(path, *IMAGE_SUFFIXES)

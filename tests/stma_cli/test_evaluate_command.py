@@ -135,11 +135,14 @@ def test_sequences_by_name_and_by_split_file(truth: Path, tmp_path: Path) -> Non
     predictions = copy_of(truth, tmp_path)
     split_file = tmp_path / "splits.json"
     split_file.write_text(json.dumps({"validation": ["b/cars"], "other": ["a/bear"]}))
+    names_file = tmp_path / "val.txt"
+    names_file.write_text("cars\r\n\nbear\n")
     for arguments, expected in [
         (["--sequences", "cars"], ["b/cars"]),
         (["--sequences", "b/cars", "--sequences", "bear"], ["b/cars", "a/bear"]),
         (["--sequences", split_file], ["b/cars"]),
         (["--sequences", split_file, "--split", "other"], ["a/bear"]),
+        (["--sequences", names_file], ["b/cars", "a/bear"]),
     ]:
         report = run(predictions, truth, *arguments)
         assert [item["name"] for item in report["sequences"]] == expected
@@ -177,6 +180,17 @@ def test_baselines_need_no_predictions(truth: Path, baseline: str) -> None:
         assert moving["J"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("root", ["Annotations", "Annotations/480p", "Annotations/480p/bear"])
+def test_baselines_find_the_pictures_of_davis(tmp_path: Path, root: str) -> None:
+    save_sequence(tmp_path / "Annotations" / "480p" / "bear", [label_map((1, 4))] * 3)
+    pictures = tmp_path / "JPEGImages" / "480p" / "bear"
+    pictures.mkdir(parents=True)
+    for index in range(3):
+        Image.new("RGB", (64, 48)).save(pictures / f"{index:05d}.jpg")
+    (score,) = run("--baseline", "copy", tmp_path / root)["sequences"]
+    assert score["objects"][0]["J"] == 1.0
+
+
 def test_missing_predictions_are_named(truth: Path, tmp_path: Path) -> None:
     predictions = copy_of(truth, tmp_path)
     (predictions / "b" / "cars" / "00003.png").unlink()
@@ -200,6 +214,7 @@ def test_bad_arguments_are_named(truth: Path, tmp_path: Path) -> None:
     predictions = copy_of(truth, tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.json").write_text('["bear"]')
+    (tmp_path / "blank.txt").write_text("\n")
     cases: list[tuple[list[object], type[StmaError], str]] = [
         ([truth], SettingsError, "Two folders are needed"),
         (["--baseline", "flow", predictions, truth], SettingsError, "takes one folder"),
@@ -210,6 +225,8 @@ def test_bad_arguments_are_named(truth: Path, tmp_path: Path) -> None:
         ([predictions, truth, "--sequences", "dog"], DataError, "choose among a/bear, b/cars"),
         ([predictions, truth, "--sequences", tmp_path / "list.json"], DataError, "called 'validation'"),
         ([predictions, truth, "--sequences", tmp_path / "none.json"], DataError, "cannot be read as JSON"),
+        ([predictions, truth, "--sequences", tmp_path / "none.txt"], DataError, "one name per line"),
+        ([predictions, truth, "--sequences", tmp_path / "blank.txt"], DataError, "has no names"),
     ]
     for arguments, kind, text in cases:
         error = failure(*arguments)
