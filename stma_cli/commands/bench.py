@@ -66,6 +66,7 @@ def bench(
     """Measure how fast stma is on this machine, on synthetic frames.
 
     Example: stma bench --objects 1,3,10 --sizes 480,1080 --json bench.json
+
     Example: stma bench --long 5000 --objects 1,3 --plot flat.png
     """
     from rich.console import Console
