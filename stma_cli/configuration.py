@@ -125,7 +125,7 @@ def settings_of(
                 )
             if key not in known:
                 raise SettingsError(f"{where} is no option of stma {table}: remove it.{_near(key, known)}")
-            if key not in own:
+            if key not in own or (table == shared and key in OF_ONE_CLIP):
                 continue
             option = own[key]
             texts = _texts(value, option, where)
