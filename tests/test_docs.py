@@ -31,6 +31,15 @@ def test_help_has_an_example_of_this_command(name: str) -> None:
         assert "Example:" not in example
 
 
+def test_every_table_has_a_head() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").rglob("*.md")]
+    for path in pages:
+        lines = ["", *path.read_text("utf-8").splitlines(), ""]
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+            if line.startswith("|") and not before.startswith("|"):
+                assert after.replace(" ", "").startswith(("|--", "|:-")), f"{path}: {line}"
+
+
 @pytest.mark.parametrize("name", commands())
 def test_readme_mentions_the_command(name: str) -> None:
     assert f"stma {name}" in (ROOT / "README.md").read_text("utf-8")
