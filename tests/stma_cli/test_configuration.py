@@ -144,13 +144,15 @@ def test_a_missing_or_binary_file(clips: Path) -> None:
     assert "not valid TOML" in refused(segment("--config=b.toml"))
 
 
-def test_saved_options_come_back_without_those_of_one_clip(clips: Path) -> None:
+def test_saved_options_come_back_without_those_of_one_run(clips: Path) -> None:
     weights = clips / "mine.safetensors"
     weights.write_bytes(b"")
     words = ["--size", "33", "--no-audio", "--precision", "fp32", "--model", str(weights)]
-    result = segment("--mask", "clips/first.png", "-o", "x", *words, "--save-config", "clips/stma.toml")
+    result = segment(
+        "--mask", "clips/first.png", "-o", "x", "--json", *words, "--save-config", "clips/stma.toml"
+    )
     assert result.exit_code == 0, result.output
-    assert "without --mask, --out" in result.stdout
+    assert "(without --json, --mask, --out, which belong to one run)" in result.stdout
     assert not Path("x").exists()
     assert (clips / "stma.toml").read_text().splitlines()[0] == "[segment]"
     result = segment("--mask", "clips/first.png")

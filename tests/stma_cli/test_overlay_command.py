@@ -151,7 +151,7 @@ def test_targets_are_protected(tmp_path: Path, clip: Path, masks: Path) -> None:
     assert len(decoded(out)) == 20
     with pytest.raises(SettingsError, match="is the video itself"):
         run_overlay(clip, masks, "-o", clip, "--force")
-    with pytest.raises(SettingsError, match=r"let it end in \.mp4"):
+    with pytest.raises(SettingsError, match=r"let it end in \.mp4, \.m4v, \.mov"):
         run_overlay(clip, masks, "-o", tmp_path / "out.avi")
     with pytest.raises(SettingsError, match="itself; choose another name"):
         run_overlay(clip, masks, "-o", masks, "--force")
