@@ -49,13 +49,9 @@ def commands() -> dict[str, Callable[..., None]]:
     return found
 
 
-def example_of(command: Callable[..., None]) -> str | None:
-    """Return the command line between "Example: " and the end of the paragraph in the help text."""
-    for paragraph in paragraphs(command):
-        _, found, example = paragraph.partition(EXAMPLE)
-        if found:
-            return example
-    return None
+def examples_of(command: Callable[..., None]) -> list[str]:
+    """Return the command lines between "Example: " and the end of the paragraph in the help text."""
+    return [text.partition(EXAMPLE)[2] for text in paragraphs(command) if EXAMPLE in text]
 
 
 def page() -> str:

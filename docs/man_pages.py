@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from make_commands import EXAMPLE, Row, commands, paragraphs, rows
+from make_commands import EXAMPLE, Row, commands, examples_of, paragraphs, rows
 from stma import __version__
 from stma_cli.configuration import CONFIG_FILE
 from stma_cli.main import app
@@ -52,13 +52,12 @@ def _command_page(name: str, command: Callable[..., None]) -> str:
     text = _head(f"stma-{name}", first)
     text += f".SH SYNOPSIS\n.B stma {_roff(name)}\n"
     text += "".join(f"\\fI{_roff(row.title)}\\fR\n" for row in arguments) + "[\\fIOPTIONS\\fR]\n"
-    examples = [part.partition(EXAMPLE)[2] for part in others if EXAMPLE in part]
     text += ".SH DESCRIPTION\n" + "\n.PP\n".join(
         _roff(part.partition(EXAMPLE)[0]) for part in (first, *others) if part.partition(EXAMPLE)[0]
     )
     text += f"\n.SH ARGUMENTS\n{_rows(arguments)}" if arguments else "\n"
     text += f".SH OPTIONS\n{_rows([*(row for row in declared if not row.is_argument), HELP])}"
-    text += ".SH EXAMPLES\n" + "".join(f".nf\n{_roff(example)}\n.fi\n" for example in examples)
+    text += ".SH EXAMPLES\n" + "".join(f".nf\n{_roff(example)}\n.fi\n" for example in examples_of(command))
     return f"{text}{_status()}.SH SEE ALSO\n.BR stma (1)\n"
 
 

@@ -26,7 +26,7 @@ CONFIG_FILE = "stma.toml"
 NO_CONFIG = "none"  # what --config takes to leave a file beside the clips alone
 LARGEST_FILE = 1 << 20  # bytes
 WHERE_RESULTS_GO = frozenset({"out", "overlay", "force", "fix", "csv", "plot", "json", "save-config"})
-OF_ONE_CLIP = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
+OF_ONE_RUN = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
 SHARES_TABLE_WITH = {"batch": "segment"}  # what holds for one clip holds for many
 FILE_ENDINGS = (".safetensors", ".json", ".png")  # of text values that can also be names, such as --model
 
@@ -125,7 +125,7 @@ def settings_of(
                 )
             if key not in known:
                 raise SettingsError(f"{where} is no option of stma {table}: remove it.{_near(key, known)}")
-            if key not in own:
+            if key not in own or (table == shared and key in OF_ONE_RUN):
                 continue
             option = own[key]
             texts = _texts(value, option, where)

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from stma_cli.configuration import (
     CONFIG_FILE,
     NO_CONFIG,
-    OF_ONE_CLIP,
+    OF_ONE_RUN,
     find_config,
     first_argument,
     given_options,
@@ -29,7 +29,7 @@ CONFIG_HELP = (
     f"Take options from this TOML file; what is typed wins. '{NO_CONFIG}' leaves a {CONFIG_FILE} beside the "
     "clips alone."
 )
-SAVE_HELP = "Write the options given, but those of this one clip, to a new TOML file, and end."
+SAVE_HELP = "Write the options given, but those of this one run, to a new TOML file, and end."
 FIRST_ARGUMENTS = ("video", "clips")  # of the commands that look for a file beside what they are given
 Command = Callable[..., None]
 
@@ -55,11 +55,11 @@ class ConfiguredCommand(TyperCommand):
         values = {
             option_key(option): ctx.params[option.name]
             for option in _options(self)
-            if option_key(option) in given - OF_ONE_CLIP
+            if option_key(option) in given - OF_ONE_RUN
         }
         save_config(target, str(self.name), {key: _plain(value) for key, value in values.items()})
-        left_out = [f"--{key}" for key in sorted(given & OF_ONE_CLIP - {"config", "save-config"})]
-        note = f" (without {', '.join(left_out)}, which belong to one clip)" if left_out else ""
+        left_out = [f"--{key}" for key in sorted(given & OF_ONE_RUN - {"config", "save-config"})]
+        note = f" (without {', '.join(left_out)}, which belong to one run)" if left_out else ""
         typer.echo(f"saved    {target}: {', '.join(values) or 'no options'}{note}")
         typer.echo(f"use it   as {CONFIG_FILE} beside the clips, or with --config {target}")
         return None

@@ -84,6 +84,8 @@ def _devices() -> list[Fact]:
         import torch
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
+    from stma.device import TORCH_FOR_CUDA
+
     bf16, eighths = ("with" if has else "without" for has in (has_fast_bf16(), has_int8_products()))
     cores = (
         f"{usable_cores()} cores for this process, {default_threads()} threads by default, {bf16} fast bf16, "
@@ -103,7 +105,7 @@ def _devices() -> list[Fact]:
             if built
             else "torch is built without"
         )
-        fix = "see https://pytorch.org/get-started/locally/ for torch with CUDA, if there is an NVIDIA card"
+        fix = f"see {TORCH_FOR_CUDA} for torch with CUDA, if there is an NVIDIA card"
         facts.append(Fact("devices", "cuda", f"none: {why}", fix))
     if torch.backends.mps.is_available():
         facts.append(Fact("devices", "mps", "Apple GPU"))

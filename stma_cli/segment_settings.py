@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stma.postprocess.config import PostprocessConfig
+from stma_cli.configuration import NO_CONFIG
 from stma_cli.rendering.settings import RenderSettings
 
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
@@ -81,7 +82,7 @@ class SegmentSettings:
         return replace(self, end=end, force=self.force or not can_resume).resume_command()
 
     def resume_command(self) -> str:
-        """Return the command that goes on from the checkpoint in `out`."""
+        """Return the command that goes on from the checkpoint in `out`; what a stma.toml has set is typed out in it."""
         words = ["stma", "segment", str(self.video)]
         for text in self.masks:
             words += ["--mask", text]
@@ -91,6 +92,7 @@ class SegmentSettings:
         words += [] if self.refine_edges else ["--no-refine-edges"]
         words += [] if self.audio else ["--no-audio"]
         words += self.rendering.options("--overlay-objects") if self.overlay else []
+        words += ["--config", NO_CONFIG]
         return shlex.join(words)
 
 

@@ -125,6 +125,8 @@ def predicted_sequence(root: Path, truth: Sequence, alone: bool) -> Sequence:
     Raises:
         DataError: when there is no folder for it, or a frame after the first has no prediction.
     """
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}: check the path of the predictions.")
     candidates = [root / truth.name, root / truth.name.rsplit("/", 1)[-1]]
     if alone:
         candidates.append(root)

@@ -14,7 +14,7 @@ import typer
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 
-from make_commands import TARGET, commands, example_of, page  # noqa: E402
+from make_commands import TARGET, commands, examples_of, page  # noqa: E402
 from man_pages import FOLDER, manual  # noqa: E402
 
 from stma_cli.main import app  # noqa: E402
@@ -24,9 +24,20 @@ REMEDY = "run: python docs/make_commands.py"
 
 @pytest.mark.parametrize("name", commands())
 def test_help_has_an_example_of_this_command(name: str) -> None:
-    example = example_of(commands()[name])
-    assert example is not None
-    assert shlex.split(example)[:2] == ["stma", name]
+    examples = examples_of(commands()[name])
+    assert examples
+    for example in examples:
+        assert shlex.split(example)[:2] == ["stma", name]
+        assert "Example:" not in example
+
+
+def test_every_table_has_a_head() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").rglob("*.md")]
+    for path in pages:
+        lines = ["", *path.read_text("utf-8").splitlines(), ""]
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+            if line.startswith("|") and not before.startswith("|"):
+                assert after.replace(" ", "").startswith(("|--", "|:-")), f"{path}: {line}"
 
 
 @pytest.mark.parametrize("name", commands())

@@ -10,6 +10,7 @@ from stma.processor import has_fast_bf16, has_int8_products
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 INT8 = "int8"
+TORCH_FOR_CUDA = "https://pytorch.org/get-started/locally/"
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def resolve_device(name: str) -> torch.device:
         raise SettingsError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "CUDA was asked for, but this PyTorch sees no CUDA device; install a CUDA build of torch and a driver, "
-            "or use --device cpu"
+            "CUDA was asked for, but this PyTorch sees no CUDA device; install a CUDA build of torch "
+            f"({TORCH_FOR_CUDA}) and a driver, or use --device cpu"
         )
     if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise DeviceError(

@@ -119,8 +119,8 @@ def frame_width(height: int) -> int:
     return 2 * round(height * 8 / 9)
 
 
-def whole_numbers(option: str, text: str, smallest: int, largest: int) -> tuple[int, ...]:
-    """Read a list such as "1,3,10"; repeated numbers count once.
+def whole_numbers(option: str, text: str, smallest: int, largest: int, example: str) -> tuple[int, ...]:
+    """Read a list such as `example`, "1,3,10"; repeated numbers count once.
 
     Raises:
         SettingsError: not such a list, or a number is out of range.
@@ -132,7 +132,7 @@ def whole_numbers(option: str, text: str, smallest: int, largest: int) -> tuple[
             raise ValueError
         return value
 
-    return _listed(option, text, number, f"whole numbers from {smallest} to {largest} such as 1,3,10")
+    return _listed(option, text, number, f"whole numbers from {smallest} to {largest} such as {example}")
 
 
 def precisions(text: str) -> tuple[str, ...]:

@@ -37,11 +37,19 @@ READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
 
 @dataclass(frozen=True)
 class _Checked:
-    """One mask file: its findings, and the ids it marks (None where it could not be read)."""
+    """One mask file.
+
+    Attributes:
+        option: the value of --mask.
+        findings: about this file alone.
+        ids: what it marks, None where it could not be read.
+        leaves: whether some pixels stay as predicted.
+    """
 
     option: MaskOption
     findings: tuple[Finding, ...]
     ids: tuple[int, ...] | None
+    leaves: bool = False
 
 
 def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
@@ -63,7 +71,7 @@ def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
             )
             for text in options
         ]
-    checked = [_check_file(parse_mask_option(text), survey, info.width, info.height) for text in options]
+    checked = _check_files([parse_mask_option(text) for text in options], survey, info.width, info.height)
     findings = [finding for item in checked for finding in item.findings]
     findings += _empty_masks(checked)
     for item in checked:
@@ -73,15 +81,40 @@ def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
     return findings
 
 
-def _check_file(option: MaskOption, survey: VideoSurvey, width: int, height: int) -> _Checked:
-    if option.path.suffix.lower() == ".json":
-        return _check_json(option, survey, width, height)
-    findings, labels = check_picture(option.path, width, height)
-    return _Checked(option, tuple(findings), None if labels is None else ids_in(labels))
+def _check_files(
+    options: Sequence[MaskOption], survey: VideoSurvey, width: int, height: int
+) -> list[_Checked]:
+    """Check each file; those of frames after the first that marks an object are read as corrections."""
+    object_ids, first = ObjectIds(), None
+    checked: dict[int, _Checked] = {}
+    for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
+        frame = option.frame or 0
+        if option.path.suffix.lower() == ".json":
+            found = _check_json(option, survey, width, height)
+        elif option.name is not None:
+            found = _check_picture(option, width, height, ObjectIds(), correction=False)
+        else:
+            correction = first is not None and frame > first
+            found = _check_picture(option, width, height, object_ids, correction)
+        if found.ids and first is None:
+            first = frame
+        checked[place] = found
+    return [checked[place] for place in range(len(options))]
 
 
-def check_picture(path: Path, width: int, height: int) -> tuple[list[Finding], np.ndarray | None]:
-    """Check one mask picture.
+def _check_picture(
+    option: MaskOption, width: int, height: int, object_ids: ObjectIds, correction: bool
+) -> _Checked:
+    findings, labels = check_picture(option.path, width, height, object_ids, correction)
+    if labels is None:
+        return _Checked(option, tuple(findings), None)
+    return _Checked(option, tuple(findings), ids_in(labels), bool(np.any(labels == LEAVE)))
+
+
+def check_picture(
+    path: Path, width: int, height: int, object_ids: ObjectIds, correction: bool
+) -> tuple[list[Finding], np.ndarray | None]:
+    """Check one mask picture; ids and corrections are as for `read_image_annotation`.
 
     Returns:
         The findings, and its (H, W) int32 labels at its own size, None where they cannot be told.
@@ -101,7 +134,7 @@ def check_picture(path: Path, width: int, height: int) -> tuple[list[Finding], n
         finding = from_error(error, code, file)
         findings.append(_with_repair(finding) if code == "turned" else finding)
     try:
-        annotation = read_image_annotation(path, columns, rows, ObjectIds())
+        annotation = read_image_annotation(path, columns, rows, object_ids, correction)
     except MaskError as error:
         return [*findings, _with_repair(from_error(error, "smoothed", file))], None
     findings += _format_findings(picture, annotation.notes, file)
@@ -201,7 +234,7 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
     any_marked = any(item.ids is None or item.ids for item in checked)
     findings = []
     for item in checked:
-        if item.ids == ():
+        if item.ids == () and not item.leaves:
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
             fix = "mark at least one object in it; black or index 0 is background"
             file = str(item.option.path)

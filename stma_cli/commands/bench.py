@@ -66,6 +66,7 @@ def bench(
     """Measure how fast stma is on this machine, on synthetic frames.
 
     Example: stma bench --objects 1,3,10 --sizes 480,1080 --json bench.json
+
     Example: stma bench --long 5000 --objects 1,3 --plot flat.png
     """
     from rich.console import Console
@@ -80,9 +81,13 @@ def bench(
     require_file_place("--plot", plot, *PLOTS)
     settings = options.BenchSettings(
         model=model,
-        objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS),
+        objects=options.whole_numbers("--objects", objects, 1, options.MOST_OBJECTS, "1,3,10"),
         sizes=options.whole_numbers(
-            "--sizes", sizes or ("480" if long is None else "96"), options.SMALLEST_SIDE, options.LARGEST_SIDE
+            "--sizes",
+            sizes or ("480" if long is None else "96"),
+            options.SMALLEST_SIDE,
+            options.LARGEST_SIDE,
+            "480,1080",
         ),
         precisions=options.precisions(precision),
         device=device,

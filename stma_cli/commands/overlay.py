@@ -39,7 +39,9 @@ def overlay(
     still: Annotated[
         int | None, typer.Option(min=0, help="Write this one frame as a PNG instead, counted from 0.")
     ] = None,
-    start: Annotated[int, typer.Option(min=0, help="First frame; the first mask belongs to it.")] = 0,
+    start: Annotated[
+        int, typer.Option(min=0, help="First frame. Masks may be of the whole video or of this range.")
+    ] = 0,
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
@@ -75,7 +77,7 @@ def overlay(
     place.require_free(video, masks, masks / "masks")
 
     from stma_cli.progress import progress_for
-    from stma_cli.rendering.saved import render_saved, write_still
+    from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
     from stma_cli.saved_masks import find_masks
     from stma_cli.video import DEFAULT_FOLDER_RATE, open_video
     from stma_cli.video.source import check_range, parse_rate
@@ -85,6 +87,7 @@ def overlay(
     if frame_rate and not video.is_dir():
         typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
     source = open_video(video, parse_rate(frame_rate) if frame_rate else DEFAULT_FOLDER_RATE)
+    found = masks_of_range(source, found, start, end)
     if still is not None:
         notes = write_still(source, found, out, settings, still, start=start)
         summary = f"{out}: frame {still}"

@@ -46,7 +46,12 @@ def segment(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="New or empty folder for the masks.", show_default="<video>_stma"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="New or empty folder for the masks.",
+            show_default="<name of the video>_stma in the current folder",
+        ),
     ] = None,
     overlay: Annotated[
         Path | None,

@@ -1,6 +1,7 @@
 """Renderings from saved masks, one frame in memory at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -12,6 +13,23 @@ from stma_cli.rendering.settings import RenderSettings
 from stma_cli.rendering.targets import Place, clear_margin, open_output
 from stma_cli.saved_masks import SavedMasks
 from stma_cli.video import VideoSource
+from stma_cli.video.source import start_beyond_end
+
+
+def masks_of_range(source: VideoSource, masks: SavedMasks, start: int, end: int | None) -> SavedMasks:
+    """Return the masks of the frames start, ..., end - 1 where `masks` are those of the whole video; else `masks`.
+
+    Args:
+        source: the video.
+        masks: of the whole video, or of the range alone.
+        start, end: range of frames, end exclusive and None for the last frame.
+    """
+    part, hint = masks.files[start:end], source.info.frame_count_hint
+    if not part or len(part) == len(masks.files):
+        return masks
+    if hint is not None and len(range(hint)[start:end]) == len(masks.files):
+        return masks
+    return replace(masks, files=part) if source.count_frames() == len(masks.files) else masks
 
 
 def render_saved(
@@ -42,6 +60,7 @@ def render_saved(
     Raises:
         MaskError: there are more or fewer masks than frames, one has another size, or no object of those asked
             for is there; no file is written.
+        SettingsError: the range starts after the last frame.
         VideoError, OutputError: the video cannot be read or the result not written.
     """
     renderer = make_renderer(settings, masks.names, clear_margin(place.target(settings)))
@@ -105,8 +124,10 @@ def write_still(
 
 
 def _check_count(source: VideoSource, masks: SavedMasks, start: int, end: int | None) -> None:
-    """Raise MaskError unless there are as many masks as frames in the range, by the true number of frames."""
+    """Raise an error unless there are as many masks as frames in the range, by the true number of frames."""
     in_video = source.count_frames()
+    if start >= in_video:
+        raise start_beyond_end(source.info.path, start, in_video)
     frames = len(range(in_video)[start:end])
     count = len(masks.files)
     if frames == count:

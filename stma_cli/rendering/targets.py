@@ -82,8 +82,8 @@ class Place:
         kind = Target.PICTURES if path.is_dir() else _BY_SUFFIX.get(path.suffix.lower())
         if kind is None:
             raise SettingsError(
-                f"{path} is not a name for this output; let it end in .mp4, .mov, .webm, .gif or .webp, or in "
-                "nothing for a folder of PNG files"
+                f"{path} is not a name for this output; let it end in .mp4, .m4v, .mov, .webm, .gif or .webp, or "
+                "in nothing for a folder of PNG files"
             )
         if kind is Target.MP4 and settings.transparent:
             raise SettingsError(

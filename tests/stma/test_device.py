@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stma import processor
-from stma.device import Precision, resolve_precision
+from stma.device import Precision, resolve_device, resolve_precision
 from stma.errors import DeviceError, SettingsError
 from stma.network import int8
 
@@ -95,3 +95,9 @@ def test_unknown_names_and_fp16_on_a_cpu_are_refused() -> None:
         resolve_precision("int4", CPU)
     with pytest.raises(SettingsError, match="not computed natively"):
         resolve_precision("fp16", CPU)
+
+
+def test_without_cuda_the_error_says_where_torch_with_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=r"https://pytorch\.org/get-started/locally/.*--device cpu"):
+        resolve_device("cuda")

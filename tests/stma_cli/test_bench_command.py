@@ -120,8 +120,9 @@ def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.Monke
     ("words", "part"),
     [
         (["--objects", "0"], "--objects"),
-        (["--objects", "one"], "--objects"),
+        (["--objects", "one"], "from 1 to 100 such as 1,3,10, with commas between"),
         (["--sizes", "480,"], "--sizes"),
+        (["--sizes", "20"], "from 32 to 4320 such as 480,1080, with commas between"),
         (["--precision", "int4"], "--precision"),
         (["--plot", "plot.txt"], "--plot"),
         (["--json", "absent/bench.json"], "--json"),

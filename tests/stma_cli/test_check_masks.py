@@ -103,6 +103,19 @@ def test_ids_that_look_accidental(video: Path, tmp_path: Path) -> None:
     assert "1, 2, 40" in findings["id-gaps"].problem
 
 
+def test_a_later_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -> None:
+    first = save_indexed(tmp_path / "first.png", block())
+    erasing = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    erasing[20:60, 30:50] = 0
+    later = save_indexed(tmp_path / "later.png", erasing)
+    findings = found(video, f"2={later}", first)
+    assert set(findings) == {"left"}
+    assert findings["left"].file == str(later)
+    assert set(found(video, later)) == {"id-gaps"}
+    object_255 = save_indexed(tmp_path / "object_255.png", block(255))
+    assert set(found(video, object_255, f"2={later}")) == {"id-gaps"}
+
+
 def test_colours_saved_as_grey(video: Path, tmp_path: Path) -> None:
     labels = block(38)
     labels[70:90, 100:140] = 75

@@ -91,6 +91,14 @@ def test_a_file_that_is_only_found_may_not(clips: Path, line: str) -> None:
     assert segment("--mask", "clips/first.png", "--config", "none").exit_code == 0
 
 
+def test_batch_takes_from_segment_what_is_not_of_one_run(clips: Path) -> None:
+    config('[segment]\noverlay = "seen.mp4"\nout = "masks"\nsize = 32\n[batch]\noverlay = true\n')
+    Path("empty").mkdir()
+    result = run("batch", "empty", "--config", "clips/stma.toml")
+    assert "empty" in str(result.exception)
+    assert result.stderr == "config   clips/stma.toml: --size=32 --overlay\n"
+
+
 def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
     config("[overlay]\nalpha = 0.25\nnames = false\n")
     result = run("overlay", "clips", "clips", "-o", "a.mp4", "--audio")
@@ -136,13 +144,15 @@ def test_a_missing_or_binary_file(clips: Path) -> None:
     assert "not valid TOML" in refused(segment("--config=b.toml"))
 
 
-def test_saved_options_come_back_without_those_of_one_clip(clips: Path) -> None:
+def test_saved_options_come_back_without_those_of_one_run(clips: Path) -> None:
     weights = clips / "mine.safetensors"
     weights.write_bytes(b"")
     words = ["--size", "33", "--no-audio", "--precision", "fp32", "--model", str(weights)]
-    result = segment("--mask", "clips/first.png", "-o", "x", *words, "--save-config", "clips/stma.toml")
+    result = segment(
+        "--mask", "clips/first.png", "-o", "x", "--json", *words, "--save-config", "clips/stma.toml"
+    )
     assert result.exit_code == 0, result.output
-    assert "without --mask, --out" in result.stdout
+    assert "(without --json, --mask, --out, which belong to one run)" in result.stdout
     assert not Path("x").exists()
     assert (clips / "stma.toml").read_text().splitlines()[0] == "[segment]"
     result = segment("--mask", "clips/first.png")

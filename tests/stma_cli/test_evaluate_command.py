@@ -221,6 +221,7 @@ def test_bad_arguments_are_named(truth: Path, tmp_path: Path) -> None:
         (["--baseline", "magic", truth], SettingsError, "choose one of copy, flow, grabcut"),
         (["--baseline", "copy", truth], DataError, "need 00000.jpg in the same folder"),
         ([predictions, tmp_path / "none"], DataError, "There is no folder"),
+        (["nofolder", truth], DataError, "There is no folder nofolder: check the path of the predictions."),
         ([predictions, tmp_path / "empty"], DataError, "holds no sequence"),
         ([predictions, truth, "--sequences", "dog"], DataError, "choose among a/bear, b/cars"),
         ([predictions, truth, "--sequences", tmp_path / "list.json"], DataError, "called 'validation'"),

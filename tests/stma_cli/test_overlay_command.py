@@ -108,6 +108,17 @@ def test_masks_of_a_range(tmp_path: Path, clip: Path) -> None:
     assert tinted(np.asarray(Image.open(tmp_path / "still.png")), 6)
 
 
+def test_a_range_of_the_masks_of_the_whole_video(tmp_path: Path, clip: Path, masks: Path) -> None:
+    assert "8 frames" in run_overlay(clip, masks, "-o", tmp_path / "out.mp4", "--start", 5, "--end", 13)
+    frames = decoded(tmp_path / "out.mp4")
+    assert len(frames) == 8
+    assert all(tinted(pixels, index) for index, (_, pixels) in enumerate(frames, start=5))
+    run_overlay(clip, masks, "-o", tmp_path / "still.png", "--start", 5, "--still", 6)
+    assert tinted(np.asarray(Image.open(tmp_path / "still.png")), 6)
+    with pytest.raises(SettingsError, match="has 20 frames; give a start between 0 and 19"):
+        run_overlay(clip, masks, "-o", tmp_path / "late.mp4", "--start", 20)
+
+
 def test_masks_of_another_size(tmp_path: Path, clip: Path) -> None:
     masks = make_masks(tmp_path / "masks", 20, width=200)
     with pytest.raises(MaskError, match=r"00000\.png is 200x96 but the frames are 160x96"):
@@ -140,7 +151,7 @@ def test_targets_are_protected(tmp_path: Path, clip: Path, masks: Path) -> None:
     assert len(decoded(out)) == 20
     with pytest.raises(SettingsError, match="is the video itself"):
         run_overlay(clip, masks, "-o", clip, "--force")
-    with pytest.raises(SettingsError, match=r"let it end in \.mp4"):
+    with pytest.raises(SettingsError, match=r"let it end in \.mp4, \.m4v, \.mov"):
         run_overlay(clip, masks, "-o", tmp_path / "out.avi")
     with pytest.raises(SettingsError, match="itself; choose another name"):
         run_overlay(clip, masks, "-o", masks, "--force")

@@ -103,6 +103,17 @@ def test_kill_loses_at_most_the_frames_since_the_checkpoint(workplace: Path) -> 
     assert masks("killed") == masks("whole")
 
 
+def test_the_command_that_goes_on_keeps_what_was_typed_over_a_configuration(workplace: Path) -> None:
+    Path("stma.toml").write_text("[segment]\nsmooth = 3\nremove-specks = 5\n")
+    with ctrl_c_in_chunk(5):
+        stopped = run("--out", "stopped", "--smooth", "0")
+    command = shlex.split(stopped.stderr.split("go on with: ")[1])
+    again = CliRunner().invoke(app, command[1:])
+    assert again.exit_code == 0, again.exception
+    assert run("--out", "whole", "--smooth", "0").exit_code == 0
+    assert masks("stopped") == masks("whole")
+
+
 SMOOTHED = ["--smooth", "3", "--remove-specks", "5"]
 
 
