@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
+from stma_cli.masks.other_frames import marked_elsewhere
 
 REPAIR = "or have it done with --fix"
 # What the readers say about a mask that they take, and what to do; None where a finding here says it better.
@@ -33,15 +34,17 @@ READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
     ("the later wins", "overlap", "nothing, or give the objects in another order"),
     ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
 )
+OTHER_FRAME_NOTES = ("named after frame", "also marks objects on")  # these say themselves what to do
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """One mask file: its findings, and the ids it marks (None where it could not be read)."""
+    """One mask file: its findings, the ids it marks (None where it could not be read), and where else it marks some."""
 
     option: MaskOption
     findings: tuple[Finding, ...]
     ids: tuple[int, ...] | None
+    elsewhere: str | None = None
 
 
 def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
@@ -193,7 +196,9 @@ def _check_json(option: MaskOption, survey: VideoSurvey, width: int, height: int
         annotation = read_annotation(option.path, width, height, wanted=wanted, allow_empty=True)
     except InputError as error:
         return _Checked(option, (from_error(error, "unusable", file),), None)
-    return _Checked(option, tuple(label_findings(annotation.labels, file)), annotation.object_ids)
+    elsewhere = marked_elsewhere(option, annotation.others, frame, survey.stems)
+    findings = tuple(label_findings(annotation.labels, file))
+    return _Checked(option, findings, annotation.object_ids, elsewhere)
 
 
 def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
@@ -203,9 +208,12 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
     for item in checked:
         if item.ids == ():
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
-            fix = "mark at least one object in it; black or index 0 is background"
             file = str(item.option.path)
-            findings.append(Finding(level, "empty", file, "it is empty, all of it is background", fix))
+            fix = "mark at least one object in it; black or index 0 is background"
+            empty = Finding(level, "empty", file, "it is empty, all of it is background", fix)
+            if item.elsewhere is not None:
+                empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)
+            findings.append(empty)
     return findings
 
 
@@ -237,6 +245,8 @@ def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: i
 
 
 def _note_finding(note: str, file: str) -> Finding | None:
+    if any(fragment in note for fragment in OTHER_FRAME_NOTES):
+        return replace(from_error(MaskError(note), "other-frame", file), level=Level.NOTE)
     for fragment, code, fix in READER_NOTES:
         if fragment in note:
             return None if fix is None else Finding(Level.NOTE, code, file, note, fix)

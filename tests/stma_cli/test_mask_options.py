@@ -1,6 +1,7 @@
 """--mask and --objects: frames, names, several files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,75 @@ def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
     (masks / "drawn" / "00007.png").write_bytes((masks / "indexed.png").read_bytes())
     with pytest.raises(MaskError, match="Frame 7 has 2 masks"):
         read_mask_options(["drawn", "7=a.png"], WIDTH, HEIGHT)
+
+
+def coco(path: Path, names: list[str], marked: dict[int, int]) -> None:
+    """Write a COCO file with so many squares on pictures, by their places in `names`."""
+    rows = [
+        {
+            "image_id": place,
+            "category_id": 1,
+            "track_id": key,
+            "segmentation": [[2, y, 12, y, 12, y + 9, 2, y + 9]],
+        }
+        for place, count in marked.items()
+        for key, y in zip(range(count), (2, 15), strict=False)
+    ]
+    images = [
+        {"id": place, "file_name": name, "width": WIDTH, "height": HEIGHT} for place, name in enumerate(names)
+    ]
+    categories = [{"id": 1, "name": "ball"}]
+    path.write_text(json.dumps({"images": images, "annotations": rows, "categories": categories}))
+
+
+@pytest.mark.parametrize(
+    ("option", "stems", "words"),
+    [
+        ("one.json", [], "drawn on frame_000004.PNG, named after frame 4; .*, give --mask 4=one.json"),
+        ("ball=one.json", ["one", "f1", "f2"], None),
+        ("4=one.json", [], None),
+        ("f2.png", ["f0", "f1", "f2"], "is named after frame 2; .*, give --mask 2=f2.png"),
+        ("ball=f2.png", ["f0", "f1", "f2"], "give --mask 2:ball=f2.png"),
+        ("f2.png", [], None),
+        ("labelme.json", ["f0", "f1", "f2"], "was drawn on ...img.f1.jpg, named after frame 1"),
+        ("labelme.json", ["f1", "f0"], None),
+    ],
+)
+def test_a_mask_that_is_named_after_another_frame_is_told(
+    masks: Path, option: str, stems: list[str], words: str | None
+) -> None:
+    coco(masks / "one.json", ["frame_000004.PNG"], {0: 1})
+    (masks / "f2.png").write_bytes((masks / "a.png").read_bytes())
+    square = {"label": "ball", "points": [[2, 2], [12, 2], [12, 12]], "shape_type": "polygon"}
+    (masks / "labelme.json").write_text(json.dumps({"shapes": [square], "imagePath": "..\\img\\f1.jpg"}))
+    (annotation,) = read_mask_options([option], WIDTH, HEIGHT, stems=stems).values()
+    assert len(annotation.notes) == (words is not None), annotation.notes
+    assert words is None or re.search(words, annotation.notes[0])
+
+
+def test_objects_on_further_pictures_of_a_file_are_told(masks: Path) -> None:
+    names = [f"f_{number}.jpg" for number in (0, 3, 6, 9)]
+    coco(masks / "all.json", names, {0: 1, 1: 1, 2: 1})
+    (note,) = read_mask_options(["all.json", "3=all.json"], WIDTH, HEIGHT)[0].notes
+    assert note.endswith("marks objects on f_6.jpg, left out here; to use them, add --mask 6=all.json")
+    every = read_mask_options(["all.json", "3=all.json", "6=all.json"], WIDTH, HEIGHT)
+    assert [annotation.notes for annotation in every.values()] == [(), (), ()]
+    assert read_mask_options(["all.json#f_0.jpg"], WIDTH, HEIGHT)[0].notes == ()
+    stems = ["f_0", "x", "f_9", "f_6"]  # a file that is also of other clips
+    (note,) = read_mask_options(["all.json"], WIDTH, HEIGHT, stems=stems)[0].notes
+    assert note.endswith("add --mask 3=all.json")
+
+
+@pytest.mark.parametrize("option", ["late.json", "ball=late.json"])
+def test_a_file_that_marks_only_other_frames_is_not_called_empty(masks: Path, option: str) -> None:
+    coco(masks / "late.json", ["f_0.jpg", "f_4.jpg"], {1: 2})
+    words = {
+        "late.json": "late.json marks nothing on frame 0, but on f_4.jpg: give --mask 4=late.json",
+        "ball=late.json": "late.json marks nothing on f_0.jpg, but on f_4.jpg: give the number",
+    }
+    with pytest.raises(MaskError, match=words[option]):
+        read_mask_options([option], WIDTH, HEIGHT)
+    assert read_mask_options(["4=late.json"], WIDTH, HEIGHT)[4].object_ids == (1, 2)
 
 
 @pytest.mark.parametrize(
