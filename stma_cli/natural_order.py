@@ -1,6 +1,7 @@
 """Files in the order in which people count: frame2 before frame10."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -18,10 +19,21 @@ def name_stem(name: str) -> str:
     return PureWindowsPath(name).stem
 
 
-def trailing_number(name: str) -> int | None:
-    """Return the number that a file name ends in, before its ending, or None."""
-    digits = re.search(r"([0-9]+)$", name_stem(name))
+def trailing_number(stem: str) -> int | None:
+    """Return the number that a file name without ending ends in, or None."""
+    digits = re.search(r"([0-9]+)$", stem)
     return int(digits[1]) if digits else None
+
+
+def named_by_number(number: int, stems: Sequence[str]) -> str:
+    """Return the end of a message on a frame that is not there: " (frame 1005 is number 4 here)", or "".
+
+    Args:
+        number: what was taken for a frame counted from 0.
+        stems: the file names of all frames without ending; one of them may end in that number.
+    """
+    places = [place for place, stem in enumerate(stems) if trailing_number(stem) == number]
+    return f" (frame {number} is number {places[0]} here)" if len(places) == 1 else ""
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
+from stma_cli.natural_order import named_by_number
 from stma_cli.segment_overlay import overlay_place
 from stma_cli.segment_settings import SegmentSettings
 
@@ -46,7 +47,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     if hint is not None and last >= hint:
         count = source.count_frames()  # the container's own count proves nothing
         if start >= count:
-            raise start_beyond_end(info.path, start, count)
+            raise start_beyond_end(info.path, start, count, frame_stems(source))
         require_frame_exists(last, count, source)
     return annotations
 
@@ -55,7 +56,7 @@ def frame_stems(source: "VideoSource") -> list[str]:
     """Return the file names of all frames without ending where the video is a folder, else nothing."""
     from stma_cli.video.folder import FolderSource
 
-    return [file.stem for file in source.files] if isinstance(source, FolderSource) else []
+    return source.stems if isinstance(source, FolderSource) else []
 
 
 def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
@@ -67,7 +68,7 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     if frame >= count:
         raise MaskError(
             f"There is a mask for frame {frame}, but {source.info.path} has {count} frames: "
-            f"give a number from 0 to {count - 1}."
+            f"give a number from 0 to {count - 1}{named_by_number(frame, frame_stems(source))}."
         )
 
 

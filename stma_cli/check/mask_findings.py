@@ -23,6 +23,7 @@ from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
+from stma_cli.natural_order import named_by_number
 
 REPAIR = "or have it done with --fix"
 # What the readers say about a mask that they take, and what to do; None where a finding here says it better.
@@ -221,7 +222,7 @@ def _frame_findings(option: MaskOption, survey: VideoSurvey) -> list[Finding]:
     if option.frame is None or survey.frames is None or option.frame < survey.frames:
         return []
     problem = f"it is for frame {option.frame}, but {survey.path} has {survey.frames} frames"
-    fix = f"give a number from 0 to {survey.frames - 1}"
+    fix = f"give a number from 0 to {survey.frames - 1}{named_by_number(option.frame, survey.stems)}"
     return [Finding(Level.ERROR, "frame", str(option.path), problem, fix)]
 
 

@@ -13,7 +13,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
-from stma_cli.natural_order import trailing_number
+from stma_cli.natural_order import name_stem, trailing_number
 
 NAMES_SHOWN = 4  # pictures of a file named in a message
 
@@ -87,7 +87,7 @@ def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture
         fits = [PurePath(name).stem == wanted.stem for name in names]
         problem = f"has {len(images)} pictures, and not exactly one named {wanted.stem} like the frame"
     else:
-        fits = [trailing_number(name) == wanted.frame for name in names]
+        fits = [trailing_number(name_stem(name)) == wanted.frame for name in names]
         problem = (
             f"has {len(images)} pictures, and not exactly one whose name ends in the number {wanted.frame}"
         )

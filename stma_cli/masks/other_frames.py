@@ -97,7 +97,8 @@ def _others(option: "MaskOption", others: Sequence[str], stems: Sequence[str]) -
     if option.image is not None:
         return {}
     position = {stem: frame for frame, stem in enumerate(stems)}
-    frames = [position.get(name_stem(name)) if stems else trailing_number(name) for name in others]
+    names = map(name_stem, others)
+    frames = [position.get(name) if stems else trailing_number(name) for name in names]
     count = Counter(frames)
     return {
         frame: name

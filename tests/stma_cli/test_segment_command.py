@@ -1,6 +1,7 @@
 """`stma segment` from option to file, with a stand-in for the model."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,17 @@ def test_a_range_beyond_the_end_is_told(workplace: Path) -> None:
     assert result.exit_code == 0
     assert "the video has 10 frames, fewer than --end 500" in result.stdout
     assert "stma overlay clip.mp4 clip_stma --end 10" in result.stdout
+
+
+def test_numbers_in_the_names_of_frames_are_told_from_those_that_count(workplace: Path) -> None:
+    make_folder(Path("plate"), [f"shot.{number}.png" for number in range(1001, 1013)], WIDTH, HEIGHT)
+    there = r"from 0 to 11 \(frame 1005 is number 4 here\)"
+    assert re.search(there, refused("plate", "--mask", "1005=first.png"))
+    assert "(frame" not in refused("plate", "--mask", "1013=first.png")
+    there = "between 0 and 11 (frame 1003 is number 2 here)"
+    assert there in refused("plate", "--mask", "first.png", "--start", "1003")
+    result = run("plate", "--mask", "first.png", "--end", "1010")
+    assert "the folder has 12 images (frame 1010 is number 9 here)" in result.stdout
 
 
 def test_objects_picks_some(workplace: Path) -> None:
