@@ -62,7 +62,7 @@ def segment_video(
     from stma_cli.video import open_video
 
     source = open_video(settings.video)
-    masks = expand_folders(settings.masks, frame_stems(source))
+    masks = expand_folders(settings.masks, frame_stems(source), settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))

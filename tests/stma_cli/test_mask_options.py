@@ -11,7 +11,7 @@ from PIL import Image
 from stma.errors import MaskError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
-from stma_cli.masks import read_mask_options, select_objects
+from stma_cli.masks import expand_folders, read_mask_options, select_objects
 
 WIDTH, HEIGHT = 40, 30
 
@@ -150,6 +150,18 @@ def test_masks_of_a_folder_of_frames_have_the_names_of_the_frames(masks: Path) -
     (folder / "f010.png").rename(folder / "00001.png")
     assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["f002", "f010"])) == [1]
     assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["00001", "00002"])) == [0]
+
+
+def test_labelme_leaves_the_masks_among_the_frames(masks: Path) -> None:
+    for name in ("f0.tif", "f1.tif", "f1.json", "f2.tif", "f2.JSON", "names.json"):
+        (masks / "frames").mkdir(exist_ok=True)
+        (masks / "frames" / name).touch()
+    expanded = ("1=frames/f1.json", "2=frames/f2.JSON")
+    assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == expanded
+    with pytest.raises(MaskError, match=r"f1.json and f1.tif .* are both masks of frame 1: move one"):
+        expand_folders(["frames"], ["f0", "f1", "f2"], masks)
+    (masks / "frames" / "f0.jpg").touch()  # so that f0.tif is no frame
+    assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == ("0=frames/f0.tif", *expanded)
 
 
 @pytest.mark.parametrize(
