@@ -1,6 +1,5 @@
 """Masks that look as if they were drawn on another frame, and files that mark objects on further frames."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
+from stma_cli.masks.folder import frame_of_cvat
 from stma_cli.natural_order import name_stem, trailing_number
 
 if TYPE_CHECKING:
     from stma_cli.masks.options import MaskOption
-
-_FRAME_OF_CVAT = re.compile(r"frame_([0-9]{6})")  # how CVAT names the frames of a video that it exports
 
 
 def frame_notes(
@@ -88,8 +86,8 @@ def _frame_named(name: str, stems: Sequence[str]) -> int | None:
     stem = name_stem(name)
     if stem in stems:
         return stems.index(stem)
-    match = _FRAME_OF_CVAT.fullmatch(stem)
-    return int(match[1]) if match and (not stems or int(match[1]) < len(stems)) else None
+    frame = frame_of_cvat(stem)
+    return frame if frame is not None and (not stems or frame < len(stems)) else None
 
 
 def _others(option: "MaskOption", others: Sequence[str], stems: Sequence[str]) -> dict[int, str]:

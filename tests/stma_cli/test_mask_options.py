@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from running import run_command
 
-from stma.errors import MaskError
+from stma.errors import InputError, MaskError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.masks import expand_folders, read_mask_options, select_objects
@@ -168,7 +169,11 @@ def test_labelme_leaves_the_masks_among_the_frames(masks: Path) -> None:
     ("files", "words"),
     [
         ([], "holds no mask"),
-        (["first.png"], "first.png is named after no frame"),
+        (["first.png"], "first.png is named after no frame.* or move it elsewhere.$"),
+        (
+            ["cat.png", "dog.png"],
+            "one object .*, give --mask cat=drawn/cat.png --mask dog=drawn/dog.png and so",
+        ),
         (["00001.png", "1.png"], "both masks of frame 1"),
         (["00001.png", "report.json"], "holds the results of a run"),
     ],
@@ -179,6 +184,35 @@ def test_folders_that_cannot_be_used(masks: Path, files: list[str], words: str) 
         (masks / "drawn" / file).touch()
     with pytest.raises(MaskError, match=words):
         read_mask_options(["drawn"], WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("kind", ["npz", "youtube-vis", "cvat-images", "cvat-video", "binary", "yolo"])
+def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: str) -> None:
+    (masks / "drawn").mkdir()
+    (masks / "drawn" / "frame_000003.png").write_bytes((masks / "indexed.png").read_bytes())
+    given = {"npz": "x.npz", "youtube-vis": "x.json", "binary": "x", "yolo": "x"}.get(kind, "x.xml")
+    run_command("convert", "drawn", "--to", kind, "-o", given)
+    with pytest.raises(
+        InputError, match=r"^x.*: run stma convert .* -o masks --to davis.*, then give --mask masks"
+    ) as error:
+        read_mask_options([given], WIDTH, HEIGHT)
+    command = str(error.value).split(": run stma ")[1].split(", then")[0]
+    run_command(*command.replace("WIDTHxHEIGHT", f"{WIDTH}x{HEIGHT}").split())
+    read = read_mask_options(["masks"], WIDTH, HEIGHT)
+    frame = 0 if kind == "cvat-video" else 3  # which loses the names of frames
+    np.testing.assert_array_equal(
+        read[frame].labels, read_mask_options(["indexed.png"], WIDTH, HEIGHT)[0].labels
+    )
+
+
+def test_a_folder_of_folders_may_be_of_clips_or_of_objects(masks: Path) -> None:
+    for name in ("bear", "dog"):
+        (masks / "all" / name).mkdir(parents=True)
+        (masks / "all" / name / "00000.png").write_bytes((masks / "a.png").read_bytes())
+    with pytest.raises(
+        MaskError, match="give one of the folders in it, or where each is an object, run stma"
+    ):
+        read_mask_options(["all"], WIDTH, HEIGHT)
 
 
 def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
