@@ -12,6 +12,7 @@ from stma_cli.commands.model_options import (
     Direction,
     DirectionOption,
     FillHolesOption,
+    FirstMaskOnlyOption,
     GrowOption,
     LargestPartOption,
     ModelOption,
@@ -102,6 +103,7 @@ def segment(
     ] = None,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
+    first_mask_only: FirstMaskOnlyOption = False,
     model: ModelOption = "small",
     force: Annotated[
         bool,
@@ -165,6 +167,7 @@ def segment(
         start=start,
         end=end,
         objects=objects,
+        first_mask_only=first_mask_only,
         direction=direction.value,
         audio=not no_audio,
         force=force,

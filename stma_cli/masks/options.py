@@ -201,6 +201,27 @@ def select_objects(annotations: Mapping[int, Annotation], wanted: str) -> dict[i
     return {frame: _only(annotation, chosen) for frame, annotation in annotations.items()}
 
 
+def first_masks(annotations: Mapping[int, Annotation]) -> dict[int, Annotation]:
+    """Keep of each object its first mask alone, as scores of semi-supervised segmentation ask for.
+
+    Args:
+        annotations: by frame number, such as those of a whole data set, where later masks are the truth.
+
+    Returns:
+        The annotations of frames on which an object has its first mask; on later ones all others stay as predicted.
+    """
+    seen: set[int] = set()
+    kept: dict[int, Annotation] = {}
+    for frame in sorted(annotations):
+        annotation = annotations[frame]
+        new = frozenset(annotation.object_ids) - seen
+        if new:
+            without_leave = replace(annotation, labels=np.maximum(annotation.labels, 0))
+            kept[frame] = _only(without_leave, new) if seen else annotation
+        seen |= new
+    return kept
+
+
 def _only(annotation: Annotation, chosen: frozenset[int]) -> Annotation:
     stays = np.isin(annotation.labels, [LEAVE, *chosen])
     labels = np.where(stays, annotation.labels, 0).astype(np.int32)

@@ -12,7 +12,7 @@ from running import run_command
 from stma.errors import InputError, MaskError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
-from stma_cli.masks import expand_folders, read_mask_options, select_objects
+from stma_cli.masks import expand_folders, first_masks, read_mask_options, select_objects
 
 WIDTH, HEIGHT = 40, 30
 
@@ -110,6 +110,22 @@ def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
     chosen = select_objects(read, "cat, 5")
     assert chosen[0].names == {2: "cat"}
     assert chosen[9].object_ids == (5,)
+
+
+def test_the_first_mask_of_each_object_alone(masks: Path) -> None:
+    plane = np.full((HEIGHT, WIDTH), 255, np.uint8)  # objects 5 and 7, and else "as predicted"
+    plane[2:10, 20:30], plane[20:28, 20:30] = 5, 7
+    image = Image.fromarray(plane)
+    image.putpalette(davis_palette().tobytes())
+    image.save("later.png")
+    read = read_mask_options(["empty.png", "2=indexed.png", "3=indexed.png", "4=later.png"], WIDTH, HEIGHT)
+    first = first_masks(read)
+    assert {frame: annotation.names for frame, annotation in first.items()} == {
+        2: {3: "object 3", 5: "object 5"},
+        4: {7: "object 7"},
+    }
+    np.testing.assert_array_equal(first[2].labels, read[2].labels)
+    np.testing.assert_array_equal(first[4].labels, np.where(plane == 7, 7, 0))  # all others stay as predicted
 
 
 def test_a_name_chooses_all_objects_that_have_it(masks: Path) -> None:
