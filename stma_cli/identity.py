@@ -18,7 +18,7 @@ from stma_cli.segment_settings import SegmentSettings
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
 _NO_INFLUENCE = frozenset(
     {
-        *("video", "masks", "model"),
+        *("video", "masks", "first_mask_only", "model"),
         *(
             "out",
             "overlay",
@@ -73,7 +73,8 @@ class RunIdentity:
         }
         plain = json.loads(json.dumps(chosen, default=_plain))
         stamp = stamp_path(settings.video)
-        return cls(source or hash_path(settings.video), hash_masks(settings.masks), weights, plain, stamp)
+        masks = hash_masks(settings.masks, settings.first_mask_only)
+        return cls(source or hash_path(settings.video), masks, weights, plain, stamp)
 
     @classmethod
     def from_plain(cls, plain: Any) -> Self | None:
@@ -152,8 +153,8 @@ def stamp_path(path: Path) -> str:
     return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
 
 
-def hash_masks(options: Sequence[str]) -> str:
-    """Return the SHA-256 of --mask values: frame, name, picture and content of each.
+def hash_masks(options: Sequence[str], first_only: bool = False) -> str:
+    """Return the SHA-256 of --mask values: frame, name, picture and content of each, and whether all of them count.
 
     Raises:
         InputError: something cannot be read.
@@ -162,9 +163,10 @@ def hash_masks(options: Sequence[str]) -> str:
     from stma_cli.masks.options import parse_mask_option
 
     parsed = [parse_mask_option(text) for text in options]
-    return _digest(
-        [[mask.frame, mask.name, mask.image, hash_path(mask.path, MASK_SUFFIXES)] for mask in parsed]
-    )
+    rows: list[Any] = [
+        [mask.frame, mask.name, mask.image, hash_path(mask.path, MASK_SUFFIXES)] for mask in parsed
+    ]
+    return _digest([*rows, *(["first"] if first_only else [])])
 
 
 @contextmanager

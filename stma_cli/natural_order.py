@@ -1,7 +1,8 @@
 """Files in the order in which people count: frame2 before frame10."""
 
 import re
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -11,6 +12,28 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     parts = _DIGITS.split(name.casefold())
     key = [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
     return [*key, (-1, 0, name)]
+
+
+def name_stem(name: str) -> str:
+    """Return the file name without ending of a path that another system may have written: "frames\\\\cell.tif"."""
+    return PureWindowsPath(name).stem
+
+
+def trailing_number(stem: str) -> int | None:
+    """Return the number that a file name without ending ends in, or None."""
+    digits = re.search(r"([0-9]+)$", stem)
+    return int(digits[1]) if digits else None
+
+
+def named_by_number(number: int, stems: Sequence[str]) -> str:
+    """Return the end of a message on a frame that is not there: " (frame 1005 is number 4 here)", or "".
+
+    Args:
+        number: what was taken for a frame counted from 0.
+        stems: the file names of all frames without ending; one of them may end in that number.
+    """
+    places = [place for place, stem in enumerate(stems) if trailing_number(stem) == number]
+    return f" (frame {number} is number {places[0]} here)" if len(places) == 1 else ""
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
+from stma_cli.natural_order import named_by_number
 from stma_cli.segment_overlay import overlay_place
 from stma_cli.segment_settings import SegmentSettings
 
@@ -20,7 +21,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
         MaskError: when a mask cannot be used, or belongs to a frame out of range.
         AnnotationError: when a JSON file cannot be used.
     """
-    from stma_cli.masks import read_mask_options, select_objects
+    from stma_cli.masks import first_masks, read_mask_options, select_objects
     from stma_cli.video.source import start_beyond_end
 
     start, end, info = settings.start, settings.end, source.info
@@ -31,6 +32,8 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     annotations = read_mask_options(settings.masks, info.width, info.height, start, frame_stems(source))
     if settings.objects is not None:
         annotations = select_objects(annotations, settings.objects)
+    if settings.first_mask_only:
+        annotations = first_masks(annotations)
     first, last = min(annotations), max(annotations)
     if first < start:
         raise MaskError(
@@ -46,16 +49,29 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     if hint is not None and last >= hint:
         count = source.count_frames()  # the container's own count proves nothing
         if start >= count:
-            raise start_beyond_end(info.path, start, count)
+            raise start_beyond_end(info.path, start, count, frame_stems(source))
         require_frame_exists(last, count, source)
     return annotations
+
+
+def mostly_given(masks: int, frames: int | None) -> bool:
+    """Whether more than half of so many frames have a mask, as in a data set and not after a few corrections."""
+    return frames is not None and masks > 1 and 2 * masks > frames
+
+
+def given_note(where: str) -> str:
+    """Return what to say about it; `where` begins the sentence."""
+    return (
+        f"{where}, and each is taken as given: to follow objects from their first masks alone, as scores ask for, "
+        "add --first-mask-only"
+    )
 
 
 def frame_stems(source: "VideoSource") -> list[str]:
     """Return the file names of all frames without ending where the video is a folder, else nothing."""
     from stma_cli.video.folder import FolderSource
 
-    return [file.stem for file in source.files] if isinstance(source, FolderSource) else []
+    return source.stems if isinstance(source, FolderSource) else []
 
 
 def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
@@ -67,7 +83,7 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     if frame >= count:
         raise MaskError(
             f"There is a mask for frame {frame}, but {source.info.path} has {count} frames: "
-            f"give a number from 0 to {count - 1}."
+            f"give a number from 0 to {count - 1}{named_by_number(frame, frame_stems(source))}."
         )
 
 

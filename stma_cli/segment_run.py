@@ -24,6 +24,8 @@ from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
     frame_stems,
+    given_note,
+    mostly_given,
     require_frame_exists,
     require_places,
 )
@@ -62,7 +64,7 @@ def segment_video(
     from stma_cli.video import open_video
 
     source = open_video(settings.video)
-    masks = expand_folders(settings.masks, frame_stems(source))
+    masks = expand_folders(settings.masks, frame_stems(source), settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
@@ -120,6 +122,12 @@ def _opening_lines(
     for frame, annotation in annotations.items():
         lines += [f"note     mask of frame {frame}: {note}" for note in annotation.notes]
     marked = [frame for frame, annotation in annotations.items() if annotation.object_ids]
+    expected = _expected_frames(settings, source)
+    if settings.first_mask_only:
+        where = ", ".join(map(str, marked))
+        lines.append(f"note     the first mask of each object alone is used, on frame {where}")
+    elif mostly_given(len(marked), expected):
+        lines.append(f"note     {given_note(f'{len(marked)} of {expected} frames have a mask')}")
     if min(marked) > settings.start and settings.direction == FORWARD:
         lines.append(
             f"note     nothing is marked before frame {min(marked)}: the masks before it are empty; "
@@ -249,6 +257,7 @@ def _run(
         seconds,
         overlay_range(settings, frame_count),
         pipeline.frame_count,
+        sum(bool(annotation.object_ids) for annotation in annotations.values()),
     )
 
 

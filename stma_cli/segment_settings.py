@@ -13,7 +13,7 @@ from stma_cli.rendering.settings import RenderSettings
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
-    "direction", "checkpoint", "states", "force",
+    "first_mask_only", "direction", "checkpoint", "states", "force",
 )  # fmt: skip
 
 
@@ -36,6 +36,7 @@ class SegmentSettings:
         start, end: range of frames, end exclusive, None for the last.
         direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
         objects: the --objects value, or None for all.
+        first_mask_only: of each object, only the first mask is used.
         audio: copy the sound into the overlay.
         force: write into a folder that is not empty, replace an overlay.
         quiet: no progress line.
@@ -71,6 +72,7 @@ class SegmentSettings:
     states: int = 4
     replace_overlay: bool = False
     direction: str = FORWARD
+    first_mask_only: bool = False
 
     @property
     def both_directions(self) -> bool:
@@ -120,6 +122,7 @@ class SegmentResult:
         seconds: wall time from the first to the last frame.
         overlay_range: frames that the folder has masks of, also from earlier runs; None for the last of the video.
         computed: masks made by this very run, less than `frames` where it went on with an interrupted one.
+        given: frames whose objects were given by a mask.
     """
 
     out: Path
@@ -130,6 +133,7 @@ class SegmentResult:
     seconds: float
     overlay_range: tuple[int, int | None] = (0, None)
     computed: int = 0
+    given: int = 0
 
     @property
     def frames_per_second(self) -> float:

@@ -130,7 +130,7 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
     settings = clip.job.settings
     try:
         source = open_video(settings.video)
-        masks = expand_folders(settings.masks, frame_stems(source))
+        masks = expand_folders(settings.masks, frame_stems(source), settings.video)
         annotations = checked_annotations(replace(settings, masks=masks), source)
     except StmaError as error:
         return ClipPreview(clip, str(error))

@@ -44,6 +44,7 @@ class ClipOutcome:
         status: see `Status`.
         frames: masks of the clip that are complete.
         computed: of these, made by this run.
+        given: frames whose objects were given by a mask, as far as this run has seen.
         resumed_at: frame at which an interrupted run went on, or None.
         seconds: wall time of this run.
         attempts: workers that took it.
@@ -57,6 +58,7 @@ class ClipOutcome:
     status: Status
     frames: int = 0
     computed: int = 0
+    given: int = 0
     resumed_at: int | None = None
     seconds: float = 0.0
     attempts: int = 0

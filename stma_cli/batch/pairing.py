@@ -95,6 +95,8 @@ def _paired(clip: Clip, files: "_MaskFiles", only_one: bool) -> Pair:
     chosen = files.at(clip)
     if not chosen and only_one:
         chosen = files.with_stem(clip.stem)
+    if not chosen:
+        chosen = files.inside(clip)
     if len(chosen) == 1:
         return Pair(clip, (str(chosen[0]),))
     if chosen:
@@ -132,6 +134,17 @@ class _MaskFiles:
         if folder in self._folders and not folder.samefile(clip.path):
             files.append(folder)
         return files
+
+    def inside(self, clip: Clip) -> list[Path]:
+        """The folder of frames itself, where labelme has left the JSON of a frame beside it."""
+        from stma_cli.video.folder import IMAGE_SUFFIXES
+
+        if clip.path not in self._folders:
+            return []
+        files = list(clip.path.iterdir())
+        frames = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+        labelled = any(file.suffix.lower() == ".json" and file.stem in frames for file in files)
+        return [clip.path] if labelled else []
 
     def with_stem(self, stem: str) -> list[Path]:
         """Mask files anywhere with this stem."""

@@ -1,6 +1,7 @@
 """The tables of `stma batch`, and the same as JSON."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +11,7 @@ from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
+from stma_cli.segment_checks import given_note, mostly_given
 from stma_cli.tables import print_cells
 
 COLOURS = {
@@ -19,6 +21,7 @@ COLOURS = {
     Status.WAITING: "yellow",
 }
 MINUTE, HOUR = 60, 3600
+CLIPS_SHOWN = 4  # in one sentence
 
 
 def progress_line(outcome: ClipOutcome, number: int, jobs: int) -> str:
@@ -46,6 +49,7 @@ def print_result(result: BatchResult, console: Console) -> None:
     else:
         for row in rows:
             print_cells(console, [row.name, row.status.value, *_numbers(row), _remark(row)])
+    _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
     _line(console, f"total    {len(rows)} clips: {said}; {duration(result.seconds)}")
@@ -82,6 +86,8 @@ def print_preview(preview: Preview, console: Console) -> None:
     if preview.needs:
         _line(console, f"needs    {preview.needs}")
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
+    given = [clip for clip in todo if mostly_given(clip.annotated, clip.frames)]
+    _print_given([clip.planned.pair.clip.name for clip in given], console)
     bad = sum(clip.problem is not None for clip in preview.clips)
     workers = f"{preview.workers} {'worker' if preview.workers == 1 else 'workers'}"
     if preview.seconds is None:
@@ -128,6 +134,14 @@ def duration(seconds: float) -> str:
     if seconds < HOUR:
         return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
     return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
+
+
+def _print_given(clips: Sequence[str], console: Console) -> None:
+    """Say in which clips so many frames have masks that the results may be mistaken for the model's."""
+    if clips:
+        shown = ", ".join(clips[:CLIPS_SHOWN]) + (", ..." if len(clips) > CLIPS_SHOWN else "")
+        where = f"more than half of the frames have a mask in {shown}"
+        _line(console, f"note     {given_note(where)}")
 
 
 def _numbers(row: ClipOutcome) -> tuple[str, str]:

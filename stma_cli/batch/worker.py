@@ -96,6 +96,7 @@ class ClipWorker:
             status=Status.DONE,
             frames=result.frames,
             computed=result.computed,
+            given=result.given,
             resumed_at=resumed[-1] if resumed else None,
             notes=tuple(line.removeprefix("note     ") for line in said if line.startswith("note")),
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
+from stma_cli.masks.other_frames import marked_elsewhere
+from stma_cli.natural_order import named_by_number
 
 REPAIR = "or have it done with --fix"
 # What the readers say about a mask that they take, and what to do; None where a finding here says it better.
@@ -33,6 +35,7 @@ READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
     ("the later wins", "overlap", "nothing, or give the objects in another order"),
     ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
 )
+OTHER_FRAME_NOTES = ("named after frame", "also marks objects on")  # these say themselves what to do
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class _Checked:
         option: the value of --mask.
         findings: about this file alone.
         ids: what it marks, None where it could not be read.
+        elsewhere: what it says of the other pictures that it marks, where this one is empty.
         leaves: whether some pixels stay as predicted.
     """
 
     option: MaskOption
     findings: tuple[Finding, ...]
     ids: tuple[int, ...] | None
+    elsewhere: str | None = None
     leaves: bool = False
 
 
@@ -108,7 +113,7 @@ def _check_picture(
     findings, labels = check_picture(option.path, width, height, object_ids, correction)
     if labels is None:
         return _Checked(option, tuple(findings), None)
-    return _Checked(option, tuple(findings), ids_in(labels), bool(np.any(labels == LEAVE)))
+    return _Checked(option, tuple(findings), ids_in(labels), leaves=bool(np.any(labels == LEAVE)))
 
 
 def check_picture(
@@ -226,7 +231,9 @@ def _check_json(option: MaskOption, survey: VideoSurvey, width: int, height: int
         annotation = read_annotation(option.path, width, height, wanted=wanted, allow_empty=True)
     except InputError as error:
         return _Checked(option, (from_error(error, "unusable", file),), None)
-    return _Checked(option, tuple(label_findings(annotation.labels, file)), annotation.object_ids)
+    elsewhere = marked_elsewhere(option, annotation.others, frame, survey.stems)
+    findings = tuple(label_findings(annotation.labels, file))
+    return _Checked(option, findings, annotation.object_ids, elsewhere)
 
 
 def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
@@ -236,9 +243,12 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
     for item in checked:
         if item.ids == () and not item.leaves:
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
-            fix = "mark at least one object in it; black or index 0 is background"
             file = str(item.option.path)
-            findings.append(Finding(level, "empty", file, "it is empty, all of it is background", fix))
+            fix = "mark at least one object in it; black or index 0 is background"
+            empty = Finding(level, "empty", file, "it is empty, all of it is background", fix)
+            if item.elsewhere is not None:
+                empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)
+            findings.append(empty)
     return findings
 
 
@@ -246,7 +256,7 @@ def _frame_findings(option: MaskOption, survey: VideoSurvey) -> list[Finding]:
     if option.frame is None or survey.frames is None or option.frame < survey.frames:
         return []
     problem = f"it is for frame {option.frame}, but {survey.path} has {survey.frames} frames"
-    fix = f"give a number from 0 to {survey.frames - 1}"
+    fix = f"give a number from 0 to {survey.frames - 1}{named_by_number(option.frame, survey.stems)}"
     return [Finding(Level.ERROR, "frame", str(option.path), problem, fix)]
 
 
@@ -270,6 +280,8 @@ def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: i
 
 
 def _note_finding(note: str, file: str) -> Finding | None:
+    if any(fragment in note for fragment in OTHER_FRAME_NOTES):
+        return replace(from_error(MaskError(note), "other-frame", file), level=Level.NOTE)
     for fragment, code, fix in READER_NOTES:
         if fragment in note:
             return None if fix is None else Finding(Level.NOTE, code, file, note, fix)

@@ -12,7 +12,7 @@ from stma_cli.check.video_findings import VideoSurvey, survey_video
 from stma_cli.forecast import Forecast, forecast
 from stma_cli.masks import read_mask_options
 from stma_cli.masks.folder import expand_folders
-from stma_cli.masks.options import MaskOption, parse_mask_option
+from stma_cli.masks.options import parse_mask_option
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         OutputError: when the repaired mask cannot be written there.
     """
     survey = survey_video(video, quick)
-    masks = expand_folders(masks, survey.stems)
+    masks = expand_folders(masks, survey.stems, video)
     if fix is not None and len(masks) != 1:
         raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given: give one --mask with it.")
     findings = check_masks(masks, survey)
@@ -75,7 +75,7 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         known = {finding.problem for finding in findings}
         refused = from_error(error, "not-repaired", str(option.path))
         return CheckResult(survey, tuple(findings if refused.problem in known else [*findings, refused]))
-    after = check_masks([_with_file(option, repair.path)], survey) if repair.path else []
+    after = check_masks([replace(option, path=repair.path, image=None).typed], survey) if repair.path else []
     return CheckResult(survey, tuple(findings), repair, tuple(after))
 
 
@@ -92,10 +92,3 @@ def _with_needs(result: CheckResult, masks: Sequence[str]) -> CheckResult:
     fix = "close other programs, or give a smaller --size or --chunk 1 to stma segment"
     finding = Finding(Level.WARNING, "memory", str(survey.path), f"it needs {needs.line()}", fix)
     return replace(result, masks=(*result.masks, finding), needs=needs)
-
-
-def _with_file(option: MaskOption, path: Path) -> str:
-    """Return a --mask value like `option` for another file."""
-    if option.frame is None:
-        return str(path) if option.name is None else f"{option.name}={path}"
-    return f"{option.frame}={path}" if option.name is None else f"{option.frame}:{option.name}={path}"

@@ -128,7 +128,7 @@ def survey_video(path: Path, quick: bool = False) -> VideoSurvey:
     findings = [from_error(failure, "damaged", file)] if failure else []
     findings += _header_findings(source, file)
     findings += _frame_findings(seen, source.info, file)
-    stems = tuple(item.stem for item in source.files) if isinstance(source, FolderSource) else ()
+    stems = tuple(source.stems) if isinstance(source, FolderSource) else ()
     known = count if whole else len(stems) or None
     return VideoSurvey(path, tuple(findings), source.info, seen.first, known, stems)
 

@@ -12,6 +12,7 @@ from stma_cli.commands.model_options import (
     Direction,
     DirectionOption,
     FillHolesOption,
+    FirstMaskOnlyOption,
     GrowOption,
     LargestPartOption,
     ModelOption,
@@ -105,6 +106,7 @@ def batch(
     adapt: AdaptOption = 0,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
+    first_mask_only: FirstMaskOnlyOption = False,
     model: ModelOption = "small",
     checkpoint: Annotated[
         int, typer.Option(min=1, help="Frames between the states that an interrupted clip goes on from.")
@@ -157,6 +159,7 @@ def batch(
             adapt=adapt,
             direction=direction.value,
             objects=objects,
+            first_mask_only=first_mask_only,
             checkpoint=checkpoint,
             states=0,  # those of hundreds of clips would fill the disk
             postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),

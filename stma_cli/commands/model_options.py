@@ -74,6 +74,14 @@ ChunkOption = Annotated[
 ObjectsOption = Annotated[
     str | None, typer.Option(help="Only these objects of the masks, ids or names: 1,3 or person,dog.")
 ]
+FirstMaskOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--first-mask-only",
+        help="Use the first mask of each object alone; for scores, where all frames have one. Later ones count as "
+        "corrections otherwise.",
+    ),
+]
 ModelOption = Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")]
 ThreadsOption = Annotated[
     int | None,

@@ -12,6 +12,7 @@ from stma_cli.commands.model_options import (
     Direction,
     DirectionOption,
     FillHolesOption,
+    FirstMaskOnlyOption,
     GrowOption,
     LargestPartOption,
     ModelOption,
@@ -107,6 +108,7 @@ def segment(
     ] = None,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
+    first_mask_only: FirstMaskOnlyOption = False,
     model: ModelOption = "small",
     force: Annotated[
         bool,
@@ -170,6 +172,7 @@ def segment(
         start=start,
         end=end,
         objects=objects,
+        first_mask_only=first_mask_only,
         direction=direction.value,
         audio=not no_audio,
         force=force,

@@ -6,7 +6,7 @@ from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.image_file import is_whole_png
 from stma_cli.masks.label_image import read_labels
 from stma_cli.masks.names import read_names, write_names
-from stma_cli.masks.options import read_mask_options, select_objects
+from stma_cli.masks.options import first_masks, read_mask_options, select_objects
 from stma_cli.masks.reader import read_annotation
 from stma_cli.masks.writer import MaskWriter
 
@@ -16,6 +16,7 @@ __all__ = [
     "ObjectIds",
     "WantedPicture",
     "expand_folders",
+    "first_masks",
     "is_whole_png",
     "read_annotation",
     "read_labels",

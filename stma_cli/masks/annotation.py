@@ -17,11 +17,15 @@ class Annotation:
         labels: (H, W) int32 object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
         names: the name of every id in `labels`; "object 3" where the file gives none.
         notes: sentences the user should see, such as "scaled from 960x540".
+        picture: name of the picture that it was drawn on, where the file says so.
+        others: names of the further pictures that the same file marks objects on.
     """
 
     labels: np.ndarray
     names: dict[int, str]
     notes: tuple[str, ...] = ()
+    picture: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def object_ids(self) -> tuple[int, ...]:

@@ -1,8 +1,7 @@
 """COCO JSON: polygons, run-length masks (compressed or not), category names."""
 
-import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -14,6 +13,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
+from stma_cli.natural_order import name_stem, trailing_number
 
 NAMES_SHOWN = 4  # pictures of a file named in a message
 
@@ -67,11 +67,17 @@ def read_coco(
         track = row.get("track_id", (row.get("attributes") or {}).get("track_id"))
         object_id = object_ids.id_for(name if track is None else ("track", track), name)
         painter.paint(object_id, segmentation_mask(row.get("segmentation"), fit, what))
-    return finished(painter, object_ids, fit, source)
+    marked = {row.get("image_id") for row in content["annotations"]} - {picture.get("id")}
+    others = tuple(_name(row) for row in content["images"] if row.get("id") in marked)
+    return replace(finished(painter, object_ids, fit, source), picture=_name(picture), others=others)
+
+
+def _name(picture: dict[str, Any]) -> str:
+    return str(picture.get("file_name", ""))
 
 
 def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture) -> dict[str, Any]:
-    names = [str(row.get("file_name", "")) for row in images]
+    names = [_name(row) for row in images]
     if wanted.image is not None:
         fits = [wanted.image in (name, PurePath(name).name) for name in names]
         problem = f"has no picture named {wanted.image}"
@@ -81,7 +87,7 @@ def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture
         fits = [PurePath(name).stem == wanted.stem for name in names]
         problem = f"has {len(images)} pictures, and not exactly one named {wanted.stem} like the frame"
     else:
-        fits = [_trailing_number(name) == wanted.frame for name in names]
+        fits = [trailing_number(name_stem(name)) == wanted.frame for name in names]
         problem = (
             f"has {len(images)} pictures, and not exactly one whose name ends in the number {wanted.frame}"
         )
@@ -90,11 +96,6 @@ def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture
     shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
     example = names[0] if names else "picture.jpg"
     raise AnnotationError(f"{source} {problem} ({shown}): name one, as in --mask '{source}#{example}'.")
-
-
-def _trailing_number(name: str) -> int | None:
-    digits = re.search(r"(\d+)$", PurePath(name).stem)
-    return int(digits.group(1)) if digits else None
 
 
 def segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:

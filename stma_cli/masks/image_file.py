@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stma.errors import MaskError
+from stma_cli.masks.convertible import convert_first
 from stma_cli.reading import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
@@ -46,7 +47,10 @@ def read_picture(path: Path) -> MaskPicture:
                 image.load()
                 return _pixels_of(image, path)
     except UnidentifiedImageError as error:
-        raise MaskError(f"{path} is not a picture that can be read: {SAVE_AS_PNG}") from error
+        fix = convert_first(path)
+        raise MaskError(
+            f"{path} is not a picture that can be read: {SAVE_AS_PNG if fix is None else f'{fix}.'}"
+        ) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except MaskError:

@@ -8,6 +8,7 @@ from typing import Any
 from stma.errors import AnnotationError
 from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.coco import WantedPicture, read_coco
+from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.labelme import read_labelme
 from stma_cli.masks.schema import read_schema
 
@@ -49,7 +50,8 @@ def read_json_annotation(
     found = next(
         (name for name, fits in _OTHER_FORMATS if fits(content)), "JSON of a format that stma does not know"
     )
-    raise AnnotationError(f"{path} is {found}: {SUPPORTED}")
+    fix = convert_first(path)
+    raise AnnotationError(f"{path} is {found}: {SUPPORTED if fix is None else f'{fix}, or {SUPPORTED}'}")
 
 
 def load_json(path: Path) -> Any:

@@ -5,6 +5,7 @@ import binascii
 import io
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ def read_labelme(
         for label, count in alone.items()
         if count > 1
     ]
-    return finished(painter, object_ids, fit, source, notes)
+    drawn_on = str(content.get("imagePath") or "") or None
+    return replace(finished(painter, object_ids, fit, source, notes), picture=drawn_on)
 
 
 def stated_ids(shapes: Iterable[Any]) -> set[int]:

@@ -20,6 +20,7 @@ from stma.labels import LEAVE
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_in
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
+from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
 from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
 from stma_cli.masks.selection import ids_of
 
@@ -35,6 +36,13 @@ class MaskOption:
     name: str | None
     path: Path
     image: str | None = None
+
+    @property
+    def typed(self) -> str:
+        """The value as it is typed."""
+        file = str(self.path) if self.image is None else f"{self.path}#{self.image}"
+        place = ":".join(str(part) for part in (self.frame, self.name) if part is not None)
+        return f"{place}={file}" if place else file
 
 
 def parse_mask_option(text: str) -> MaskOption:
@@ -103,11 +111,22 @@ def read_mask_options(
     )
     if first is None:
         files = ", ".join(str(parse_mask_option(text).path) for text in options)
-        raise MaskError(f"{files} is empty, all of it is background: {NOTHING_MARKED}")
+        frame = min(by_frame)
+        others = read_frame(frame, ObjectIds(), False).others
+        raise MaskError(
+            marked_elsewhere(by_frame[frame][0], others, frame, stems)
+            or f"{files} is empty, all of it is background: {NOTHING_MARKED}"
+        )
     object_ids = ObjectIds()
     read = {frame: read_frame(frame, object_ids, correction=frame > first) for frame in by_frame}
+    notes = frame_notes(by_frame, read, stems)
     return {
-        frame: replace(read[frame], names=object_ids.names_in(read[frame].labels)) for frame in sorted(read)
+        frame: replace(
+            read[frame],
+            names=object_ids.names_in(read[frame].labels),
+            notes=(*read[frame].notes, *notes[frame]),
+        )
+        for frame in sorted(read)
     }
 
 
@@ -180,6 +199,27 @@ def select_objects(annotations: Mapping[int, Annotation], wanted: str) -> dict[i
         names |= annotation.names
     chosen = ids_of(wanted, names)
     return {frame: _only(annotation, chosen) for frame, annotation in annotations.items()}
+
+
+def first_masks(annotations: Mapping[int, Annotation]) -> dict[int, Annotation]:
+    """Keep of each object its first mask alone, as scores of semi-supervised segmentation ask for.
+
+    Args:
+        annotations: by frame number, such as those of a whole data set, where later masks are the truth.
+
+    Returns:
+        The annotations of frames on which an object has its first mask; on later ones all others stay as predicted.
+    """
+    seen: set[int] = set()
+    kept: dict[int, Annotation] = {}
+    for frame in sorted(annotations):
+        annotation = annotations[frame]
+        new = frozenset(annotation.object_ids) - seen
+        if new:
+            without_leave = replace(annotation, labels=np.maximum(annotation.labels, 0))
+            kept[frame] = _only(without_leave, new) if seen else annotation
+        seen |= new
+    return kept
 
 
 def _only(annotation: Annotation, chosen: frozenset[int]) -> Annotation:

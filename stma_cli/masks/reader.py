@@ -49,5 +49,10 @@ def read_annotation(
     else:
         annotation = read_image_annotation(path, width, height, ids, correction)
     if not allow_empty and not annotation.object_ids:
+        if annotation.others:
+            raise MaskError(
+                f"{path} marks nothing on {annotation.picture}, but on {annotation.others[0]}: give the number of "
+                "that frame before it, as in --mask 120:NAME=FILE."
+            )
         raise MaskError(f"{path} is empty, all of it is background: {NOTHING_MARKED}")
     return annotation

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stma.errors import VideoError
-from stma_cli.natural_order import files_in
+from stma_cli.natural_order import files_in, named_by_number
 from stma_cli.reading import may_not_be_read
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
@@ -85,9 +85,12 @@ class FolderSource(VideoSource):
         """See `VideoSource.frames`; frames are named after their files."""
         check_range(start, end)
         if start >= len(self.files):
-            raise start_beyond_end(self.info.path, start, len(self.files))
+            raise start_beyond_end(self.info.path, start, len(self.files), self.stems)
         if end is not None and end > len(self.files):
-            self.add_note(f"the range was to end at frame {end}, but the folder has {len(self.files)} images")
+            self.add_note(
+                f"the range was to end at frame {end}, but the folder has {len(self.files)} images"
+                + named_by_number(end, self.stems)
+            )
         step = 1 / self.info.frame_rate
         for index, file in list(enumerate(self.files))[start:end]:
             yield Frame(index, self._read(file), index * step, file.stem, step)
@@ -96,10 +99,15 @@ class FolderSource(VideoSource):
         """See `VideoSource.frames_backward`."""
         check_range(start, end)
         if start >= len(self.files):
-            raise start_beyond_end(self.info.path, start, len(self.files))
+            raise start_beyond_end(self.info.path, start, len(self.files), self.stems)
         for index in range(min(end, len(self.files)) - 1, start - 1, -1):
             file = self.files[index]
             yield Frame(index, self._read(file), Fraction(0), file.stem)
+
+    @property
+    def stems(self) -> list[str]:
+        """The names of the frames: those of their files without ending."""
+        return [file.stem for file in self.files]
 
     def count_frames(self) -> int:
         """Return the number of images."""

@@ -1,7 +1,7 @@
 """What a video is to the rest of the tool: frames in display orientation with exact times."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from stma.errors import SettingsError, VideoError
+from stma_cli.natural_order import named_by_number
 from stma_cli.video.colour import ColourTags
 
 DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
@@ -126,11 +127,11 @@ def check_range(start: int, end: int | None) -> None:
         )
 
 
-def start_beyond_end(path: Path, start: int, frame_count: int) -> SettingsError:
-    """Return the error for a range that begins after the last frame."""
+def start_beyond_end(path: Path, start: int, frame_count: int, stems: Sequence[str] = ()) -> SettingsError:
+    """Return the error for a range that begins after the last frame; `stems` are the names of a folder's frames."""
     return SettingsError(
         f"the range starts at frame {start}, but {path} has {frame_count} frames; "
-        f"give a start between 0 and {frame_count - 1}"
+        f"give a start between 0 and {frame_count - 1}{named_by_number(start, stems)}"
     )
 
 

@@ -91,6 +91,24 @@ def test_files_of_others_are_not_touched(workplace: Path) -> None:
     assert Path("out/three/mine.png").exists()
 
 
+def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(workplace: Path) -> None:
+    Path("masks/three.png").unlink()
+    Path("masks/three").mkdir()
+    for frame in range(COUNT):
+        save_mask(f"masks/three/{frame:05d}.png", 3)
+    told = "more than half of the frames have a mask in three, and each is taken as given"
+    assert told in run("--dry-run").stdout
+    assert told in run().stdout
+    assert document()["clips"][2]["given"] == COUNT
+    result = run("--first-mask-only")
+    assert "is taken as given" not in result.stdout
+    assert {row["clip"]: row.get("reason") for row in document()["clips"]} == dict.fromkeys(
+        ("a/one", "a/two", "three"), "changed: the masks"
+    )
+    assert document()["clips"][2]["given"] == 1
+    assert reasons("--first-mask-only") == {}
+
+
 def test_overlays(workplace: Path) -> None:
     assert run("--overlay").exit_code == 0
     assert Path("out/a/two/overlay.mp4").stat().st_size > 1000

@@ -80,6 +80,17 @@ def test_masks_beside_the_clips(clips: Path) -> None:
     assert "there is no mask for it" in str(pairs["b10"].problem)
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_labelme_leaves_the_masks_among_the_frames(clips: Path, ending: str) -> None:
+    touch(clips, *(f"labelled/f{number}.{ending}" for number in range(3)), "labelled/f1.json")
+    touch(clips, f"other/f0.{ending}", "other/camera.json")
+    pairs = by_name(clips, clips)
+    assert pairs["labelled"].masks == (str(clips / "labelled"),)
+    assert "there is no mask for it" in str(pairs["other"].problem)
+    touch(clips, "labelled.png")
+    assert by_name(clips, clips)["labelled"].masks == (str(clips / "labelled.png"),)
+
+
 def test_a_folder_of_masks_beside_its_clip_is_no_clip(clips: Path) -> None:
     touch(clips, "b10/00016.png", "b10/00040.json", "deep/er/c.v1/00000.png", "b2/00000.png", "b2/00001.jpg")
     Image.new("RGB", (4, 4)).save(clips / "deep/er/c.v1/00001.png")

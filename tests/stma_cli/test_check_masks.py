@@ -134,6 +134,21 @@ def test_mask_beyond_the_video(video: Path, tmp_path: Path) -> None:
     assert "0 to 2" in found(video, mask, f"3={mask}")["frame"].fix
 
 
+def test_masks_of_other_frames(video: Path, tmp_path: Path) -> None:
+    finding = found(video, save_indexed(tmp_path / "2.png", block()))["other-frame"]
+    assert (finding.level, finding.fix) == (
+        Level.NOTE,
+        f"if that is its frame, give --mask 2={tmp_path / '2.png'}",
+    )
+    images = [{"id": frame, "file_name": f"{frame}.png"} for frame in range(3)]
+    outline = {"image_id": 2, "category_id": 1, "segmentation": [[30, 20, 70, 20, 70, 60]]}
+    path = tmp_path / "late.json"
+    path.write_text(json.dumps({"images": images, "annotations": [outline], "categories": []}))
+    finding = found(video, path)["empty"]
+    assert (finding.level, finding.fix) == (Level.ERROR, f"give --mask 2={path}")
+    assert finding.problem == "it marks nothing on frame 0, but on 2.png"
+
+
 def test_masks_that_contradict_each_other(video: Path, tmp_path: Path) -> None:
     mask = save_indexed(tmp_path / "good.png", block())
     assert "has 2 masks" in found(video, mask, f"0={mask}")["unusable"].problem

@@ -1,16 +1,18 @@
 """--mask and --objects: frames, names, several files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from running import run_command
 
-from stma.errors import MaskError
+from stma.errors import InputError, MaskError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
-from stma_cli.masks import read_mask_options, select_objects
+from stma_cli.masks import expand_folders, first_masks, read_mask_options, select_objects
 
 WIDTH, HEIGHT = 40, 30
 
@@ -110,6 +112,22 @@ def test_objects_are_chosen_by_id_or_name(masks: Path) -> None:
     assert chosen[9].object_ids == (5,)
 
 
+def test_the_first_mask_of_each_object_alone(masks: Path) -> None:
+    plane = np.full((HEIGHT, WIDTH), 255, np.uint8)  # objects 5 and 7, and else "as predicted"
+    plane[2:10, 20:30], plane[20:28, 20:30] = 5, 7
+    image = Image.fromarray(plane)
+    image.putpalette(davis_palette().tobytes())
+    image.save("later.png")
+    read = read_mask_options(["empty.png", "2=indexed.png", "3=indexed.png", "4=later.png"], WIDTH, HEIGHT)
+    first = first_masks(read)
+    assert {frame: annotation.names for frame, annotation in first.items()} == {
+        2: {3: "object 3", 5: "object 5"},
+        4: {7: "object 7"},
+    }
+    np.testing.assert_array_equal(first[2].labels, read[2].labels)
+    np.testing.assert_array_equal(first[4].labels, np.where(plane == 7, 7, 0))  # all others stay as predicted
+
+
 def test_a_name_chooses_all_objects_that_have_it(masks: Path) -> None:
     rows = [{"id": 3, "name": "person"}, {"id": 5, "name": "person"}]
     (masks / "names.json").write_text(json.dumps({"objects": rows}))
@@ -151,11 +169,27 @@ def test_masks_of_a_folder_of_frames_have_the_names_of_the_frames(masks: Path) -
     assert list(read_mask_options(["drawn"], WIDTH, HEIGHT, stems=["00001", "00002"])) == [0]
 
 
+def test_labelme_leaves_the_masks_among_the_frames(masks: Path) -> None:
+    for name in ("f0.tif", "f1.tif", "f1.json", "f2.tif", "f2.JSON", "names.json"):
+        (masks / "frames").mkdir(exist_ok=True)
+        (masks / "frames" / name).touch()
+    expanded = ("1=frames/f1.json", "2=frames/f2.JSON")
+    assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == expanded
+    with pytest.raises(MaskError, match=r"f1.json and f1.tif .* are both masks of frame 1: move one"):
+        expand_folders(["frames"], ["f0", "f1", "f2"], masks)
+    (masks / "frames" / "f0.jpg").touch()  # so that f0.tif is no frame
+    assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == ("0=frames/f0.tif", *expanded)
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
         ([], "holds no mask"),
-        (["first.png"], "first.png is named after no frame"),
+        (["first.png"], "first.png is named after no frame.* or move it elsewhere.$"),
+        (
+            ["cat.png", "dog.png"],
+            "one object .*, give --mask cat=drawn/cat.png --mask dog=drawn/dog.png and so",
+        ),
         (["00001.png", "1.png"], "both masks of frame 1"),
         (["00001.png", "report.json"], "holds the results of a run"),
     ],
@@ -168,11 +202,109 @@ def test_folders_that_cannot_be_used(masks: Path, files: list[str], words: str) 
         read_mask_options(["drawn"], WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("kind", ["npz", "youtube-vis", "cvat-images", "cvat-video", "binary", "yolo"])
+def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: str) -> None:
+    (masks / "drawn").mkdir()
+    (masks / "drawn" / "frame_000003.png").write_bytes((masks / "indexed.png").read_bytes())
+    given = {"npz": "x.npz", "youtube-vis": "x.json", "binary": "x", "yolo": "x"}.get(kind, "x.xml")
+    run_command("convert", "drawn", "--to", kind, "-o", given)
+    with pytest.raises(
+        InputError, match=r"^x.*: run stma convert .* -o masks --to davis.*, then give --mask masks"
+    ) as error:
+        read_mask_options([given], WIDTH, HEIGHT)
+    command = str(error.value).split(": run stma ")[1].split(", then")[0]
+    run_command(*command.replace("WIDTHxHEIGHT", f"{WIDTH}x{HEIGHT}").split())
+    read = read_mask_options(["masks"], WIDTH, HEIGHT)
+    frame = 0 if kind == "cvat-video" else 3  # which loses the names of frames
+    np.testing.assert_array_equal(
+        read[frame].labels, read_mask_options(["indexed.png"], WIDTH, HEIGHT)[0].labels
+    )
+
+
+def test_a_folder_of_folders_may_be_of_clips_or_of_objects(masks: Path) -> None:
+    for name in ("bear", "dog"):
+        (masks / "all" / name).mkdir(parents=True)
+        (masks / "all" / name / "00000.png").write_bytes((masks / "a.png").read_bytes())
+    with pytest.raises(
+        MaskError, match="give one of the folders in it, or where each is an object, run stma"
+    ):
+        read_mask_options(["all"], WIDTH, HEIGHT)
+
+
 def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
     (masks / "drawn").mkdir()
     (masks / "drawn" / "00007.png").write_bytes((masks / "indexed.png").read_bytes())
     with pytest.raises(MaskError, match="Frame 7 has 2 masks"):
         read_mask_options(["drawn", "7=a.png"], WIDTH, HEIGHT)
+
+
+def coco(path: Path, names: list[str], marked: dict[int, int]) -> None:
+    """Write a COCO file with so many squares on pictures, by their places in `names`."""
+    rows = [
+        {
+            "image_id": place,
+            "category_id": 1,
+            "track_id": key,
+            "segmentation": [[2, y, 12, y, 12, y + 9, 2, y + 9]],
+        }
+        for place, count in marked.items()
+        for key, y in zip(range(count), (2, 15), strict=False)
+    ]
+    images = [
+        {"id": place, "file_name": name, "width": WIDTH, "height": HEIGHT} for place, name in enumerate(names)
+    ]
+    categories = [{"id": 1, "name": "ball"}]
+    path.write_text(json.dumps({"images": images, "annotations": rows, "categories": categories}))
+
+
+@pytest.mark.parametrize(
+    ("option", "stems", "words"),
+    [
+        ("one.json", [], "drawn on frame_000004.PNG, named after frame 4; .*, give --mask 4=one.json"),
+        ("ball=one.json", ["one", "f1", "f2"], None),
+        ("4=one.json", [], None),
+        ("f2.png", ["f0", "f1", "f2"], "is named after frame 2; .*, give --mask 2=f2.png"),
+        ("ball=f2.png", ["f0", "f1", "f2"], "give --mask 2:ball=f2.png"),
+        ("f2.png", [], None),
+        ("labelme.json", ["f0", "f1", "f2"], "was drawn on ...img.f1.jpg, named after frame 1"),
+        ("labelme.json", ["f1", "f0"], None),
+    ],
+)
+def test_a_mask_that_is_named_after_another_frame_is_told(
+    masks: Path, option: str, stems: list[str], words: str | None
+) -> None:
+    coco(masks / "one.json", ["frame_000004.PNG"], {0: 1})
+    (masks / "f2.png").write_bytes((masks / "a.png").read_bytes())
+    square = {"label": "ball", "points": [[2, 2], [12, 2], [12, 12]], "shape_type": "polygon"}
+    (masks / "labelme.json").write_text(json.dumps({"shapes": [square], "imagePath": "..\\img\\f1.jpg"}))
+    (annotation,) = read_mask_options([option], WIDTH, HEIGHT, stems=stems).values()
+    assert len(annotation.notes) == (words is not None), annotation.notes
+    assert words is None or re.search(words, annotation.notes[0])
+
+
+def test_objects_on_further_pictures_of_a_file_are_told(masks: Path) -> None:
+    names = [f"f_{number}.jpg" for number in (0, 3, 6, 9)]
+    coco(masks / "all.json", names, {0: 1, 1: 1, 2: 1})
+    (note,) = read_mask_options(["all.json", "3=all.json"], WIDTH, HEIGHT)[0].notes
+    assert note.endswith("marks objects on f_6.jpg, left out here; to use them, add --mask 6=all.json")
+    every = read_mask_options(["all.json", "3=all.json", "6=all.json"], WIDTH, HEIGHT)
+    assert [annotation.notes for annotation in every.values()] == [(), (), ()]
+    assert read_mask_options(["all.json#f_0.jpg"], WIDTH, HEIGHT)[0].notes == ()
+    stems = ["f_0", "x", "f_9", "f_6"]  # a file that is also of other clips
+    (note,) = read_mask_options(["all.json"], WIDTH, HEIGHT, stems=stems)[0].notes
+    assert note.endswith("add --mask 3=all.json")
+
+
+@pytest.mark.parametrize("option", ["late.json", "ball=late.json"])
+def test_a_file_that_marks_only_other_frames_is_not_called_empty(masks: Path, option: str) -> None:
+    coco(masks / "late.json", ["f_0.jpg", "f_4.jpg"], {1: 2})
+    words = {
+        "late.json": "late.json marks nothing on frame 0, but on f_4.jpg: give --mask 4=late.json",
+        "ball=late.json": "late.json marks nothing on f_0.jpg, but on f_4.jpg: give the number",
+    }
+    with pytest.raises(MaskError, match=words[option]):
+        read_mask_options([option], WIDTH, HEIGHT)
+    assert read_mask_options(["4=late.json"], WIDTH, HEIGHT)[4].object_ids == (1, 2)
 
 
 @pytest.mark.parametrize(

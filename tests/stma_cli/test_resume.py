@@ -144,6 +144,7 @@ def test_resume_starts_where_there_is_nothing(workplace: Path) -> None:
         (["--objects", "1,7"], "objects not given -> 1,7"),
         (["--smooth", "2"], "one: smooth 0 -> 2;"),
         (["--mask", "20=first.png"], "the masks"),
+        (["--first-mask-only"], "the masks"),
         (["--precision", "bf16"], "precision"),
     ],
 )

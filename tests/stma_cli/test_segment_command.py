@@ -1,6 +1,7 @@
 """`stma segment` from option to file, with a stand-in for the model."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from stma.errors import OutputError, StmaError
 from stma_cli import segment_run
 from stma_cli.main import app
 from stma_cli.masks import read_labels, read_names
+from stma_cli.segment_settings import SegmentSettings
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
 
@@ -108,6 +110,40 @@ def test_a_range_beyond_the_end_is_told(workplace: Path) -> None:
     assert result.exit_code == 0
     assert "the video has 10 frames, fewer than --end 500" in result.stdout
     assert "stma overlay clip.mp4 clip_stma --end 10" in result.stdout
+
+
+def test_numbers_in_the_names_of_frames_are_told_from_those_that_count(workplace: Path) -> None:
+    make_folder(Path("plate"), [f"shot.{number}.png" for number in range(1001, 1013)], WIDTH, HEIGHT)
+    there = r"from 0 to 11 \(frame 1005 is number 4 here\)"
+    assert re.search(there, refused("plate", "--mask", "1005=first.png"))
+    assert "(frame" not in refused("plate", "--mask", "1013=first.png")
+    there = "between 0 and 11 (frame 1003 is number 2 here)"
+    assert there in refused("plate", "--mask", "first.png", "--start", "1003")
+    result = run("plate", "--mask", "first.png", "--end", "1010")
+    assert "the folder has 12 images (frame 1010 is number 9 here)" in result.stdout
+
+
+def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(workplace: Path) -> None:
+    Path("truth").mkdir()
+    for frame in range(COUNT):
+        save_mask(f"truth/{frame:05d}.png", *((1, 0, 4) if frame < 3 else (0, 1, 0, 7)))
+    told = "note     10 of 10 frames have a mask, and each is taken as given"
+    assert told in run("clip.mp4", "--mask", "truth", "--out", "all").stdout
+    assert "have a mask" not in run("clip.mp4", "--mask", "first.png", "--out", "first").stdout
+    result = run("clip.mp4", "--mask", "truth", "--first-mask-only", "--end", "9", "--out", "a")
+    assert "the first mask of each object alone is used, on frame 0, 3" in result.stdout
+    assert "is taken as given" not in result.stdout
+    last = read_labels(workplace / "a" / "00008.png")  # of a model that copies
+    np.testing.assert_array_equal(last == 1, read_labels(workplace / "truth" / "00000.png") == 1)
+    np.testing.assert_array_equal(last == 7, read_labels(workplace / "truth" / "00003.png") == 7)
+    report = json.loads((workplace / "a" / "report.json").read_text())
+    assert [(row["frame"], row["objects"]) for row in report["masks"]] == [(0, [1, 4]), (3, [7])]
+    assert report["settings"]["first_mask_only"] is True
+    result = run("clip.mp4", "--mask", "truth", "--first-mask-only", "--out", "all")
+    assert "changed  the mask of frame 1 is gone" in result.stdout
+    assert "same     all" in run("clip.mp4", "--mask", "truth", "--first-mask-only", "--out", "all").stdout
+    settings = SegmentSettings(Path("clip.mp4"), ("truth",), Path("all"), first_mask_only=True)
+    assert settings.resume_command().endswith("--resume --first-mask-only")
 
 
 def test_objects_picks_some(workplace: Path) -> None:

@@ -1,0 +1,29 @@
+"""Masks that --mask does not take but `stma convert` reads."""
+
+import shlex
+from pathlib import Path
+
+from stma.errors import InputError
+from stma_cli.masks.names import NAMES_FILE
+
+
+def convert_first(path: Path) -> str | None:
+    """Return how masks become some that --mask takes, for a message; None where `stma convert` cannot help.
+
+    Args:
+        path: an existing file or folder.
+    """
+    from stma_cli.convert.detect import detect
+    from stma_cli.convert.formats import Format
+
+    try:
+        found = detect(path)
+    except InputError:
+        return None
+    if found in (Format.DAVIS, Format.COCO, Format.LABELME):
+        return None
+    size = " --size WIDTHxHEIGHT" if found is Format.YOLO else ""
+    command = f"stma convert {shlex.quote(str(path))} -o masks --to davis{size}, then give --mask masks"
+    if found is Format.BINARY and not (path / NAMES_FILE).is_file():
+        return f"give one of the folders in it, or where each is an object, run {command}"
+    return f"run {command}"
