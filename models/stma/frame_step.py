@@ -113,6 +113,7 @@ class Followed:
         logits: (1, K+1, h, w) float32, background first.
         masks: (1, K, h, w) float32 soft masks in 0..1.
         expected: (K,) float32 IoU in 0..1.
+        coarse: (K, H/16, W/16) float32 logits of the readout alone, as of `Decoded`.
     """
 
     test: TestFrame
@@ -120,18 +121,20 @@ class Followed:
     logits: Tensor
     masks: Tensor
     expected: Tensor
+    coarse: Tensor
 
 
 @dataclass(frozen=True)
 class FrameResult:
     """What comes of a frame: `maps` as of `label_maps`, `masks` and `expected` as of `Followed`, its entry, and, with
-    focus, what `STML.encode_test` says of the frame itself."""
+    focus, `coarse` as of `Followed` and what `STML.encode_test` says of the frame itself."""
 
     maps: Tensor
     masks: Tensor
     expected: Tensor
     entry: MemoryEntry | None
     own: BlockCache | None
+    coarse: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     readout, decoded = model.follow(test, inputs.views, focus, region, near)
     logits, masks = masks_from_logits(decoded.logits)
     expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
-    return Followed(test, readout, logits, masks, expected)
+    return Followed(test, readout, logits, masks, expected, decoded.coarse[0])
 
 
 def _remembered(model: STMA, followed: Followed, memory: MemoryConfig, part: Part | None) -> MemoryEntry:
@@ -214,4 +217,5 @@ def _predicted(model: STMA, focus: bool, memory: MemoryConfig, inputs: FrameInpu
     followed = _followed(model, focus, inputs)
     maps = label_maps(followed.logits[0], *inputs.frame_size, inputs.seen.pictures)
     entry = _remembered(model, followed, memory, inputs.seen.part) if inputs.remembers else None
-    return FrameResult(maps, followed.masks, followed.expected, entry, followed.test.own if focus else None)
+    own, coarse = (followed.test.own, followed.coarse) if focus else (None, None)
+    return FrameResult(maps, followed.masks, followed.expected, entry, own, coarse)

@@ -1,8 +1,9 @@
 """Masks whose outlines follow the colours of the frame: the fast guided filter, from cells of 4 pixels to pixels.
 
 Around each cell a mask is fitted as a linear function of colour, on the maps of the network; the functions, brought to
-the frame's size, say what each pixel is. Where mask and colour have nothing in common the function is constant, and
-the outline stays what bilinear upsampling would make it, a little smoothed.
+the frame's size, say what each pixel is. Where mask and colour have nothing in common the function is constant: the mask
+smoothed. That hardly moves an outline but wipes out what is narrower than the window; a small object of which the network
+is sure and that would lose much of itself so keeps what bilinear upsampling gives it.
 
 He, Sun and Tang: Guided image filtering (TPAMI 2013); He and Sun: Fast guided filter (arXiv 1505.00996), here with a
 Gaussian window and, since bilinear upsampling smooths the functions too, without their second mean.
@@ -17,7 +18,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.hard_labels import differing, largest_map, mixed_cells, repeated, samples
+from stma.hard_labels import (
+    differing,
+    hard_labels,
+    hard_labels_on_device,
+    largest_map,
+    mixed_cells,
+    repeated,
+    samples,
+)
 from stma.resize import resize_frame
 
 SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of training and of validation
@@ -25,6 +34,8 @@ RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outlin
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
 SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
+SURE = 0.9  # largest share in any cell from which a small object is no speck that smoothing rightly takes away
+KEPT = 0.6  # of its pixels after bilinear upsampling, below which a small object has lost much of itself
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 
@@ -96,7 +107,7 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
     cells = largest_map(logits)
     rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
     labels = repeated(cells, rows, columns)
-    near = _widened(mixed_cells(cells))
+    near = widened = _widened(mixed_cells(cells))
     window = _window(near)
     if window is None:
         return labels
@@ -131,8 +142,21 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
         best[there[larger]] = share[larger]
         index[there[larger]] = number
     index[background >= best] = 0
-    labels.ravel()[row * np.int32(width) + column] = index
+    places = row * np.int32(width) + column
+    sure = (masks.flatten(1).amax(1) > SURE).numpy()
+    small = sure & (np.bincount(cells[~widened], minlength=len(logits))[1:] == 0)
+    if small.any():
+        plain = hard_labels(logits, height, width).ravel()[places]
+        lost = _lost(plain, index, np.append(False, small))
+        index = np.where(lost[plain] & (index == 0), plain, index)
+    labels.ravel()[places] = index
     return labels
+
+
+def _lost(plain: np.ndarray, index: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Which of the maps, among the small ones, keep less than `KEPT` of their pixels."""
+    before, after = (np.bincount(found, minlength=len(small)) for found in (plain, index))
+    return small & (after < KEPT * before)
 
 
 def _places_of(pixels: np.ndarray) -> np.ndarray:
@@ -236,11 +260,23 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     height, width = frame.shape[:2]
     cells = logits.argmax(0)
     colours = [picture.permute(2, 0, 1)[None].float() / 255 for picture in (guide, frame)]
-    objects = guided_masks(logits.softmax(0)[None, 1:], *colours)[0]
+    masks = logits.softmax(0)
+    objects = guided_masks(masks[None, 1:], *colours)[0]
     guided = torch.cat([1 - objects.sum(0, keepdim=True), objects]).argmax(0)
     padded = functional.pad(cells[None].float(), (0, 1, 0, 1), mode="replicate")[0]
     mixed = differing(padded)[None].float()
     near = functional.max_pool2d(mixed, 2 * RADIUS + 1, stride=1, padding=RADIUS)[0] > 0
     rows = _first_cells(cells.shape[0], height, cells.device)
     columns = _first_cells(cells.shape[1], width, cells.device)
-    return torch.where(near[rows][:, columns], guided, cells[rows][:, columns])
+    plain = hard_labels_on_device(logits, height, width)
+    inside = _counts(cells, ~near, len(logits))
+    small = (masks.flatten(1).amax(1) > SURE) & (inside == 0)
+    decided = near[rows][:, columns]
+    lost = small & (_counts(guided, decided, len(logits)) < KEPT * _counts(plain, decided, len(logits)))
+    guided = torch.where(lost[plain] & (guided == 0), plain, guided)
+    return torch.where(decided, guided, cells[rows][:, columns])
+
+
+def _counts(index: Tensor, counted: Tensor, maps: int) -> Tensor:
+    """(maps,) how many of the pixels that count have each index; without waiting for the device."""
+    return torch.zeros(maps, device=index.device).index_add_(0, index.flatten(), counted.flatten().float())

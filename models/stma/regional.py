@@ -12,7 +12,7 @@ from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, P
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
 from stma.network.layers import packed
-from stma.network.region import at_border, boxes_within, region_of_interest
+from stma.network.region import at_border, beyond, boxes_within, region_of_interest, vanished
 from stma.network.stml import BlockCache
 from stma.resize import resize_frame
 
@@ -22,28 +22,39 @@ FAST = 2.0  # cells of 16 pixels between two frames
 
 @dataclass(frozen=True)
 class Before:
-    """What the frame before leaves behind: for `Part.own`, and how bright its blocks of pixels were."""
+    """What the frame before leaves behind.
+
+    Attributes:
+        own: for `Part.own`.
+        brightness: (H/8, W/8) float32, how bright its blocks of pixels were.
+        found: (H/16, W/16) bool, where the readout by itself found any object.
+    """
 
     own: BlockCache
     brightness: np.ndarray
+    found: np.ndarray
 
     def state_dict(self) -> dict[str, Any]:
         """What `from_state` restores."""
-        return {**self.own.state_dict(), "brightness": torch.from_numpy(self.brightness)}
+        maps = {"brightness": torch.from_numpy(self.brightness), "found": torch.from_numpy(self.found)}
+        return {**self.own.state_dict(), **maps}
 
     @staticmethod
     def from_state(state: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> "Before":
         """Restore what `state_dict` gave."""
-        return Before(BlockCache.from_state(state, device, dtype), state["brightness"].cpu().numpy())
+        own = BlockCache.from_state(state, device, dtype)
+        return Before(own, state["brightness"].cpu().numpy(), state["found"].cpu().numpy())
 
 
 class RegionalSteps:
     """Steps of frames that nobody annotated.
 
-    Looked at as a whole are frames that are remembered for long, so that no place is left out for good, and those to
-    which the camera has moved fast, since what stands for the rest of the frame is out of place then. Of a frame
-    before one that is remembered for long all label keys are computed, or what lies beyond its region would have
-    nothing to match.
+    Looked at as a whole are frames that are remembered for long, so that no place is left out for good, those to
+    which the camera has moved fast, since what stands for the rest of the frame is out of place then, and those
+    after one on which the readout found an object beyond the region: it tells what comes back a frame before the
+    masks do. A frame is looked at again, as a whole, where an object has come near to the border of its part or is
+    nowhere in it: it may have jumped out. Of a frame before one that is remembered for long all label keys are
+    computed, or what lies beyond its region would have nothing to match.
     """
 
     def __init__(self, steps: ModelSteps, bank: MemoryBank) -> None:
@@ -66,12 +77,12 @@ class RegionalSteps:
             keys_matter = self._bank.keeps(frame_index + 1)
             seen = self._within_whole(frame, part) if keys_matter else self._within(frame, part)
             result = self._steps.predict(inputs(seen))
-            if at_border(result.masks[0], part.region, part.near):
+            if vanished(result.masks[0]) or at_border(result.masks[0], part.region, part.near):
                 result = None
         if result is None:
             result = self._steps.predict(inputs(Seen(self._embedded(frame))))
-        assert result.own is not None
-        self.before = Before(result.own, brightness)
+        assert result.own is not None and result.coarse is not None
+        self.before = Before(result.own, brightness, (result.coarse > 0).any(0).cpu().numpy())
         return result
 
     def _part(self, brightness: np.ndarray, frame_index: int) -> Part | None:
@@ -79,7 +90,7 @@ class RegionalSteps:
         if newest is None or before is None or self._bank.keeps(frame_index):
             return None
         region = region_of_interest(newest.mask[0])
-        if region is None or _shift(before.brightness, brightness) > FAST:
+        if region is None or beyond(before.found, region) or _shift(before.brightness, brightness) > FAST:
             return None
         near = boxes_within(newest.mask[0], region)
         return None if region.whole and near is None else Part(region, before.own, newest, near)

@@ -82,6 +82,32 @@ def test_without_colours_an_outline_stays_within_a_cell() -> None:
         assert region_similarity(plain == number, guided == number) > 0.93
 
 
+def sure_logits(labels: np.ndarray) -> np.ndarray:
+    """(2, h, w) logits of one object, of which a network is certain in every cell."""
+    return np.stack([np.where(labels == 0, 9.0, -9.0), np.where(labels == 1, 9.0, -9.0)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 24), (3, 3)])
+def test_a_small_object_of_the_colour_of_what_is_around_it_is_not_wiped_out(size: tuple[int, int]) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10 : 10 + size[0], 9 : 9 + size[1]] = 1
+    logits = sure_logits(labels)
+    grey = np.full((SHAPE[0] * CELL, SHAPE[1] * CELL, 3), 128, np.uint8)
+    plain, guided = hard_labels(logits, *grey.shape[:2]), guided_labels(logits, grey, *grey.shape[:2])
+    assert region_similarity(plain == 1, guided == 1) > 0.9
+    pictures = (torch.from_numpy(picture) for picture in (resize_frame(grey, *SHAPE), grey))
+    assert np.array_equal(guided, guided_labels_on_device(torch.from_numpy(logits), *pictures).numpy())
+
+
+def test_a_speck_of_which_the_network_is_not_sure_is_smoothed_away() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:12, 9:11] = 1
+    logits = sure_logits(labels) / 10
+    grey = np.full((SHAPE[0] * CELL, SHAPE[1] * CELL, 3), 128, np.uint8)
+    assert hard_labels(logits, *grey.shape[:2]).any()
+    assert not guided_labels(logits, grey, *grey.shape[:2]).any()
+
+
 def test_pixels_far_from_outlines_keep_their_label_whatever_their_colour() -> None:
     labels = discs([(14.0, 12.0), (15.0, 30.0)], 6.5)
     frame = painted(discs([(14.0, 12.0), (15.0, 30.0)], 6.5, CELL))

@@ -86,6 +86,31 @@ def test_an_object_at_the_border_of_its_part_is_looked_for_on_the_whole_frame(
     assert np.count_nonzero(found & truth) >= 0.8 * np.count_nonzero(found | truth)
 
 
+def test_an_object_that_jumps_out_of_its_part_is_looked_for_on_the_whole_frame(
+    sizes: list[tuple[int, int]],
+) -> None:
+    follower = segmenter()
+    for index, place in enumerate(((120, 150), (120, 150), (120, 150), (400, 150))):
+        frame, labels = scene(index, place)
+        result = follower.step(frame, labels if index == 0 else None)
+    assert sizes == [WHOLE, WHOLE, PART, PART, WHOLE]
+    found, truth = result.labels > 0, labels > 0
+    assert np.count_nonzero(found & truth) >= 0.8 * np.count_nonzero(found | truth)
+
+
+def test_the_frame_after_one_on_which_the_readout_finds_more_is_looked_at_as_a_whole(
+    sizes: list[tuple[int, int]],
+) -> None:
+    follower = segmenter()
+    for index in range(4):
+        frame, labels = scene(index)
+        if index == 2:  # as if a part of the object had come back in a corner
+            assert follower._regional is not None and follower._regional.before is not None
+            follower._regional.before.found[-1, -1] = True
+        follower.step(frame, labels if index == 0 else None)
+    assert sizes == [WHOLE, WHOLE, WHOLE, PART]
+
+
 def test_a_lost_object_is_looked_for_on_whole_frames(sizes: list[tuple[int, int]]) -> None:
     follower = segmenter()
     for index in range(5):

@@ -132,6 +132,16 @@ def _grown(first: int, last: int, length: int) -> tuple[int, int]:
     return start, length if end >= length - 1 else end
 
 
+def vanished(masks: Tensor) -> bool:
+    """Whether an object is nowhere on (K, h, w) soft masks in 0..1, at stride 16 or finer."""
+    return bool((masks.flatten(1).amax(1) <= 0.5).any())
+
+
+def beyond(found: np.ndarray, region: Region) -> bool:
+    """Whether any true cell of an (h, w) bool map at stride 16 lies outside of a region."""
+    return np.count_nonzero(found) > np.count_nonzero(found[region.box.at(1)])
+
+
 def at_border(masks: Tensor, region: Region, near: Sequence[Box] | None = None) -> bool:
     """Whether an object comes near to the border of a region inside of the frame, so that it may go on beyond.
 
