@@ -1,9 +1,13 @@
-"""Has a video file given all it promised? A cut-off file often just ends, without any decoding error."""
+"""Has a video file given all it promised? What is cut off or damaged is often left out without any decoding error."""
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stma_cli.video.pyav import exact
@@ -12,7 +16,74 @@ _INDEXED = {"mov", "mp4", "avi"}  # containers whose index lists every packet
 _DECLARING = {"matroska", "webm"}  # containers whose header declares the duration
 _TOLERANCE = Fraction(1, 4)  # seconds, as headers round; or
 _TOLERATED_FRAMES = 3  # of the mean duration, as the last frame's may be left out
+# decoders that leave out what is damaged without an error, of codecs of which every packet shows one picture
+_PICTURE_EACH = {"av1", "h264", "hevc", "libaom-av1", "libdav1d", "mpeg2video"}
+_MOST_REORDERED = 16  # frames, by the standards of these codecs
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+VideoPacket: TypeAlias = "Packet[VideoStream]"
+
+
+class Arrivals:
+    """Hands on the frames of a decoder, each as soon as no picture before it is still to come.
+
+    So a picture that the decoder leaves out is noticed before the frames after it move up by one.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        """Watch a stream from where it stands; one whose packets need not show a picture each is handed on as it is."""
+        names = set(container.format.name.split(","))
+        self._watched = bool(names & (_INDEXED | _DECLARING)) and stream.codec_context.name in _PICTURE_EACH
+        self._first: int | None = None
+        self._awaited: set[int] = set()
+        self._held: list[VideoFrame] = []
+
+    def expect(self, packet: VideoPacket) -> None:
+        """Note a packet from the first key frame on, before it is decoded.
+
+        Pictures shown before that key frame refer to others that were cut off, and need not come.
+        """
+        if not self._watched or packet.pts is None or not packet.size:
+            return
+        if self._first is None:
+            self._first = packet.pts
+        if packet.pts >= self._first and not packet.is_discard:
+            self._awaited.add(packet.pts)
+
+    def settled(self, frames: Sequence[VideoFrame]) -> list[VideoFrame]:
+        """Take what the decoder gave and return the frames whose number is certain now."""
+        for frame in frames:
+            if frame.pts is None or frame.interlaced_frame:  # two fields in two packets are one frame
+                self._watched = False
+                self._awaited.clear()
+            else:
+                self._awaited.discard(frame.pts)
+        self._held += frames
+        ready = 0
+        while ready < len(self._held) and not self._precedes(self._held[ready]):
+            ready += 1
+        certain, self._held = self._held[:ready], self._held[ready:]
+        return certain
+
+    def is_lost(self, at_end: bool = False) -> bool:
+        """Whether the picture after those handed on will not come any more.
+
+        Args:
+            at_end: whether the decoder has given its last frame.
+        """
+        return bool(self._awaited) if at_end else len(self._held) > _MOST_REORDERED
+
+    def _precedes(self, frame: VideoFrame) -> bool:
+        return frame.pts is not None and any(pts < frame.pts for pts in self._awaited)
+
+
+def is_listed_key(stream: VideoStream, packet: VideoPacket) -> bool:
+    """Whether the index names this packet as a first key frame; its content may say otherwise where it is damaged."""
+    if not len(stream.index_entries):
+        return False
+    first = stream.index_entries[0]
+    return first.is_keyframe and first.timestamp in (packet.dts, packet.pts)
 
 
 def missing_part(
