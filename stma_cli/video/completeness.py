@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeAlias
 
 from av.container import InputContainer
@@ -11,11 +12,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stma_cli.video.pyav import exact
+from stma_cli.video.stated_size import stated_size
 
 _INDEXED = {"mov", "mp4", "avi"}  # containers whose index lists every packet
 _DECLARING = {"matroska", "webm"}  # containers whose header declares the duration
 _TOLERANCE = Fraction(1, 4)  # seconds, as headers round; or
 _TOLERATED_FRAMES = 3  # of the mean duration, as the last frame's may be left out
+_TOLERATED_STEPS = Fraction(3, 2)  # of the longest between two frames, where the stream's own end is stated
+_DURATION = "DURATION"  # tag of a Matroska stream
+_SIZED = _DECLARING | {"avi"}  # containers whose header states the size of the file
 # decoders that leave out what is damaged without an error, of codecs of which every packet shows one picture
 _PICTURE_EACH = {"av1", "h264", "hevc", "libaom-av1", "libdav1d", "mpeg2video"}
 _MOST_REORDERED = 16  # frames, by the standards of these codecs
@@ -33,7 +38,7 @@ class Arrivals:
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         """Watch a stream from where it stands; one whose packets need not show a picture each is handed on as it is."""
-        names = set(container.format.name.split(","))
+        names = _names(container)
         self._watched = bool(names & (_INDEXED | _DECLARING)) and stream.codec_context.name in _PICTURE_EACH
         self._first: int | None = None
         self._awaited: set[int] = set()
@@ -86,38 +91,60 @@ def is_listed_key(stream: VideoStream, packet: VideoPacket) -> bool:
     return first.is_keyframe and first.timestamp in (packet.dts, packet.pts)
 
 
+def _names(container: InputContainer) -> set[str]:
+    return set(container.format.name.split(","))
+
+
 def missing_part(
-    container: InputContainer, stream: VideoStream, packets: int, reached: Fraction
+    container: InputContainer, stream: VideoStream, packets: int, reached: Fraction, longest: Fraction
 ) -> str | None:
     """Return what is missing after the last packet, as part of a sentence; None when nothing is.
 
     Frame counts in headers are not consulted, as they are often wrong. Trusted are the index of a container
-    that lists each packet with its place in the file, and the duration that a Matroska file states.
+    that lists each packet with its place in the file, the duration that a Matroska file states, and the size
+    in bytes that AVI and Matroska files state.
 
     Args:
         container, stream: the file, read to its end.
-        packets: number of packets with content that came out of the stream.
+        packets: number of whole packets with content that came out of the stream.
         reached: end of the last packet on the container's clock, seconds.
+        longest: time between two successive frames, where it was longest, seconds.
     """
-    names = set(container.format.name.split(","))
+    names = _names(container)
     if names & _INDEXED:
         listed = sum(entry.size > 0 for entry in stream.index_entries)
         if packets < listed:
             return f"its index lists {listed} pictures but only {packets} are in the file"
     if names & _DECLARING:
         declared = _declared_end(container, stream)
-        tolerance = _TOLERANCE
-        rate = exact(stream.average_rate)
-        if rate:
-            tolerance = max(tolerance, _TOLERATED_FRAMES / rate)
+        tolerance = _tolerance(stream, longest)
         if declared is not None and reached + tolerance < declared:
             return f"its header says {float(declared):.2f} s but it ends after {float(reached):.2f} s"
+    if names & _SIZED:
+        return _missing_bytes(Path(container.name))
     return None
+
+
+def _missing_bytes(file: Path) -> str | None:
+    try:
+        stated, actual = stated_size(file), file.stat().st_size
+    except OSError:  # removed while it was read, to the end
+        return None
+    return f"its header says {stated} bytes but it has {actual}" if stated and actual < stated else None
+
+
+def _tolerance(stream: VideoStream, longest: Fraction) -> Fraction:
+    """Return by how many seconds the end that the header states may be late."""
+    rate = exact(stream.average_rate)
+    tolerance = max(_TOLERANCE, _TOLERATED_FRAMES / rate) if rate else _TOLERANCE
+    if _DURATION in stream.metadata and longest:
+        return min(tolerance, _TOLERATED_STEPS * longest)
+    return tolerance
 
 
 def _declared_end(container: InputContainer, stream: VideoStream) -> Fraction | None:
     """Return the end of the video stream that the header states, seconds."""
-    clock = _CLOCK.match(stream.metadata.get("DURATION", ""))
+    clock = _CLOCK.match(stream.metadata.get(_DURATION, ""))
     if clock:
         hours, minutes, seconds = clock.groups()
         return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)

@@ -185,11 +185,10 @@ def _decoded(
     started = False
     arrivals = Arrivals(container, stream)
     unit = exact(stream.time_base)
-    position = Fraction(0)
-    reached = Fraction(0)
+    position = reached = longest = Fraction(0)
     try:
         for packet in container.demux(stream):
-            packets += packet.size > 0
+            packets += packet.size > 0 and not packet.is_corrupt  # as one that the file ends in the middle of
             started = started or packet.is_keyframe or is_listed_key(stream, packet)
             if started:
                 arrivals.expect(packet)
@@ -205,6 +204,7 @@ def _decoded(
                 reached = max(reached, (packet_time + (packet.duration or 0)) * unit)
             for frame in arrivals.settled(frames):
                 if frame.pts is not None and unit:
+                    longest = max(longest, frame.pts * unit - position) if count else longest
                     position = frame.pts * unit
                 damaged += bool(frame.is_corrupt)
                 yield frame
@@ -214,11 +214,12 @@ def _decoded(
     except FFmpegError as error:
         raise _damaged(path, count, position, str(error.strerror)) from error
     if count:
-        missing = missing_part(container, stream, packets, reached)
+        missing = missing_part(container, stream, packets, reached, longest)
         if missing:
+            whole = max(1, min(count, packets))
             raise VideoError(
-                f"{path} is cut off or damaged: {missing}, {count} frames could be read; "
-                f"copy it again, or use what is there with --end {count}"
+                f"{path} is cut off or damaged: {missing}, {whole} frames could be read; "
+                f"copy it again, or use what is there with --end {whole}"
             )
     if arrivals.is_lost(at_end=True):
         raise _damaged(path, count, position, "its picture is missing")
