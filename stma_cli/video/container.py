@@ -221,8 +221,8 @@ def _decoded(
                 f"{path} is cut off or damaged: {missing}, {whole} frames could be read; "
                 f"copy it again, or use what is there with --end {whole}"
             )
-    if arrivals.is_lost(at_end=True):
-        raise _damaged(path, count, position, "its picture is missing")
+        if arrivals.is_lost(at_end=True):
+            raise _damaged(path, count, position, "its picture is missing")
     if undecodable:
         _add(notes, f"{undecodable} packets before the first key frame cannot be decoded and were left out")
     if damaged:
