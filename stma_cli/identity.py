@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stma.errors import InputError
+from stma_cli.natural_order import files_in
 from stma_cli.segment_settings import SegmentSettings
 
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
@@ -179,12 +180,10 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _files(folder: Path, suffixes: frozenset[str] | None) -> Iterator[Path]:
+def _files(folder: Path, suffixes: frozenset[str] | None) -> list[Path]:
     from stma_cli.video.folder import IMAGE_SUFFIXES
 
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in (suffixes or IMAGE_SUFFIXES) and not file.name.startswith("."):
-            yield file
+    return sorted(files_in(folder, *(suffixes or IMAGE_SUFFIXES)))  # not natural order: earlier digests hold
 
 
 def _hash_file(path: Path) -> str:

@@ -19,6 +19,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from stma.errors import VideoError
+
 HELD_BYTES = 256 << 20  # decoded frames held at a time: 80 of 1920x1080
 FEWEST_HELD = 8  # of any size; fewer would be decoded over and over
 
@@ -106,30 +108,37 @@ class BackwardReader:
         return piece
 
     def _decode_from(self, key: _Key | None, first: int, stop: int) -> list[av.VideoFrame] | None:
-        """Return the frames first, ..., stop - 1, or None where the key frame is not found again."""
+        """Return the frames first, ..., stop - 1, or None where they are not found again from the key frame on."""
+        try:
+            with self._opened() as (container, stream):
+                if key is not None:
+                    container.seek(key.pts, stream=stream)
+                return self._piece_of(self._decoded_frames(container, stream), key, first, stop)
+        except (FFmpegError, VideoError):
+            if key is None:
+                raise
+            return None  # all was read from the start: only what follows the seeking cannot be decoded
+
+    def _piece_of(
+        self, frames: Iterator[av.VideoFrame], key: _Key | None, first: int, stop: int
+    ) -> list[av.VideoFrame] | None:
         piece: list[av.VideoFrame] = []
         index = 0
-        with self._opened() as (container, stream):
-            if key is not None:
-                try:
-                    container.seek(key.pts, stream=stream)
-                except FFmpegError:
+        waiting = key is not None
+        for frame in frames:
+            self.decoded += 1
+            if waiting:
+                assert key is not None
+                if frame.pts is None or frame.pts < key.pts:
+                    continue
+                if frame.pts != key.pts or _check_sum(frame) != key.picture:
                     return None
-            waiting = key is not None
-            for frame in self._decoded_frames(container, stream):
-                self.decoded += 1
-                if waiting:
-                    assert key is not None
-                    if frame.pts is None or frame.pts < key.pts:
-                        continue
-                    if frame.pts != key.pts or _check_sum(frame) != key.picture:
-                        return None
-                    waiting, index = False, key.index
-                if index >= first:
-                    piece.append(frame)
-                index += 1
-                if index == stop:
-                    return piece
+                waiting, index = False, key.index
+            if index >= first:
+                piece.append(frame)
+            index += 1
+            if index == stop:
+                return piece
         return None
 
 

@@ -16,7 +16,7 @@ from stma.errors import VideoError
 from stma_cli.threads import usable_cores
 from stma_cli.video import orientation
 from stma_cli.video.colour import HDR_TRANSFERS, ToRgb, read_tags
-from stma_cli.video.completeness import missing_part
+from stma_cli.video.completeness import Arrivals, is_listed_key, missing_part
 from stma_cli.video.pyav import exact, open_input
 from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
 from stma_cli.video.timeline import Timeline
@@ -183,13 +183,15 @@ def _decoded(
     """
     count = packets = undecodable = damaged = 0
     started = False
+    arrivals = Arrivals(container, stream)
     unit = exact(stream.time_base)
-    position = Fraction(0)
-    reached = Fraction(0)
+    position = reached = longest = Fraction(0)
     try:
         for packet in container.demux(stream):
-            packets += packet.size > 0
-            started |= bool(packet.is_keyframe)
+            packets += packet.size > 0 and not packet.is_corrupt  # as one that the file ends in the middle of
+            started = started or packet.is_keyframe or is_listed_key(stream, packet)
+            if started:
+                arrivals.expect(packet)
             try:
                 frames = packet.decode()
             except FFmpegError:
@@ -200,28 +202,39 @@ def _decoded(
             packet_time = packet.dts if packet.pts is None else packet.pts
             if packet_time is not None and unit:
                 reached = max(reached, (packet_time + (packet.duration or 0)) * unit)
-            for frame in frames:
+            for frame in arrivals.settled(frames):
                 if frame.pts is not None and unit:
+                    longest = max(longest, frame.pts * unit - position) if count else longest
                     position = frame.pts * unit
                 damaged += bool(frame.is_corrupt)
                 yield frame
                 count += 1
+            if arrivals.is_lost():
+                raise _damaged(path, count, position, "its picture is missing")
     except FFmpegError as error:
-        raise VideoError(
-            f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({error.strerror}): "
-            f"the file is damaged there; copy it again, or leave the damage out with --end {max(count, 1)}"
-        ) from error
+        raise _damaged(path, count, position, str(error.strerror)) from error
     if count:
-        missing = missing_part(container, stream, packets, reached)
+        missing = missing_part(container, stream, packets, reached, longest)
         if missing:
+            whole = max(1, min(count, packets))
             raise VideoError(
-                f"{path} is cut off or damaged: {missing}, {count} frames could be read; "
-                f"copy it again, or use what is there with --end {count}"
+                f"{path} is cut off or damaged: {missing}, {whole} frames could be read; "
+                f"copy it again, or use what is there with --end {whole}"
             )
+        if arrivals.is_lost(at_end=True):
+            raise _damaged(path, count, position, "its picture is missing")
     if undecodable:
         _add(notes, f"{undecodable} packets before the first key frame cannot be decoded and were left out")
     if damaged:
         _add(notes, f"{damaged} frames are damaged in the file and were used as they decode")
+
+
+def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoError:
+    way_out = f"leave the damage out with --end {count}" if count else "convert it again from its original"
+    return VideoError(
+        f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({reason}): "
+        f"the file is damaged there; copy it again, or {way_out}"
+    )
 
 
 def _add(notes: list[str], note: str) -> None:

@@ -20,6 +20,7 @@ _EXIF_ORIENTATION = 0x0112
 _TRANSPOSED = {5, 6, 7, 8}
 _ROTATION = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}
 _SEVERAL_PICTURES = {"TIFF", "WEBP", "PNG", "GIF"}  # formats where a second picture is another frame
+_ANIMATIONS = {"WEBP", "PNG", "GIF"}
 _PNG_SIGNATURE = 8  # bytes
 _PNG_ORIENTATION = (
     b"eXIf",
@@ -135,6 +136,16 @@ def frame_files(path: Path) -> tuple[Path, ...]:
         VideoError: the folder has no images or cannot be read.
     """
     return _frames_and_masks(_images_in(path))[0]
+
+
+def animation_format(file: Path) -> str | None:
+    """Return "PNG", "WEBP" or "GIF" for an animation, whatever its name ends with; None for anything else."""
+    try:
+        with Image.open(file) as image:
+            moves = image.format in _ANIMATIONS and getattr(image, "n_frames", 1) > 1
+            return image.format if moves else None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return None
 
 
 def _images_in(path: Path) -> tuple[Path, ...]:

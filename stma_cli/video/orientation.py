@@ -62,8 +62,17 @@ def from_matrix(matrix: np.ndarray) -> Orientation | None:
 
 def of_frame(frame: av.VideoFrame) -> Orientation | None:
     """Return the orientation a decoded frame asks for, None for a turn that is not a quarter turn."""
-    side_data = cast(Any, frame.side_data).get("DISPLAYMATRIX")
+    try:
+        side_data = cast(Any, frame.side_data).get("DISPLAYMATRIX")
+    except ValueError:  # PyAV has no name for one kind of it, such as the EXIF data of Motion JPEG
+        return _from_angle(frame.rotation)
     if side_data is None:
         return UPRIGHT
     matrix = np.frombuffer(bytes(side_data), dtype=np.int32)
     return from_matrix(matrix) if matrix.size >= 9 else UPRIGHT
+
+
+def _from_angle(degrees: int) -> Orientation | None:
+    """Return the orientation of a turn counterclockwise; mirroring does not show in it."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return from_matrix(np.array([cosine, -sine, 0, sine, cosine, 0, 0, 0, 1]))

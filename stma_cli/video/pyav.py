@@ -16,10 +16,12 @@ _FORGIVING: dict[str, Any] = (
 def open_input(path: Path) -> InputContainer:
     """Open a file of any container that FFmpeg reads; what it names elsewhere is not followed.
 
+    The path is made absolute, as a name with a colon in it would be taken for a protocol.
+
     Raises:
         av.error.FFmpegError: the file cannot be opened.
     """
-    container: InputContainer = av.open(str(path), "r", options=_ONLY_FILES, **_FORGIVING)
+    container: InputContainer = av.open(str(path.absolute()), "r", options=_ONLY_FILES, **_FORGIVING)
     return container
 
 

@@ -146,7 +146,7 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
         VideoError: nothing there, or nothing that can be read as a video.
     """
     from stma_cli.video.container import ContainerSource
-    from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource
+    from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource, animation_format
 
     path = Path(path)
     if path.is_dir():
@@ -156,9 +156,16 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
     if not path.is_file():
         raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise VideoError(
-            f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
-        )
+        animation = animation_format(path)
+        if animation is None:
+            raise VideoError(
+                f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
+            )
+        if animation == "WEBP":
+            raise VideoError(
+                f"{path} is an animated WebP, which cannot be read as a video; convert it to a GIF, or save its "
+                "pictures as images in a folder and give that"
+            )
     return ContainerSource.open(path)
 
 

@@ -39,9 +39,8 @@ class UnfinishedVideo:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self.temporary.touch()  # the container opens its file only with the first packet
-        self._container = av.open(
-            str(self.temporary), "w", format=container_format, container_options=dict(options)
-        )
+        place = self.temporary.absolute()  # a name with a colon in it would be taken for a protocol
+        self._container = av.open(str(place), "w", format=container_format, container_options=dict(options))
         self.is_open = True
         return self._container
 
