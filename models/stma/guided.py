@@ -1,9 +1,9 @@
 """Masks whose outlines follow the colours of the frame: the fast guided filter, from cells of 4 pixels to pixels.
 
 Around each cell a mask is fitted as a linear function of colour, on the maps of the network; the functions, brought to
-the frame's size, say what each pixel is. Where mask and colour have nothing in common the function is constant: the mask
-smoothed. That hardly moves an outline but wipes out what is narrower than the window; a small object of which the network
-is sure and that would lose much of itself so keeps what bilinear upsampling gives it.
+the frame's size, say what each pixel is. Where mask and colour have nothing in common the function is constant: the
+mask smoothed. That hardly moves an outline but wipes out what is narrower than the window; so a small object of which
+the network is sure and that would lose much of itself keeps what bilinear upsampling gives it.
 
 He, Sun and Tang: Guided image filtering (TPAMI 2013); He and Sun: Fast guided filter (arXiv 1505.00996), here with a
 Gaussian window and, since bilinear upsampling smooths the functions too, without their second mean.

@@ -81,7 +81,8 @@ class RegionalSteps:
                 result = None
         if result is None:
             result = self._steps.predict(inputs(Seen(self._embedded(frame))))
-        assert result.own is not None and result.coarse is not None
+        assert result.own is not None
+        assert result.coarse is not None
         self.before = Before(result.own, brightness, (result.coarse > 0).any(0).cpu().numpy())
         return result
 

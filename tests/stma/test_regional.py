@@ -105,7 +105,8 @@ def test_the_frame_after_one_on_which_the_readout_finds_more_is_looked_at_as_a_w
     for index in range(4):
         frame, labels = scene(index)
         if index == 2:  # as if a part of the object had come back in a corner
-            assert follower._regional is not None and follower._regional.before is not None
+            assert follower._regional is not None
+            assert follower._regional.before is not None
             follower._regional.before.found[-1, -1] = True
         follower.step(frame, labels if index == 0 else None)
     assert sizes == [WHOLE, WHOLE, WHOLE, PART]
