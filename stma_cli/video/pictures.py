@@ -17,6 +17,7 @@ from stma_cli.reading import may_not_be_read
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (
+    TRANSPARENCY_IGNORED,
     Frame,
     VideoInfo,
     VideoSource,
@@ -112,6 +113,9 @@ def describe(
     with Image.open(first) as image:
         rotation = _ROTATION.get(_orientation(image, first), 0)
         codec = (image.format or "image").lower()
+        transparent = image.has_transparency_data
+    if transparent:
+        notes.append(TRANSPARENCY_IGNORED)
     levels, said = levels_of(first)
     if said:
         notes.append(said)

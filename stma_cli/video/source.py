@@ -14,6 +14,8 @@ from stma_cli.video.colour import ColourTags
 
 DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
 
+TRANSPARENCY_IGNORED = "transparency of the source is ignored"  # the note on it
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -1,17 +1,20 @@
-"""Pictures as videos: 16-bit values, turned and floating-point TIFF files."""
+"""Pictures as videos: 16-bit values, turned and floating-point TIFF files, transparency."""
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
-from media import picture
+from media import make_clip, make_folder, make_masks, picture
 from PIL import Image
+from running import run_overlay
 
 from stma.errors import VideoError
 from stma_cli.video import VideoSource, open_video
 
 Pages = list[np.ndarray]
+IGNORED = "transparency of the source is ignored"
 
 
 def values(count: int, lowest: int, highest: int) -> Pages:
@@ -86,3 +89,29 @@ def test_a_tiff_is_turned_once(tmp_path: Path) -> None:
     source = open_video(tmp_path / "frames")
     assert (source.info.width, source.info.height, source.info.rotation) == (96, 160, 90)
     assert np.array_equal(frames_of(source)[0], np.rot90(picture(0), -1))
+
+
+def test_transparency_of_frames_is_said_to_be_ignored(tmp_path: Path) -> None:
+    clear = np.dstack([picture(0), np.full((96, 160), 7, np.uint8)])
+    (tmp_path / "frames").mkdir()
+    Image.fromarray(clear).save(tmp_path / "frames" / "0.png")
+    source = open_video(tmp_path / "frames")
+    assert source.notes.count(IGNORED) == 1
+    assert np.array_equal(frames_of(source)[0], picture(0))
+    assert IGNORED not in open_video(make_folder(tmp_path / "opaque", ["0.png"])).notes
+
+
+@pytest.mark.parametrize(("ending", "noted"), [("mov", True), ("webm", True), ("mp4", False)])
+def test_transparency_of_videos_is_said_to_be_ignored(tmp_path: Path, ending: str, noted: bool) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 3)
+    made = tmp_path / f"made.{ending}"
+    style = "cutout" if noted else "green"
+    run_overlay(clip, make_masks(tmp_path / "masks", 3), "-o", made, "--style", style)
+    assert (IGNORED in open_video(made).notes) is noted
+
+
+def test_an_alpha_channel_that_hides_nothing_is_no_transparency(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mov", 3, codec="prores_ks", pixel_format="yuva444p10le", options={})
+    with av.open(str(path)) as container:
+        assert "yuva" in next(container.decode(video=0)).format.name
+    assert IGNORED not in open_video(path).notes
