@@ -10,7 +10,10 @@ from stma_cli.rendering.settings import RenderSettings, Style
 
 
 def overlay(
-    video: Annotated[Path, typer.Argument(help="Video file, or folder with one image per frame.")],
+    video: Annotated[
+        Path,
+        typer.Argument(help="Video file, folder with one image per frame, or TIFF file of several pages."),
+    ],
     masks: Annotated[
         Path, typer.Argument(help="Folder with one label PNG per frame, as stma segment writes it.")
     ],
@@ -82,9 +85,9 @@ def overlay(
 
     check_range(start, end)
     found = find_masks(masks)
-    if frame_rate and not video.is_dir():
-        typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
     source = open_video(video, parse_rate(frame_rate) if frame_rate else DEFAULT_FOLDER_RATE)
+    if frame_rate and source.info.kind == "container":
+        typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
     if still is not None:
         notes = write_still(source, found, out, settings, still, start=start)
         summary = f"{out}: frame {still}"

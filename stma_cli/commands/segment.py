@@ -31,7 +31,10 @@ RENDERING = "Look of the overlay"
 
 def segment(
     video: Annotated[
-        Path, typer.Argument(help="Video file, or folder of frames (jpg, png, webp, bmp, tif).")
+        Path,
+        typer.Argument(
+            help="Video file, folder of frames (jpg, png, webp, bmp, tif), or TIFF file of several pages."
+        ),
     ],
     mask: Annotated[
         list[str] | None,

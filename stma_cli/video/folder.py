@@ -114,7 +114,8 @@ def _display_size(file: Path) -> tuple[int, int]:
     with _decodable(file), Image.open(file) as image:
         pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
         if pictures > 1:
-            raise VideoError(f"{file} holds {pictures} pictures; save each as a file of its own")
+            alone = "give that file alone as the video, or " if image.format == "TIFF" else ""
+            raise VideoError(f"{file} holds {pictures} pictures; {alone}save each as a file of its own")
         return display_size(image, file)
 
 

@@ -98,7 +98,7 @@ class PictureSource(VideoSource):
 
 def describe(
     path: Path,
-    kind: Literal["folder"],
+    kind: Literal["folder", "stack"],
     first: Path,
     size: tuple[int, int],
     count: int,
@@ -109,7 +109,7 @@ def describe(
     Raises:
         OSError, ValueError: it cannot be decoded.
     """
-    notes = [f"a folder has no frame rate; {float(frame_rate):g} frames per second are assumed"]
+    notes = [f"pictures have no frame rate; {float(frame_rate):g} frames per second are assumed"]
     with Image.open(first) as image:
         rotation = _ROTATION.get(_orientation(image, first), 0)
         codec = (image.format or "image").lower()

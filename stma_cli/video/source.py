@@ -42,7 +42,7 @@ class VideoInfo:
 
     Attributes:
         path: the file or folder.
-        kind: "container" for a video file, "folder" for a folder of images.
+        kind: "container" for a video file, "folder" for a folder of images, "stack" for a file of several.
         width, height: pixels, display orientation (after rotation).
         frame_rate: average frames per second; single frames may be timed otherwise.
         time_base: the unit of the container's timestamps in seconds; every Frame.time is a multiple of it.
@@ -58,7 +58,7 @@ class VideoInfo:
     """
 
     path: Path
-    kind: Literal["container", "folder"]
+    kind: Literal["container", "folder", "stack"]
     width: int
     height: int
     frame_rate: Fraction
@@ -140,14 +140,16 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
     """Open a video file or a folder of images and read enough of it to know its first frame.
 
     Args:
-        path: a file of any container FFmpeg reads, or a folder with one image per frame.
-        folder_rate: frames per second to assume for a folder; files keep their own times.
+        path: a file of any container FFmpeg reads, a folder with one image per frame, or a TIFF file with one page
+            per frame.
+        folder_rate: frames per second of images; videos keep their own times.
 
     Raises:
         VideoError: nothing there, or nothing that can be read as a video.
     """
     from stma_cli.video.container import ContainerSource
     from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource
+    from stma_cli.video.stack import StackSource, page_count
 
     path = Path(path)
     if path.is_dir():
@@ -156,6 +158,8 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
         raise VideoError(f"{path} does not exist; check the path of the video")
     if not path.is_file():
         raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
+    if page_count(path) > 1:
+        return StackSource.open(path, folder_rate)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise VideoError(
             f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"

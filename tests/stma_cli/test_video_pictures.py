@@ -1,16 +1,22 @@
-"""Pictures as videos: 16-bit values, turned and floating-point TIFF files, transparency."""
+"""Pictures as videos: 16-bit values, turned and floating-point TIFF files, transparency, files of several pages."""
 
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
-from media import make_clip, make_folder, make_masks, picture
+from fakes import fake_setup
+from media import decoded, make_clip, make_folder, make_masks, picture, read_number
 from PIL import Image
-from running import run_overlay
+from running import run_command, run_overlay
 
 from stma.errors import VideoError
+from stma_cli import segment_run
+from stma_cli.check.video_findings import survey_video
+from stma_cli.masks import read_labels
 from stma_cli.video import VideoSource, open_video
 
 Pages = list[np.ndarray]
@@ -30,13 +36,26 @@ def save_folder(path: Path, pages: Pages, ending: str = "png") -> Path:
     return path
 
 
+def save_stack(path: Path, pages: Pages) -> Path:
+    first, *others = map(Image.fromarray, pages)
+    first.save(path, save_all=True, append_images=others, compression="tiff_lzw")
+    return path
+
+
+def save_grey_stack(path: Path, pages: Pages) -> Path:
+    return save_stack(path.with_suffix(".tif"), pages)
+
+
 def frames_of(source: VideoSource) -> Pages:
     return [frame.pixels for frame in source.frames()]
 
 
+@pytest.mark.parametrize("save", [save_folder, save_grey_stack])
 @pytest.mark.parametrize(("lowest", "highest"), [(0, 4095), (100, 600)])
-def test_dim_sixteen_bit_frames_are_stretched_alike(tmp_path: Path, lowest: int, highest: int) -> None:
-    source = open_video(save_folder(tmp_path / "dim", values(4, lowest, highest)))
+def test_dim_sixteen_bit_frames_are_stretched_alike(
+    tmp_path: Path, save: Callable[[Path, Pages], Path], lowest: int, highest: int
+) -> None:
+    source = open_video(save(tmp_path / "dim", values(4, lowest, highest)))
     frames = frames_of(source)
     assert frames[0].min() == 0
     assert 160 <= frames[0].max() <= 180  # brighter frames may come
@@ -77,8 +96,10 @@ def test_floating_point_frames_are_refused(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     grey = Image.fromarray(np.zeros((8, 8), np.float32))
     grey.save(tmp_path / "frames" / "0.tif")
-    with pytest.raises(VideoError, match=r"no defined range; save as 8 or 16 bits$"):
-        open_video(tmp_path / "frames")
+    grey.save(tmp_path / "stack.tif", save_all=True, append_images=[grey])
+    for path in (tmp_path / "frames", tmp_path / "stack.tif"):
+        with pytest.raises(VideoError, match=r"no defined range; save as 8 or 16 bits$"):
+            open_video(path)
 
 
 def test_a_tiff_is_turned_once(tmp_path: Path) -> None:
@@ -115,3 +136,50 @@ def test_an_alpha_channel_that_hides_nothing_is_no_transparency(tmp_path: Path) 
     with av.open(str(path)) as container:
         assert "yuva" in next(container.decode(video=0)).format.name
     assert IGNORED not in open_video(path).notes
+
+
+def test_the_pages_of_a_tiff_are_frames(tmp_path: Path) -> None:
+    source = open_video(save_stack(tmp_path / "stack.tif", [picture(index) for index in range(5)]))
+    assert source.count_frames() == source.info.frame_count_hint == 5
+    frames = list(source.frames(1, 9))
+    assert [frame.name for frame in frames] == ["00001", "00002", "00003", "00004"]
+    assert [frame.time for frame in frames] == [Fraction(index, 24) for index in range(1, 5)]
+    assert all(np.array_equal(frame.pixels, picture(frame.index)) for frame in frames)
+    assert [read_number(frame.pixels) for frame in source.frames_backward(1, 4)] == [3, 2, 1]
+    assert any("end at frame 9" in note for note in source.notes)
+
+
+def test_pages_that_are_no_frames_are_refused(tmp_path: Path) -> None:
+    sizes = save_stack(tmp_path / "sizes.tif", [picture(0), picture(1, 80, 48)])
+    with pytest.raises(VideoError, match=r"page 0 is 160x96 but page 1 is 80x48; save the pages"):
+        open_video(sizes)
+    one = save_stack(tmp_path / "one.tif", [picture(0)])
+    with pytest.raises(VideoError, match="is a single image; give the folder"):
+        open_video(one)
+    whole = save_stack(tmp_path / "cut.tif", [picture(index) for index in range(3)])
+    whole.write_bytes(whole.read_bytes()[:1500])
+    with pytest.raises(VideoError, match=r"cannot be read as an image.*again"):
+        open_video(whole)
+    (tmp_path / "frames").mkdir()
+    sizes.rename(tmp_path / "frames" / "0.tif")
+    with pytest.raises(VideoError, match=r"holds 2 pictures; give that file alone as the video, or save"):
+        open_video(tmp_path / "frames")
+
+
+def test_a_tiff_is_segmented_overlaid_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    save_stack(Path("stack.tif"), [picture(index) for index in range(4)])
+    make_masks(Path("marks"), 1)
+    said = run_command("segment", "stack.tif", "--mask", "marks/00000.png", "--overlay", "a.mp4")
+    assert "frames per second are assumed" in said
+    assert sorted(path.name for path in Path("stack_stma").glob("*.png")) == [
+        f"{index:05d}.png" for index in range(4)
+    ]
+    assert np.array_equal(read_labels(Path("stack_stma/00003.png")), read_labels(Path("marks/00000.png")))
+    run_overlay("stack.tif", "stack_stma", "-o", "b.mp4", "--frame-rate", "12")
+    assert [time for time, _ in decoded(Path("b.mp4"))] == [Fraction(index, 12) for index in range(4)]
+    assert len(decoded(Path("a.mp4"))) == 4
+    survey = survey_video(Path("stack.tif"))
+    assert (survey.frames, survey.stems) == (4, ())
+    assert {finding.code for finding in survey.findings} == {"video"}
