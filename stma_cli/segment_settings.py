@@ -12,7 +12,7 @@ from stma_cli.rendering.settings import RenderSettings
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
-    "direction", "checkpoint", "states", "force",
+    "frame_rate", "direction", "checkpoint", "states", "force",
 )  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class SegmentSettings:
         adapt: steps of learning from the first marked frame.
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
+        frame_rate: frames per second of images, as typed.
         direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
         objects: the --objects value, or None for all.
         audio: copy the sound into the overlay.
@@ -70,6 +71,7 @@ class SegmentSettings:
     states: int = 4
     replace_overlay: bool = False
     direction: str = FORWARD
+    frame_rate: str | None = None
 
     @property
     def both_directions(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stma.errors import OutputError, SettingsError
+from stma_cli.commands.model_options import FrameRateOption
 from stma_cli.rendering.settings import RenderSettings, Style
 
 
@@ -54,12 +55,7 @@ def overlay(
     ] = True,
     names: Annotated[bool, typer.Option("--names/--no-names", help="Write the names of the objects.")] = True,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True,
-    frame_rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Frames per second of a folder of images, such as 25 or 30000/1001.", show_default="24"
-        ),
-    ] = None,
+    frame_rate: FrameRateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
     """Show saved masks: tinted, outlined, cut out, before one colour, in focus; times and sound stay.
@@ -80,14 +76,11 @@ def overlay(
     from stma_cli.progress import progress_for
     from stma_cli.rendering.saved import render_saved, write_still
     from stma_cli.saved_masks import find_masks
-    from stma_cli.video import DEFAULT_FOLDER_RATE, open_video
-    from stma_cli.video.source import check_range, parse_rate
+    from stma_cli.video.source import check_range, open_at_rate
 
     check_range(start, end)
     found = find_masks(masks)
-    source = open_video(video, parse_rate(frame_rate) if frame_rate else DEFAULT_FOLDER_RATE)
-    if frame_rate and source.info.kind == "container":
-        typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
+    source = open_at_rate(video, frame_rate)
     if still is not None:
         notes = write_still(source, found, out, settings, still, start=start)
         summary = f"{out}: frame {still}"

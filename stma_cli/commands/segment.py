@@ -12,6 +12,7 @@ from stma_cli.commands.model_options import (
     Direction,
     DirectionOption,
     FillHolesOption,
+    FrameRateOption,
     GrowOption,
     LargestPartOption,
     ModelOption,
@@ -103,6 +104,7 @@ def segment(
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
+    frame_rate: FrameRateOption = None,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
     model: ModelOption = "small",
@@ -168,6 +170,7 @@ def segment(
         start=start,
         end=end,
         objects=objects,
+        frame_rate=frame_rate,
         direction=direction.value,
         audio=not no_audio,
         force=force,
@@ -215,6 +218,7 @@ def segment(
             str(video),
             str(result.out),
             *range_of_frames,
+            *(["--frame-rate", frame_rate] if frame_rate else []),
             *settings.rendering.options(),
         ]
         words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]

@@ -31,7 +31,7 @@ class FolderSource(PictureSource):
     files: tuple[Path, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, frame_rate: Fraction) -> Self:
+    def open(cls, path: Path, frame_rate: Fraction | None) -> Self:
         """List the images and check that they have one size, from their headers.
 
         Raises:

@@ -17,6 +17,7 @@ from stma_cli.reading import may_not_be_read
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (
+    DEFAULT_FOLDER_RATE,
     TRANSPARENCY_IGNORED,
     Frame,
     VideoInfo,
@@ -102,14 +103,20 @@ def describe(
     first: Path,
     size: tuple[int, int],
     count: int,
-    frame_rate: Fraction,
+    frame_rate: Fraction | None,
 ) -> tuple[VideoInfo, Levels, list[str]]:
     """Return what is known of pictures beforehand, the levels of all, and notes, from the first picture of a file.
 
     Raises:
         OSError, ValueError: it cannot be decoded.
     """
-    notes = [f"pictures have no frame rate; {float(frame_rate):g} frames per second are assumed"]
+    notes = []
+    if frame_rate is None:
+        frame_rate = DEFAULT_FOLDER_RATE
+        notes.append(
+            f"pictures have no frame rate; {float(frame_rate):g} frames per second are assumed; segment, batch and "
+            "overlay take another with --frame-rate"
+        )
     with Image.open(first) as image:
         rotation = _ROTATION.get(_orientation(image, first), 0)
         codec = (image.format or "image").lower()

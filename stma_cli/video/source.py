@@ -136,13 +136,13 @@ def start_beyond_end(path: Path, start: int, frame_count: int) -> SettingsError:
     )
 
 
-def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> VideoSource:
+def open_video(path: Path, folder_rate: Fraction | None = None) -> VideoSource:
     """Open a video file or a folder of images and read enough of it to know its first frame.
 
     Args:
         path: a file of any container FFmpeg reads, a folder with one image per frame, or a TIFF file with one page
             per frame.
-        folder_rate: frames per second of images; videos keep their own times.
+        folder_rate: frames per second of images, 24 by default; videos keep their own times.
 
     Raises:
         VideoError: nothing there, or nothing that can be read as a video.
@@ -165,6 +165,21 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
             f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
         )
     return ContainerSource.open(path)
+
+
+def open_at_rate(path: Path, rate: str | None) -> VideoSource:
+    """Open a video as `open_video` does, at a frame rate as typed; videos keep their own times and get a note.
+
+    Raises:
+        SettingsError: the rate is none.
+        VideoError: nothing there, or nothing that can be read as a video.
+    """
+    if rate is None:
+        return open_video(path)
+    source = open_video(path, parse_rate(rate))
+    if source.info.kind == "container":
+        source.add_note("--frame-rate is for a folder of images or a TIFF file; a video keeps its own times")
+    return source
 
 
 def parse_rate(text: str) -> Fraction:

@@ -24,7 +24,7 @@ class StackSource(PictureSource):
     page_count: int = 0
 
     @classmethod
-    def open(cls, path: Path, frame_rate: Fraction) -> Self:
+    def open(cls, path: Path, frame_rate: Fraction | None) -> Self:
         """Read the headers of all pages, and check that they have one size.
 
         Raises:

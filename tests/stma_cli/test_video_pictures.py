@@ -1,5 +1,6 @@
 """Pictures as videos: 16-bit values, turned and floating-point TIFF files, transparency, files of several pages."""
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,10 +14,11 @@ from media import decoded, make_clip, make_folder, make_masks, picture, read_num
 from PIL import Image
 from running import run_command, run_overlay
 
-from stma.errors import VideoError
+from stma.errors import OutputError, SettingsError, VideoError
 from stma_cli import segment_run
 from stma_cli.check.video_findings import survey_video
 from stma_cli.masks import read_labels
+from stma_cli.segment_settings import SegmentSettings
 from stma_cli.video import VideoSource, open_video
 
 Pages = list[np.ndarray]
@@ -183,3 +185,40 @@ def test_a_tiff_is_segmented_overlaid_and_checked(tmp_path: Path, monkeypatch: p
     survey = survey_video(Path("stack.tif"))
     assert (survey.frames, survey.stems) == (4, ())
     assert {finding.code for finding in survey.findings} == {"video"}
+
+
+def test_a_run_at_another_frame_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    make_folder(Path("frames"), ["0.png", "1.png", "2.png"])
+    make_masks(Path("marks"), 1)
+    words = ("segment", "frames", "--mask", "marks/00000.png")
+    assert "assumed; segment, batch and overlay take another with --frame-rate" in run_command(*words)
+    said = run_command(*words, "--out", "a", "--frame-rate", "25/2", "--overlay", "a.mp4")
+    assert "assumed" not in said
+    assert [time for time, _ in decoded(Path("a.mp4"))] == [Fraction(2 * index, 25) for index in range(3)]
+    rows = json.loads(Path("a/report.json").read_text())["frames"]
+    assert rows[2]["time"] == pytest.approx(0.16)
+    assert "--frame-rate 25/2" in run_command(*words, "--out", "b", "--frame-rate", "25/2")  # to see it
+    with pytest.raises(OutputError, match="frame-rate 25/2 -> 12"):
+        run_command(*words, "--out", "a", "--frame-rate", "12")
+    settings = SegmentSettings(Path("frames"), ("0.png",), Path("a"), frame_rate="12")
+    assert "--frame-rate 12" in settings.resume_command()
+
+
+@pytest.mark.parametrize("command", ["segment", "batch"])
+def test_what_is_no_frame_rate_is_refused_before_anything(tmp_path: Path, command: str) -> None:
+    with pytest.raises(SettingsError, match="'fast' is not a frame rate; give a number"):
+        run_command(command, tmp_path, "--frame-rate", "fast")
+
+
+def test_a_video_that_is_segmented_keeps_its_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
+    clip = make_clip(Path("clip.mp4"), 3)
+    make_masks(Path("marks"), 1)
+    said = run_command(
+        "segment", clip, "--mask", "marks/00000.png", "--frame-rate", "3", "--overlay", "a.mp4"
+    )
+    assert "note     --frame-rate is for a folder" in said
+    assert [time for time, _ in decoded(Path("a.mp4"))] == [time for time, _ in decoded(clip)]
