@@ -61,9 +61,9 @@ def segment_video(
         SegmentInterrupted: on Ctrl-C; complete files stay.
     """
     from stma_cli.masks import expand_folders
-    from stma_cli.video import open_video
+    from stma_cli.video.source import open_at_rate
 
-    source = open_video(settings.video)
+    source = open_at_rate(settings.video, settings.frame_rate)
     masks = expand_folders(settings.masks, frame_stems(source), settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)

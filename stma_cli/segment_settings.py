@@ -13,7 +13,7 @@ from stma_cli.rendering.settings import RenderSettings
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
-    "first_mask_only", "direction", "checkpoint", "states", "force",
+    "first_mask_only", "frame_rate", "direction", "checkpoint", "states", "force",
 )  # fmt: skip
 
 
@@ -34,6 +34,7 @@ class SegmentSettings:
         adapt: steps of learning from the first marked frame.
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
+        frame_rate: frames per second of images, as typed.
         direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
         objects: the --objects value, or None for all.
         first_mask_only: of each object, only the first mask is used.
@@ -73,6 +74,7 @@ class SegmentSettings:
     replace_overlay: bool = False
     direction: str = FORWARD
     first_mask_only: bool = False
+    frame_rate: str | None = None
 
     @property
     def both_directions(self) -> bool:

@@ -109,7 +109,7 @@ class RegionalSteps:
         return Seen(some, replace(part, label_key=features.label_key))
 
     def _embedded(self, frame: np.ndarray) -> Features:
-        pixels = torch.from_numpy(np.ascontiguousarray(frame))[None]
+        pixels = torch.from_numpy(np.require(frame, requirements=("C", "W")))[None]
         return self._steps.embed(ChunkInputs(pixels, (frame.shape[0], frame.shape[1]), guided=False)).features
 
 

@@ -8,7 +8,10 @@ import typer
 
 def check(
     video: Annotated[
-        Path, typer.Argument(help="Video file, or folder of frames (jpg, png, webp, bmp, tif).")
+        Path,
+        typer.Argument(
+            help="Video file, folder of frames (jpg, png, webp, bmp, tif), or TIFF file of several pages."
+        ),
     ],
     mask: Annotated[
         list[str] | None,

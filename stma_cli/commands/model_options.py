@@ -11,6 +11,19 @@ AFTERWARDS = "Post-processing"
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
+def frame_rate_or_none(text: str | None) -> str | None:
+    """Return a frame rate as typed.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    from stma_cli.video.source import parse_rate
+
+    if text is not None:
+        parse_rate(text)
+    return text
+
+
 class Precision(StrEnum):
     """Number format of the model."""
 
@@ -80,6 +93,14 @@ FirstMaskOnlyOption = Annotated[
         "--first-mask-only",
         help="Use the first mask of each object alone; for scores, where all frames have one. Later ones count as "
         "corrections otherwise.",
+    ),
+]
+FrameRateOption = Annotated[
+    str | None,
+    typer.Option(
+        callback=frame_rate_or_none,
+        help="Frames per second of images, such as 25 or 30000/1001; a video keeps its own times.",
+        show_default="24",
     ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")]

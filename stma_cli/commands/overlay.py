@@ -6,11 +6,15 @@ from typing import Annotated
 import typer
 
 from stma.errors import OutputError, SettingsError
+from stma_cli.commands.model_options import FrameRateOption
 from stma_cli.rendering.settings import RenderSettings, Style
 
 
 def overlay(
-    video: Annotated[Path, typer.Argument(help="Video file, or folder with one image per frame.")],
+    video: Annotated[
+        Path,
+        typer.Argument(help="Video file, folder with one image per frame, or TIFF file of several pages."),
+    ],
     masks: Annotated[
         Path, typer.Argument(help="Folder with one label PNG per frame, as stma segment writes it.")
     ],
@@ -53,12 +57,7 @@ def overlay(
     ] = True,
     names: Annotated[bool, typer.Option("--names/--no-names", help="Write the names of the objects.")] = True,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True,
-    frame_rate: Annotated[
-        str | None,
-        typer.Option(
-            help="Frames per second of a folder of images, such as 25 or 30000/1001.", show_default="24"
-        ),
-    ] = None,
+    frame_rate: FrameRateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
     """Show saved masks: tinted, outlined, cut out, before one colour, in focus; times and sound stay.
@@ -79,14 +78,11 @@ def overlay(
     from stma_cli.progress import progress_for
     from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
     from stma_cli.saved_masks import find_masks
-    from stma_cli.video import DEFAULT_FOLDER_RATE, open_video
-    from stma_cli.video.source import check_range, parse_rate
+    from stma_cli.video.source import check_range, open_at_rate
 
     check_range(start, end)
     found = find_masks(masks)
-    if frame_rate and not video.is_dir():
-        typer.echo("note: --frame-rate is for a folder of images; a video keeps its own times", err=True)
-    source = open_video(video, parse_rate(frame_rate) if frame_rate else DEFAULT_FOLDER_RATE)
+    source = open_at_rate(video, frame_rate)
     found = masks_of_range(source, found, start, end)
     if still is not None:
         notes = write_still(source, found, out, settings, still, start=start)

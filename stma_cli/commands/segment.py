@@ -13,6 +13,7 @@ from stma_cli.commands.model_options import (
     DirectionOption,
     FillHolesOption,
     FirstMaskOnlyOption,
+    FrameRateOption,
     GrowOption,
     LargestPartOption,
     ModelOption,
@@ -32,7 +33,10 @@ RENDERING = "Look of the overlay"
 
 def segment(
     video: Annotated[
-        Path, typer.Argument(help="Video file, or folder of frames (jpg, png, webp, bmp, tif).")
+        Path,
+        typer.Argument(
+            help="Video file, folder of frames (jpg, png, webp, bmp, tif), or TIFF file of several pages."
+        ),
     ],
     mask: Annotated[
         list[str] | None,
@@ -106,6 +110,7 @@ def segment(
     end: Annotated[
         int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
     ] = None,
+    frame_rate: FrameRateOption = None,
     direction: DirectionOption = Direction.FORWARD,
     objects: ObjectsOption = None,
     first_mask_only: FirstMaskOnlyOption = False,
@@ -173,6 +178,7 @@ def segment(
         end=end,
         objects=objects,
         first_mask_only=first_mask_only,
+        frame_rate=frame_rate,
         direction=direction.value,
         audio=not no_audio,
         force=force,
@@ -220,6 +226,7 @@ def segment(
             str(video),
             str(result.out),
             *range_of_frames,
+            *(["--frame-rate", frame_rate] if frame_rate else []),
             *settings.rendering.options(),
         ]
         words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]

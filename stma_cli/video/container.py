@@ -18,7 +18,14 @@ from stma_cli.video import orientation
 from stma_cli.video.colour import HDR_TRANSFERS, ToRgb, read_tags
 from stma_cli.video.completeness import Arrivals, is_listed_key, missing_part
 from stma_cli.video.pyav import exact, open_input
-from stma_cli.video.source import Frame, VideoInfo, VideoSource, check_range, start_beyond_end
+from stma_cli.video.source import (
+    TRANSPARENCY_IGNORED,
+    Frame,
+    VideoInfo,
+    VideoSource,
+    check_range,
+    start_beyond_end,
+)
 from stma_cli.video.timeline import Timeline
 
 _MOST_THREADS = 4  # more decode faster than anything downstream and hold more frames
@@ -62,6 +69,8 @@ class ContainerSource(VideoSource):
                 notes.append(
                     "the file asks for a turn that is not a multiple of 90 degrees; it is not applied"
                 )
+            if _has_transparency(stream, first):
+                notes.append(TRANSPARENCY_IGNORED)
             info = _describe(path, container, stream, first, turn)
         return cls(info=info, notes=notes + _opening_notes(info), turn=turn)
 
@@ -271,6 +280,14 @@ def _describe(
         start_time=((first.dts if first.pts is None else first.pts) or 0) * time_base,
         codec=stream.codec_context.name,
     )
+
+
+def _has_transparency(stream: VideoStream, first: av.VideoFrame) -> bool:
+    """Whether the first frame has some; VP8 and VP9 streams only tell of theirs, as it is not decoded."""
+    if stream.metadata.get("alpha_mode") == "1":
+        return True
+    has_alpha = any(component.is_alpha for component in first.format.components)
+    return has_alpha and bool((first.to_ndarray(format="rgba")[..., 3] < 255).any())
 
 
 def _average_rate(stream: VideoStream) -> Fraction:

@@ -15,6 +15,8 @@ from stma_cli.video.colour import ColourTags
 
 DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
 
+TRANSPARENCY_IGNORED = "transparency of the source is ignored"  # the note on it
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -41,7 +43,7 @@ class VideoInfo:
 
     Attributes:
         path: the file or folder.
-        kind: "container" for a video file, "folder" for a folder of images.
+        kind: "container" for a video file, "folder" for a folder of images, "stack" for a file of several.
         width, height: pixels, display orientation (after rotation).
         frame_rate: average frames per second; single frames may be timed otherwise.
         time_base: the unit of the container's timestamps in seconds; every Frame.time is a multiple of it.
@@ -57,7 +59,7 @@ class VideoInfo:
     """
 
     path: Path
-    kind: Literal["container", "folder"]
+    kind: Literal["container", "folder", "stack"]
     width: int
     height: int
     frame_rate: Fraction
@@ -135,18 +137,20 @@ def start_beyond_end(path: Path, start: int, frame_count: int, stems: Sequence[s
     )
 
 
-def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> VideoSource:
+def open_video(path: Path, folder_rate: Fraction | None = None) -> VideoSource:
     """Open a video file or a folder of images and read enough of it to know its first frame.
 
     Args:
-        path: a file of any container FFmpeg reads, or a folder with one image per frame.
-        folder_rate: frames per second to assume for a folder; files keep their own times.
+        path: a file of any container FFmpeg reads, a folder with one image per frame, or a TIFF file with one page
+            per frame.
+        folder_rate: frames per second of images, 24 by default; videos keep their own times.
 
     Raises:
         VideoError: nothing there, or nothing that can be read as a video.
     """
     from stma_cli.video.container import ContainerSource
     from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource, animation_format
+    from stma_cli.video.stack import StackSource, page_count
 
     path = Path(path)
     if path.is_dir():
@@ -155,6 +159,8 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
         raise VideoError(f"{path} does not exist; check the path of the video")
     if not path.is_file():
         raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
+    if page_count(path) > 1:
+        return StackSource.open(path, folder_rate)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         animation = animation_format(path)
         if animation is None:
@@ -167,6 +173,21 @@ def open_video(path: Path, folder_rate: Fraction = DEFAULT_FOLDER_RATE) -> Video
                 "pictures as images in a folder and give that"
             )
     return ContainerSource.open(path)
+
+
+def open_at_rate(path: Path, rate: str | None) -> VideoSource:
+    """Open a video as `open_video` does, at a frame rate as typed; videos keep their own times and get a note.
+
+    Raises:
+        SettingsError: the rate is none.
+        VideoError: nothing there, or nothing that can be read as a video.
+    """
+    if rate is None:
+        return open_video(path)
+    source = open_video(path, parse_rate(rate))
+    if source.info.kind == "container":
+        source.add_note("--frame-rate is for a folder of images or a TIFF file; a video keeps its own times")
+    return source
 
 
 def parse_rate(text: str) -> Fraction:

@@ -1,8 +1,11 @@
 """Looking at parts of frames: which frames are looked at as a whole, and that masks stay what they are."""
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from stma.config import SegmenterConfig
 from stma.frame_step import Chunk, ChunkInputs, ModelSteps
@@ -45,6 +48,20 @@ def segmenter(focus: bool = True) -> Segmenter:
     return Segmenter(
         load_model("small").model, SegmenterConfig(size=None, device="cpu", precision="fp32", focus=focus)
     )
+
+
+def test_a_frame_that_may_not_be_written_is_taken_without_a_warning() -> None:
+    each = segmenter()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for index in range(2):
+                frame, labels = scene(index)
+                frame.flags.writeable = False
+                each.step(frame, None if index else labels)
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_parts_of_frames_give_the_masks_of_whole_frames(sizes: list[tuple[int, int]]) -> None:

@@ -117,6 +117,12 @@ def test_overlays(workplace: Path) -> None:
     assert reasons("--overlay") == {"three": "overlay.mp4 is missing"}
 
 
+def test_frames_at_another_rate(workplace: Path) -> None:
+    assert run("--frame-rate", "10").exit_code == 0
+    frames = json.loads(Path("out/a/two/report.json").read_text())["frames"]
+    assert frames[5]["time"] == 0.5
+
+
 def test_a_manifest_with_ranges(workplace: Path) -> None:
     Path("list.csv").write_text("clip,mask,start,end\na/one.mp4,masks/a/one.png,2,6\n")
     result = CliRunner().invoke(app, ["batch", "clips", "--masks", "list.csv", "-o", "out", "--json"])

@@ -139,7 +139,7 @@ def vanished(masks: Tensor) -> bool:
 
 def beyond(found: np.ndarray, region: Region) -> bool:
     """Whether any true cell of an (h, w) bool map at stride 16 lies outside of a region."""
-    return np.count_nonzero(found) > np.count_nonzero(found[region.box.at(1)])
+    return bool(np.count_nonzero(found) > np.count_nonzero(found[region.box.at(1)]))
 
 
 def at_border(masks: Tensor, region: Region, near: Sequence[Box] | None = None) -> bool:
