@@ -215,6 +215,15 @@ def finished_files(folder: Path) -> Iterator[str]:
         return
 
 
+def unfinished_files(folder: Path) -> Iterator[str]:
+    """Yield the file names of the masks that an interrupted run has left, in order, as far as its rows can be read."""
+    try:
+        with (folder / ROWS_FILE).open(encoding="utf-8") as rows:
+            yield from map(_file_of, rows)
+    except (OSError, ValueError):
+        return
+
+
 def _skip_head(report: IO[str]) -> None:
     while (line := report.readline()) and line != _ROWS_BEGIN:
         pass
