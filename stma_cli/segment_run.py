@@ -12,6 +12,7 @@ from stma_cli.checkpoint import Checkpoint, Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
+from stma_cli.lock import only_run_into
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.natural_order import files_in
 from stma_cli.output import prepare_folder
@@ -67,10 +68,23 @@ def segment_video(
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
     require_places(settings, all_names(annotations), frame_stems(source))
+    with only_run_into(settings.out):
+        return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
+
+
+def _run_alone(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    earlier: FinishedRun | None,
+    set_up: SetUp,
+    on_checkpoint: Callable[[], None] | None,
+    say: Callable[[str], None],
+) -> SegmentResult:
     saved = saved_run(settings)
-    folder = prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
+    prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
-        setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
+        setup = set_up(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
         begin = beginning(settings, setup, saved, annotations)
@@ -94,7 +108,6 @@ def segment_video(
         return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
     finally:
         remove_saved_predictions(settings)
-        folder.remove_if_unused()
 
 
 def _opening_lines(

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from stma.errors import OutputError
 from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.direction import BACKWARD_FOLDER
-from stma_cli.output import output_error, replacing
+from stma_cli.output import LOCK_FILE, output_error, replacing
 from stma_cli.report import REPORT_FILE, ROWS_FILE, finished_files
 
 _FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)
@@ -185,7 +185,11 @@ class _RemoteWorkspace:
         """Return the files to send by their names below the folder."""
         found = (*self.folder.iterdir(), *(self.folder / BACKWARD_FOLDER).glob("*"))
         here = {path.relative_to(self.folder).as_posix(): path for path in found if path.is_file()}
-        return {name: path for name, path in here.items() if not name.endswith(".part") or name == ROWS_FILE}
+        return {
+            name: path
+            for name, path in here.items()
+            if name != LOCK_FILE and (not name.endswith(".part") or name == ROWS_FILE)
+        }
 
     def _names(self, prefix: str) -> list[str]:
         """Return the names in the place, or in a folder of it that ends in "/", with the folder."""
