@@ -230,7 +230,7 @@ def _run(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
             "model": setup.description,
-            "settings": asdict(settings),
+            "settings": _recorded(settings),
             "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
             "masks": mask_rows(annotations),
@@ -268,7 +268,7 @@ def _run(
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(asdict(settings)))):
+    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(_recorded(settings)))):
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
     return SegmentResult(
         settings.out,
@@ -279,6 +279,12 @@ def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: Finish
         0.0,
         overlay_range(settings, earlier.frame_count),
     )
+
+
+def _recorded(settings: SegmentSettings) -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder."""
+    overlay = None if settings.overlay is None else settings.overlay.resolve()
+    return asdict(settings) | {"overlay": overlay}
 
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
