@@ -85,7 +85,7 @@ class ReportWriter:
         """Go on where `state` was taken, by another writer for the same folder.
 
         Raises:
-            OutputError: when the rows of before, or a mask that they name, are gone.
+            OutputError: when the rows of before, or a mask that they name, are gone or damaged.
         """
         require_rows(self.path.parent, state)
         self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
@@ -237,31 +237,35 @@ def _file_of(row: str) -> str:
 
 
 def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
-    """Check that the rows of an interrupted run are there, and the masks that they name.
+    """Check that the rows of an interrupted run are there, and whole files of the masks that they name.
 
     Args:
         folder: of the run.
         state: from `ReportWriter.state`.
 
     Raises:
-        OutputError: naming what is gone.
+        OutputError: naming what is gone or damaged.
     """
+    from stma_cli.masks import is_whole_png
+
     done, size = 0, state["bytes"]
     if not size:
         return
-    gone = "a part of the report"
+    problem = f"a part of the report is gone from {folder}"
     try:
         with (folder / ROWS_FILE).open("rb") as rows:
             while done < size and (row := rows.readline()):
                 done += len(row)
                 name = _file_of(row.decode("utf-8"))
-                if not (folder / name).is_file():
-                    gone, done = f"the mask {name}", 0
+                if not is_whole_png(folder / name):
+                    is_there = (folder / name).is_file()
+                    problem = f"the mask {name} is {'damaged in' if is_there else 'gone from'} {folder}"
+                    done = 0
                     break
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{gone} is gone from {folder}; {START_AGAIN}")
+        raise OutputError(f"{problem}; {START_AGAIN}")
 
 
 def restore_rows(folder: Path) -> None:

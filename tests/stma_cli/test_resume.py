@@ -158,6 +158,18 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     assert len(masks("stopped")) == COUNT
 
 
+@pytest.mark.parametrize("left", [0, -20])
+def test_a_damaged_mask_is_noticed(stopped: Path, left: int) -> None:
+    mask = stopped / "00003.png"
+    mask.write_bytes(mask.read_bytes()[:left])
+    result = run("--out", "stopped", "--resume")
+    assert isinstance(result.exception, OutputError)
+    assert str(result.exception).startswith("the mask 00003.png is damaged in stopped; ")
+    assert run("--out", "stopped", "--resume", "--force").exit_code == 0
+    assert run("--out", "whole").exit_code == 0
+    assert masks("stopped") == masks("whole")
+
+
 @pytest.fixture
 def damaged(workplace: Path) -> Path:
     """A folder of frames of which the last but two is cut off, in place of clip.mp4."""
