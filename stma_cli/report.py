@@ -92,7 +92,7 @@ class ReportWriter:
         if not state["bytes"]:
             return
         try:
-            self._rows = self._rows_path.open("r+", encoding="utf-8")
+            self._rows = self._rows_path.open("r+", encoding="utf-8", newline="\n")
             self._rows.truncate(state["bytes"])
             self._rows.seek(0, os.SEEK_END)
         except OSError as error:
@@ -130,7 +130,7 @@ class ReportWriter:
         }
         try:
             if self._rows is None:
-                self._rows = self._rows_path.open("w", encoding="utf-8")
+                self._rows = self._rows_path.open("w", encoding="utf-8", newline="\n")  # counted in bytes
             self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
         except OSError as error:
             raise output_error(self.path, error) from error
@@ -142,7 +142,7 @@ class ReportWriter:
             OutputError: when it cannot be written.
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
-        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as report:
             report.write(readable_json(content, indent=2).removesuffix("\n}"))
             report.write(",\n" + _ROWS_BEGIN)
             if self._rows is not None:
@@ -278,7 +278,7 @@ def restore_rows(folder: Path) -> None:
     try:
         with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
             _skip_head(report)
-            with temporary.open("w", encoding="utf-8") as rows:
+            with temporary.open("w", encoding="utf-8", newline="\n") as rows:
                 shutil.copyfileobj(report, rows)
                 rows.truncate(rows.tell() - len(_ROWS_END))
     except OSError as error:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fakes import save_mask
 from media import decoded, make_clip, make_folder
-from running import ctrl_c_in_chunk
+from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
@@ -73,6 +73,17 @@ def test_ctrl_c_loses_no_complete_chunk_and_the_rest_is_the_same(stopped: Path) 
     assert masks("stopped") == masks("whole")
     assert len(decoded(Path("seen.mp4"))) == COUNT
     assert not (stopped / CHECKPOINT_FILE).exists()
+
+
+def test_a_run_goes_on_where_lines_end_as_on_windows(workplace: Path) -> None:
+    with lines_as_on_windows():
+        with ctrl_c_in_chunk(5):
+            assert run("--out", "stopped").exit_code == 130
+        assert run("--out", "stopped", "--resume").exit_code == 0
+    assert run("--out", "whole").exit_code == 0
+    rows = [json.loads(Path(folder, "report.json").read_text())["frames"] for folder in ("stopped", "whole")]
+    assert rows[0] == rows[1]
+    assert b"\r" not in Path("stopped/report.json").read_bytes()
 
 
 @pytest.mark.parametrize("stopped", [("--overlay", "cut", "--style", "cutout")], indirect=True)
