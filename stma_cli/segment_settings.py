@@ -1,6 +1,5 @@
 """The settings, the result and the interruption of `stma segment`."""
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.rendering.settings import RenderSettings
+from stma_cli.shell_command import as_argument, shell_command
 
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
@@ -82,7 +82,7 @@ class SegmentSettings:
 
     def resume_command(self) -> str:
         """Return the command that goes on from the checkpoint in `out`."""
-        words = ["stma", "segment", str(self.video)]
+        words = ["stma", "segment", as_argument(self.video)]
         for text in self.masks:
             words += ["--mask", text]
         words += ["--out", str(self.out), "--resume"]
@@ -91,7 +91,7 @@ class SegmentSettings:
         words += [] if self.refine_edges else ["--no-refine-edges"]
         words += [] if self.audio else ["--no-audio"]
         words += self.rendering.options("--overlay-objects") if self.overlay else []
-        return shlex.join(words)
+        return shell_command(words)
 
 
 def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:

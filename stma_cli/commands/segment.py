@@ -139,11 +139,11 @@ def segment(
     Example: stma segment cat.mp4 --mask cat.png --overlay cat_overlay.mp4
     """
     import json
-    import shlex
 
     from stma.postprocess.config import PostprocessConfig
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
+    from stma_cli.shell_command import as_argument, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -209,10 +209,10 @@ def segment(
         words = [
             "stma",
             "overlay",
-            str(video),
-            str(result.out),
+            as_argument(video),
+            as_argument(result.out),
             *range_of_frames,
             *settings.rendering.options(),
         ]
         words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]
-        say(f"to see   {shlex.join(words)}")
+        say(f"to see   {shell_command(words)}")
