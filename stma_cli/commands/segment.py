@@ -141,6 +141,7 @@ def segment(
     import json
 
     from stma.postprocess.config import PostprocessConfig
+    from stma_cli.segment_resume import after_ctrl_c
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
     from stma_cli.shell_command import as_argument, shell_command
@@ -185,8 +186,7 @@ def segment(
             typer.echo(json.dumps(summary | {"resume": interrupt.command}))
         raise typer.Exit(INTERRUPTED) from None
     except KeyboardInterrupt:
-        again = "again, with --force" if settings.out.exists() else "again"
-        typer.echo(f"stopped: no result is complete, run the command {again}.", err=True)
+        typer.echo(f"stopped: {after_ctrl_c(settings)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(result.summary()))
