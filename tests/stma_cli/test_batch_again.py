@@ -68,6 +68,19 @@ def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
     assert set(reasons("--size", "40", "--force")) == {"a/one", "a/two", "three"}
 
 
+@pytest.mark.parametrize("out", ["clips", "masks"])
+def test_results_may_lie_among_the_clips_or_masks(workplace: Path, out: str) -> None:
+    shutil.rmtree("clips/a/two")
+    words = ["batch", "clips", "--masks", "masks", "--out", out, "--overlay"]
+    for _ in range(2):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+    assert "2 clips: 2 unchanged" in result.stdout
+    Path(out, "three/00003.png").unlink()
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert len(list(Path(out, "three").glob("*.png"))) == COUNT
+
+
 @pytest.mark.parametrize("out", ["near", "file://{}/far"])
 def test_only_masks_of_an_earlier_run_are_removed(workplace: Path, model: Model, out: str) -> None:
     out = out.format(workplace)
