@@ -9,12 +9,13 @@ from pathlib import Path
 
 from stma.errors import OutputError
 
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Turn an error of the operating system into one that says what to do."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if error.errno in DISK_FULL:
         return OutputError(
             f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
         )

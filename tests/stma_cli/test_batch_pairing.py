@@ -104,9 +104,7 @@ def test_names_that_differ_in_case_alone_clash(clips: Path, tmp_path: Path) -> N
     touch(clips, "Cat.mp4", "cat.avi")
     touch(tmp_path / "masks", "Cat.png", "cat.png", "b2.png")
     pairs = by_name(clips, tmp_path / "masks")
-    assert "Cat.mp4 and cat.avi would share the results folder Cat where upper" in str(
-        pairs["Cat"].problem
-    )
+    assert "Cat.mp4 and cat.avi would share the results folder Cat where upper" in str(pairs["Cat"].problem)
     assert "cat.avi and Cat.mp4 would share the results folder cat where" in str(pairs["cat"].problem)
     assert pairs["b2"].problem is None
 

@@ -1,7 +1,9 @@
 """Two runs do not write into one folder, and nothing is left of what keeps them apart."""
 
+import errno
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import CopySegmenter, fake_setup, save_mask
@@ -78,3 +80,21 @@ def test_without_file_locks_all_go_on(tmp_path: Path, monkeypatch: pytest.Monkey
     with only_one(tmp_path / "lock", "stma batch"), only_one(tmp_path / "lock", "stma batch"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_writable_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fcntl", reason="no file locks here")
+    opened = Path.open
+
+    def read_only(path: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
+        if "w" in mode:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, mode, *given, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    for folder in ("clips", "out"):
+        (tmp_path / folder).mkdir()
+    make_clip(tmp_path / "clips/a.mp4", 2)
+    result = CliRunner().invoke(app, ["batch", str(tmp_path / "clips"), "-o", str(tmp_path / "out")])
+    assert isinstance(result.exception, OutputError), result.output
+    assert str(result.exception).startswith(f"{tmp_path / 'out'} is not writable")
