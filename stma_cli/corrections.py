@@ -90,8 +90,8 @@ class FinishedRun:
         return None
 
     def drew(self, overlay: Path | None) -> bool:
-        """Whether an overlay is of this run."""
-        return overlay is not None and self.drawing["overlay"] == str(overlay)
+        """Whether an overlay is of this run, by its full path."""
+        return overlay is not None and self.drawing["overlay"] == str(overlay.resolve())
 
     def drawn_as(self, settings: Mapping[str, Any]) -> bool:
         """Whether its overlay looks as these settings, as JSON values, ask for."""

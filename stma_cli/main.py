@@ -1,8 +1,12 @@
 """The `stma` command: registers the subcommands and turns errors into one clear line and an exit status."""
 
+import codecs
+import errno
 import gc
+import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 
@@ -22,6 +26,7 @@ from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
 from stma_cli.configured import ConfiguredCommand, with_config
+from stma_cli.output import DISK_FULL, output_error
 
 app = typer.Typer(
     name="stma",
@@ -48,7 +53,9 @@ def root(
 ) -> None:
     """Follow the objects marked on one frame through a whole video."""
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are no UTF-8, byte by byte
+        is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        # names of files that are no UTF-8 byte by byte; of letters that another encoding lacks their code
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 app.command(cls=ConfiguredCommand)(with_config(segment, saves=True))
@@ -68,17 +75,43 @@ app.command(cls=ConfiguredCommand)(with_config(bench))
 
 
 def main() -> None:
-    """Run the command line; errors of stma and missing permissions end in one message on stderr and exit status 2."""
+    """Run the command line; errors of stma and of places that cannot be used end in one message and exit status 2."""
     try:
         app()
     except StmaError as error:
         _print_error(str(error))
         sys.exit(error.exit_code)
-    except PermissionError as error:  # even to ask whether a file is there fails in a folder that is locked
-        _print_error(f"{error.filename} may not be used: change its permissions, or those of its folder.")
+    except (OSError, RuntimeError) as error:
+        problem = _problem_of_place(error)
+        if problem is None:
+            raise
+        _print_error(problem)
         sys.exit(StmaError.exit_code)
     finally:
         gc.freeze()  # or the interpreter looks through all of torch several times before it leaves: 0.3 s
+
+
+def _problem_of_place(error: OSError | RuntimeError) -> str | None:
+    """Return what to say where a path or the standard output is at fault, or None."""
+    cause = error.__context__
+    if isinstance(cause, OSError) and cause.errno == errno.ELOOP:  # what Path.resolve met, before Python 3.13
+        return f"{cause.filename} leads over a link to that link itself: correct it, or choose another path."
+    if isinstance(
+        error, PermissionError
+    ):  # even to ask whether a file is there fails in a folder that is locked
+        return f"{error.filename} may not be used: change its permissions, or those of its folder."
+    if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
+        _drop_waiting_output()
+        return str(output_error(Path("the output"), error))
+    return None
+
+
+def _drop_waiting_output() -> None:
+    """Keep the interpreter from writing once more, and failing, when it leaves."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(message: str) -> None:

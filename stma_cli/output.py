@@ -9,10 +9,13 @@ from pathlib import Path
 
 from stma.errors import OutputError
 
+DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
+
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Turn an error of the operating system into one that says what to do."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if error.errno in DISK_FULL:
         return OutputError(
             f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
         )
@@ -59,8 +62,24 @@ class OutputFolder:
                 folder.rmdir()
 
 
+def make_folder(path: Path) -> OutputFolder:
+    """Make a folder and its parents, as far as they are missing.
+
+    Raises:
+        OutputError: `path` is a file, or cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file: choose another folder with --out.")
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
+    return OutputFolder(path, tuple(reversed(missing)))
+
+
 def prepare_folder(path: Path, force: bool) -> OutputFolder:
-    """Make the output folder, or take an empty one.
+    """Make the output folder, or take an empty one; a lock in it does not count.
 
     Args:
         path: the folder; parents are made too.
@@ -69,13 +88,9 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
     Raises:
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file: choose another folder with --out.")
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    folder = make_folder(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        folder = OutputFolder(path, tuple(reversed(missing)))
-        if not force and any(path.iterdir()):
+        if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty: choose another folder with --out, or add --force to write into it."
             )

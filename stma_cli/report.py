@@ -85,14 +85,14 @@ class ReportWriter:
         """Go on where `state` was taken, by another writer for the same folder.
 
         Raises:
-            OutputError: when the rows of before, or a mask that they name, are gone.
+            OutputError: when the rows of before, or a mask that they name, are gone or damaged.
         """
         require_rows(self.path.parent, state)
         self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
         if not state["bytes"]:
             return
         try:
-            self._rows = self._rows_path.open("r+", encoding="utf-8")
+            self._rows = self._rows_path.open("r+", encoding="utf-8", newline="\n")
             self._rows.truncate(state["bytes"])
             self._rows.seek(0, os.SEEK_END)
         except OSError as error:
@@ -130,7 +130,7 @@ class ReportWriter:
         }
         try:
             if self._rows is None:
-                self._rows = self._rows_path.open("w", encoding="utf-8")
+                self._rows = self._rows_path.open("w", encoding="utf-8", newline="\n")  # counted in bytes
             self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
         except OSError as error:
             raise output_error(self.path, error) from error
@@ -142,7 +142,7 @@ class ReportWriter:
             OutputError: when it cannot be written.
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
-        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as report:
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as report:
             report.write(readable_json(content, indent=2).removesuffix("\n}"))
             report.write(",\n" + _ROWS_BEGIN)
             if self._rows is not None:
@@ -215,6 +215,15 @@ def finished_files(folder: Path) -> Iterator[str]:
         return
 
 
+def unfinished_files(folder: Path) -> Iterator[str]:
+    """Yield the file names of the masks that an interrupted run has left, in order, as far as its rows can be read."""
+    try:
+        with (folder / ROWS_FILE).open(encoding="utf-8") as rows:
+            yield from map(_file_of, rows)
+    except (OSError, ValueError):
+        return
+
+
 def _skip_head(report: IO[str]) -> None:
     while (line := report.readline()) and line != _ROWS_BEGIN:
         pass
@@ -228,31 +237,35 @@ def _file_of(row: str) -> str:
 
 
 def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
-    """Check that the rows of an interrupted run are there, and the masks that they name.
+    """Check that the rows of an interrupted run are there, and whole files of the masks that they name.
 
     Args:
         folder: of the run.
         state: from `ReportWriter.state`.
 
     Raises:
-        OutputError: naming what is gone.
+        OutputError: naming what is gone or damaged.
     """
+    from stma_cli.masks import is_whole_png
+
     done, size = 0, state["bytes"]
     if not size:
         return
-    gone = "a part of the report"
+    problem = f"a part of the report is gone from {folder}"
     try:
         with (folder / ROWS_FILE).open("rb") as rows:
             while done < size and (row := rows.readline()):
                 done += len(row)
                 name = _file_of(row.decode("utf-8"))
-                if not (folder / name).is_file():
-                    gone, done = f"the mask {name}", 0
+                if not is_whole_png(folder / name):
+                    is_there = (folder / name).is_file()
+                    problem = f"the mask {name} is {'damaged in' if is_there else 'gone from'} {folder}"
+                    done = 0
                     break
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{gone} is gone from {folder}; {START_AGAIN}")
+        raise OutputError(f"{problem}; {START_AGAIN}")
 
 
 def restore_rows(folder: Path) -> None:
@@ -265,7 +278,7 @@ def restore_rows(folder: Path) -> None:
     try:
         with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
             _skip_head(report)
-            with temporary.open("w", encoding="utf-8") as rows:
+            with temporary.open("w", encoding="utf-8", newline="\n") as rows:
                 shutil.copyfileobj(report, rows)
                 rows.truncate(rows.tell() - len(_ROWS_END))
     except OSError as error:

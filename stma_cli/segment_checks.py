@@ -1,6 +1,7 @@
 """What `stma segment` checks before it loads weights or decodes more than one frame."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
@@ -96,8 +97,8 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
         stems: the file names of all frames without ending, where the video is a folder of pictures.
 
     Raises:
-        OutputError: when the masks would go to the folder of the frames or replace a mask that is given, or the
-            overlay is there already.
+        OutputError: when the masks would go to the folder of the frames, they or the overlay would replace a mask
+            that is given, or the overlay is there already.
         SettingsError: when the overlay has no fitting name, or is the video or the folder of the masks.
         MaskError: when the overlay is to show an object that is not there.
     """
@@ -105,31 +106,34 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
 
     if settings.out.exists() and settings.out.samefile(settings.video):
         raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
-    _require_no_mask_replaced(settings, stems)
+    _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
     place = overlay_place(settings)
     if place is not None:
         settings.rendering.require_sense()
         place.target(settings.rendering)
         place.require_free(settings.video, settings.out)
+        _require_no_mask_replaced(place.option, place.path, settings.masks, stems)
         if settings.rendering.objects is not None:
             ids_of(settings.rendering.objects, names, "--overlay-objects")
 
 
-def _require_no_mask_replaced(settings: SegmentSettings, stems: Collection[str]) -> None:
+def _require_no_mask_replaced(
+    option: str, place: Path, masks: Collection[str], stems: Collection[str]
+) -> None:
+    """Refuse a file, or a folder of one PNG per frame, that would replace a mask given."""
     from stma_cli.masks.options import parse_mask_option
 
-    out = settings.out.resolve()
-    for text in settings.masks:
+    target = place.resolve()
+    for text in masks:
         path = parse_mask_option(text).path.resolve()
-        if path == out:
-            raise OutputError(
-                f"--out {settings.out} is the folder of the masks given: choose another folder."
-            )
+        if path == target:
+            what, kind = ("the folder of the masks", "folder") if path.is_dir() else ("a mask", "name")
+            raise OutputError(f"{option} {place} is {what} given: choose another {kind}.")
         numbered = path.stem.isdecimal() and path.stem == f"{int(path.stem):05d}"
         named_as_frame = path.stem in stems if stems else numbered
-        if path.parent == out and path.suffix.lower() == ".png" and named_as_frame:
+        if path.parent == target and path.suffix.lower() == ".png" and named_as_frame:
             raise OutputError(
-                f"--mask {path.name} lies in --out {settings.out}, where the result of its name would replace it: "
+                f"--mask {path.name} lies in {option} {place}, where the result of its name would replace it: "
                 "choose another folder, or copy the mask out of it."
             )
 

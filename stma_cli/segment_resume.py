@@ -9,7 +9,7 @@ from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from stma_cli.held_back import HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.model_setup import ModelSetup
-from stma_cli.report import require_rows
+from stma_cli.report import REPORT_FILE, read_report_head, require_rows
 from stma_cli.segment_backward import require_saved_predictions
 from stma_cli.segment_settings import SegmentSettings
 
@@ -82,3 +82,13 @@ def beginning(
     if saved.segmenter is None:
         return saved
     return replace(saved, identity=identity.plain(), resumed_at=(*saved.resumed_at, saved.next_frame))
+
+
+def after_ctrl_c(settings: SegmentSettings) -> str:
+    """Say what to do after Ctrl-C before the first frame or after the last, by what lies in the folder."""
+    if (settings.out / CHECKPOINT_FILE).exists():
+        return f"the run is not complete.\ngo on with: {settings.resume_command()}"
+    if read_report_head(settings.out / REPORT_FILE) is not None:
+        return f"the result in {settings.out} stands, run the same command again."
+    again = "again, with --force" if settings.out.exists() else "again"
+    return f"no result is complete, run the command {again}."

@@ -12,6 +12,7 @@ from stma_cli.checkpoint import Checkpoint, Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
+from stma_cli.lock import only_run_into
 from stma_cli.model_setup import ModelSetup, set_up_model
 from stma_cli.natural_order import files_in
 from stma_cli.output import prepare_folder
@@ -69,10 +70,23 @@ def segment_video(
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
     require_places(settings, all_names(annotations), frame_stems(source))
+    with only_run_into(settings.out):
+        return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
+
+
+def _run_alone(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    earlier: FinishedRun | None,
+    set_up: SetUp,
+    on_checkpoint: Callable[[], None] | None,
+    say: Callable[[str], None],
+) -> SegmentResult:
     saved = saved_run(settings)
-    folder = prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
+    prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
-        setup = (set_up or set_up_model)(settings, source.info.height, source.info.width)
+        setup = set_up(settings, source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
         begin = beginning(settings, setup, saved, annotations)
@@ -96,7 +110,6 @@ def segment_video(
         return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
     finally:
         remove_saved_predictions(settings)
-        folder.remove_if_unused()
 
 
 def _opening_lines(
@@ -225,7 +238,7 @@ def _run(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
             "model": setup.description,
-            "settings": asdict(settings),
+            "settings": _recorded(settings),
             "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
             "masks": mask_rows(annotations),
@@ -264,7 +277,7 @@ def _run(
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(asdict(settings)))):
+    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(_recorded(settings)))):
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
     return SegmentResult(
         settings.out,
@@ -275,6 +288,12 @@ def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: Finish
         0.0,
         overlay_range(settings, earlier.frame_count),
     )
+
+
+def _recorded(settings: SegmentSettings) -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder."""
+    overlay = None if settings.overlay is None else settings.overlay.resolve()
+    return asdict(settings) | {"overlay": overlay}
 
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:

@@ -1,6 +1,5 @@
 """The settings, the result and the interruption of `stma segment`."""
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.configuration import NO_CONFIG
 from stma_cli.rendering.settings import RenderSettings
+from stma_cli.shell_command import as_argument, shell_command
 
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
@@ -87,7 +87,7 @@ class SegmentSettings:
 
     def resume_command(self) -> str:
         """Return the command that goes on from the checkpoint in `out`; what a stma.toml has set is typed out in it."""
-        words = ["stma", "segment", str(self.video)]
+        words = ["stma", "segment", as_argument(self.video)]
         for text in self.masks:
             words += ["--mask", text]
         words += ["--out", str(self.out), "--resume"]
@@ -97,7 +97,7 @@ class SegmentSettings:
         words += [] if self.audio else ["--no-audio"]
         words += self.rendering.options("--overlay-objects") if self.overlay else []
         words += ["--config", NO_CONFIG]
-        return shlex.join(words)
+        return shell_command(words)
 
 
 def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:

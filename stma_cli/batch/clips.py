@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stma.errors import VideoError
+from stma_cli.batch.jobs import OVERLAY_FILE
+from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.natural_order import natural_key
+from stma_cli.report import REPORT_FILE, read_report_head
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".mts", ".m2ts", ".ts"}
@@ -51,7 +54,7 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
     """Find all clips below `root`.
 
     A folder is a clip when it holds pictures, no video file, and no folder with clips. Folders of masks beside a
-    video of the same name, and names that begin with a dot, are passed over.
+    video of the same name, results of stma, and names that begin with a dot, are passed over.
 
     Args:
         root: the folder of clips.
@@ -134,7 +137,9 @@ class _Search:
             self.notes.append(f"{folder} may not be read ({error.strerror}) and is left out")
             return
         files = [entry for entry in entries if entry.is_file()]
-        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        is_result = holds_results(folder)
+        drawn = {OVERLAY_FILE} if is_result else set()
+        videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES and file.name not in drawn]
         stems = {video.stem for video in videos}
         below = [
             clip
@@ -143,7 +148,7 @@ class _Search:
             for clip in self.clips_in(entry, f"{prefix}{entry.name}/")
         ]
         pictures = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-        if pictures and not videos and not below and prefix:
+        if pictures and not videos and not below and prefix and not is_result:
             yield Clip(prefix.removesuffix("/"), folder)
             return
         yield from below
@@ -155,6 +160,14 @@ class _Search:
                 self.notes.append(str(error))
             else:
                 yield Clip(name, video)
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a run of stma, complete or not, has written into a folder."""
+    if (folder / CHECKPOINT_FILE).exists():
+        return True
+    head = read_report_head(folder / REPORT_FILE)
+    return head is not None and "identity" in head
 
 
 def _holds_masks_alone(folder: Path) -> bool:

@@ -3,10 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from stma.errors import MaskError
-from stma_cli.batch.clips import Clip, FoundClips, find_clips, require_folder_of_clips
+from stma_cli.batch.clips import Clip, FoundClips, find_clips, holds_results, require_folder_of_clips
 from stma_cli.natural_order import natural_key
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
@@ -69,16 +70,17 @@ def pair(clips: Path, masks: Path, leave_out: Sequence[Path] = ()) -> Pairing:
 
 
 def _without_clashes(pairs: list[Pair]) -> Iterable[Pair]:
-    """Mark clips that would share a folder of results."""
-    places: dict[str, list[Path]] = {}
+    """Mark clips that would share a folder of results, be it only where names that differ in case are the same."""
+    places: dict[str, list[Clip]] = {}
     for item in pairs:
-        places.setdefault(item.clip.name, []).append(item.clip.path)
+        places.setdefault(item.clip.name.casefold(), []).append(item.clip)
     for item in pairs:
-        others = [path.name for path in places[item.clip.name] if path != item.clip.path]
+        others = [clip for clip in places[item.clip.name.casefold()] if clip.path != item.clip.path]
         if others:
+            same = any(clip.name == item.clip.name for clip in others)
             problem = (
-                f"{item.clip.path.name} and {', '.join(others)} would share the results folder {item.clip.name}; "
-                "rename one"
+                f"{item.clip.path.name} and {', '.join(clip.path.name for clip in others)} would share the results "
+                f"folder {item.clip.name}{'' if same else ' where upper and lower case are one'}; rename one"
             )
             yield Pair(item.clip, problem=problem)
         else:
@@ -109,7 +111,7 @@ def _paired(clip: Clip, files: "_MaskFiles", only_one: bool) -> Pair:
 
 
 class _MaskFiles:
-    """The masks below a folder, by path and by stem, so that thousands of clips find theirs at once."""
+    """The masks below a folder, by path and by stem, so that thousands of clips find theirs at once; no results."""
 
     def __init__(self, root: Path) -> None:
         from stma_cli.masks.folder import MASK_SUFFIXES
@@ -120,8 +122,11 @@ class _MaskFiles:
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._folders: set[Path] = set()
         found = (path for path in root.rglob("*") if path.suffix.lower() in MASK_SUFFIXES)
+        is_result = cache(holds_results)
         for path in sorted(found, key=lambda path: natural_key(str(path))):
-            if not path.name.startswith(".") and path.name != NAMES_FILE and path.is_file():
+            if path.name.startswith(".") or path.name == NAMES_FILE or is_result(path.parent):
+                continue
+            if path.is_file():
                 self._by_path[path.with_suffix("")].append(path)
                 self._by_stem[path.stem].append(path)
                 self._folders.add(path.parent)

@@ -19,6 +19,7 @@ from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
 from stma_cli.batch.storage import LocalStorage, Storage, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
+from stma_cli.lock import only_one
 from stma_cli.readable_json import readable_json
 
 FORMAT = 1
@@ -181,31 +182,13 @@ def _stop_on_interrupt() -> Iterator[Event]:
 
 @contextmanager
 def _only_one(storage: Storage) -> Iterator[None]:
-    """Refuse a second batch into the same folder, where the system can tell.
+    """Refuse a second batch into the same folder, where that can be told.
 
     Raises:
-        OutputError: another batch is writing there.
+        OutputError: another batch is writing there, or the folder is not writable.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
     if not isinstance(storage, LocalStorage):
         yield
         return
-    path = storage.root / ".stma-batch.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another stma batch is writing into {storage.root}; wait for it, or choose another --out"
-            ) from error
-        except OSError:  # a file system without locks
-            yield
-            return
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    with only_one(storage.root / ".stma-batch.lock", "stma batch"):
+        yield

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from stma.errors import OutputError
 from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.direction import BACKWARD_FOLDER
-from stma_cli.output import output_error, replacing
-from stma_cli.report import REPORT_FILE, ROWS_FILE
+from stma_cli.output import LOCK_FILE, output_error, replacing
+from stma_cli.report import REPORT_FILE, ROWS_FILE, finished_files
 
 _FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)
 
@@ -132,7 +132,7 @@ class _RemoteWorkspace:
         self._sent: dict[str, tuple[int, int]] = {}
 
     def pull(self, ours: bool) -> None:
-        """Fetch what an interrupted run has left, or take away the report and masks of a complete one."""
+        """Fetch what an interrupted run has left, or take away the report of a complete one and the masks it names."""
         self._files.invalidate_cache()
         names = self._names("")
         if CHECKPOINT_FILE in names:
@@ -143,10 +143,13 @@ class _RemoteWorkspace:
                 if self._files.isfile(f"{self._place}/{name}"):
                     self._files.get_file(f"{self._place}/{name}", str(self.folder / name))
                     self._sent[name] = _state(self.folder / name)
-        elif ours:
-            for name in sorted(names, key=lambda name: name != REPORT_FILE):
-                if name == REPORT_FILE or name.endswith(".png"):
-                    self._remove(name)
+        elif ours and REPORT_FILE in names:
+            report = self.folder / REPORT_FILE
+            self._files.get_file(f"{self._place}/{REPORT_FILE}", str(report))
+            masks = set(finished_files(self.folder)).intersection(names)
+            report.unlink()
+            for name in (REPORT_FILE, *sorted(masks)):
+                self._remove(name)
 
     def publish(self) -> None:
         """Send new and changed files; take away what is no longer here.
@@ -182,7 +185,11 @@ class _RemoteWorkspace:
         """Return the files to send by their names below the folder."""
         found = (*self.folder.iterdir(), *(self.folder / BACKWARD_FOLDER).glob("*"))
         here = {path.relative_to(self.folder).as_posix(): path for path in found if path.is_file()}
-        return {name: path for name, path in here.items() if not name.endswith(".part") or name == ROWS_FILE}
+        return {
+            name: path
+            for name, path in here.items()
+            if name != LOCK_FILE and (not name.endswith(".part") or name == ROWS_FILE)
+        }
 
     def _names(self, prefix: str) -> list[str]:
         """Return the names in the place, or in a folder of it that ends in "/", with the folder."""

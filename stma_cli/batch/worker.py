@@ -10,7 +10,7 @@ from stma.errors import DeviceError, StmaError
 from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.storage import Storage
 from stma_cli.model_setup import ModelSetup, set_up_model
-from stma_cli.report import report_files, report_head
+from stma_cli.report import finished_files, report_files, report_head, unfinished_files
 from stma_cli.segment_run import segment_video
 from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
 
@@ -71,6 +71,13 @@ class ClipWorker:
         said: list[str] = []
         with self._storage.workspace(job.name, job.ours) as workspace:
             folder = workspace.folder
+            unfinished = set(unfinished_files(folder)) if job.ours else set()
+
+            def on_checkpoint() -> None:
+                if job.ours:  # the first checkpoint ends what an earlier report says, and so what it names
+                    _remove(folder, set(finished_files(folder)))
+                workspace.publish()
+
             settings = replace(
                 job.settings,
                 out=folder,
@@ -82,14 +89,13 @@ class ClipWorker:
                 quiet=True,
             )
             try:
-                result = segment_video(settings, said.append, self._set_up, workspace.publish)
+                result = segment_video(settings, said.append, self._set_up, on_checkpoint)
             except SegmentInterrupted:
                 workspace.publish()
                 raise
             with result.report.open(encoding="utf-8") as report:
                 resumed = report_head(report)["resumed_at"]
-                if job.ours:
-                    _remove_others(folder, set(report_files(report)))
+                _remove(folder, unfinished - set(report_files(report)))
             workspace.publish()
         return replace(
             outcome,
@@ -112,10 +118,10 @@ class ClipWorker:
         return self._loaded[name_or_path]
 
 
-def _remove_others(folder: Path, files: set[str]) -> None:
-    """Remove masks of an earlier run that this one has not replaced."""
+def _remove(folder: Path, files: set[str]) -> None:
+    """Remove masks of an earlier run by their names; other files stay."""
     for path in folder.glob("*.png"):
-        if path.name not in files and path.is_file():
+        if path.name in files and path.is_file():
             path.unlink(missing_ok=True)
 
 

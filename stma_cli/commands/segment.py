@@ -151,11 +151,12 @@ def segment(
     Example: stma segment cat.mp4 --mask cat.png --overlay cat_overlay.mp4
     """
     import json
-    import shlex
 
     from stma.postprocess.config import PostprocessConfig
+    from stma_cli.segment_resume import after_ctrl_c
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
+    from stma_cli.shell_command import as_argument, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -199,8 +200,7 @@ def segment(
             typer.echo(json.dumps(summary | {"resume": interrupt.command}))
         raise typer.Exit(INTERRUPTED) from None
     except KeyboardInterrupt:
-        again = "again, with --force" if settings.out.exists() else "again"
-        typer.echo(f"stopped: no result is complete, run the command {again}.", err=True)
+        typer.echo(f"stopped: {after_ctrl_c(settings)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(result.summary()))
@@ -223,11 +223,11 @@ def segment(
         words = [
             "stma",
             "overlay",
-            str(video),
-            str(result.out),
+            as_argument(video),
+            as_argument(result.out),
             *range_of_frames,
             *(["--frame-rate", frame_rate] if frame_rate else []),
             *settings.rendering.options(),
         ]
         words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]
-        say(f"to see   {shlex.join(words)}")
+        say(f"to see   {shell_command(words)}")

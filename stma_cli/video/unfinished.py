@@ -1,6 +1,7 @@
 """A video file that is being written: its temporary name, and what happens to it when something fails."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ class UnfinishedVideo:
 
     def __init__(self, path: Path) -> None:
         """Choose the temporary name of the file `path`; nothing is made yet."""
-        self.temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self.temporary = path.with_name(_temporary_name(path, str(os.getpid())))
         self.is_open = False
         self._path = path
 
@@ -54,12 +55,15 @@ class UnfinishedVideo:
         self._container.close()
 
     def rename(self) -> None:
-        """Give the closed file its name.
+        """Give the closed file its name; remove what killed processes have left of it.
 
         Raises:
             OSError: it cannot be renamed.
         """
         os.replace(self.temporary, self._path)
+        with suppress(OSError):
+            for file in _abandoned(self._path):
+                file.unlink()
 
     def remove(self) -> None:
         """Remove the file, unless it has its name already."""
@@ -68,6 +72,20 @@ class UnfinishedVideo:
                 self.close()
         with suppress(OSError):
             self.temporary.unlink()
+
+
+def _temporary_name(path: Path, process: str) -> str:
+    return f".{path.stem}.{process}.part{path.suffix}"
+
+
+def _abandoned(path: Path) -> list[Path]:
+    """Return the unfinished files of a path whose processes are gone from this machine."""
+    import psutil
+
+    before, after = (re.escape(part) for part in _temporary_name(path, "/").split("/"))
+    name = re.compile(before + "([0-9]{1,9})" + after)
+    found = ((file, name.fullmatch(file.name)) for file in path.parent.iterdir())
+    return [file for file, match in found if match and not psutil.pid_exists(int(match[1]))]
 
 
 @contextmanager

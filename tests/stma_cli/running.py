@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -38,4 +40,20 @@ def ctrl_c_in_chunk(number: int) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Segmenter, "steps", interrupted)
+        yield
+
+
+@contextmanager
+def lines_as_on_windows() -> Iterator[None]:
+    """Text that is written ends its lines in "\\r\\n", unless who opens the file says otherwise."""
+    opened = Path.open
+
+    def open_as_there(
+        path: Path, mode: str = "r", *given: Any, newline: str | None = None, **options: Any
+    ) -> Any:
+        translated = newline is None and "b" not in mode and mode != "r"
+        return opened(path, mode, *given, newline="\r\n" if translated else newline, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", open_as_there)
         yield

@@ -68,6 +68,43 @@ def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
     assert set(reasons("--size", "40", "--force")) == {"a/one", "a/two", "three"}
 
 
+@pytest.mark.parametrize("out", ["clips", "masks"])
+def test_results_may_lie_among_the_clips_or_masks(workplace: Path, out: str) -> None:
+    shutil.rmtree("clips/a/two")
+    words = ["batch", "clips", "--masks", "masks", "--out", out, "--overlay"]
+    for _ in range(2):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+    assert "2 clips: 2 unchanged" in result.stdout
+    Path(out, "three/00003.png").unlink()
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert len(list(Path(out, "three").glob("*.png"))) == COUNT
+
+
+@pytest.mark.parametrize("out", ["near", "file://{}/far"])
+def test_only_masks_of_an_earlier_run_are_removed(workplace: Path, model: Model, out: str) -> None:
+    out = out.format(workplace)
+    words = ["batch", "clips", "--masks", "masks", "--out", out, "--chunk", "3", "--checkpoint", "3"]
+    results = workplace / Path(out).name / "three"
+    assert CliRunner().invoke(app, words).exit_code == 0
+    save_mask(str(results / "mine.png"), 1)
+
+    def shortened(count: int, fail_at: int | None = None) -> None:
+        make_clip(Path("clips/three.mkv"), count, width=WIDTH, height=HEIGHT)
+        model.chunks, model.fail_at = 0, {} if fail_at is None else {fail_at: KeyboardInterrupt()}
+        assert CliRunner().invoke(app, words).exit_code == (0 if fail_at is None else 1)
+
+    def masks() -> list[str]:
+        return sorted(path.name for path in results.glob("*.png"))
+
+    shortened(8, fail_at=3)
+    assert masks() == [*(f"{index:05d}.png" for index in range(6)), "mine.png"]
+    shortened(4)
+    assert masks() == [*(f"{index:05d}.png" for index in range(4)), "mine.png"]
+    shortened(2)
+    assert masks() == ["00000.png", "00001.png", "mine.png"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -111,6 +111,30 @@ def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: 
     assert "share the results folder b10" in str(pairs["b10"].problem)
 
 
+def test_names_that_differ_in_case_alone_clash(clips: Path, tmp_path: Path) -> None:
+    touch(clips, "Cat.mp4", "cat.avi")
+    touch(tmp_path / "masks", "Cat.png", "cat.png", "b2.png")
+    pairs = by_name(clips, tmp_path / "masks")
+    assert "Cat.mp4 and cat.avi would share the results folder Cat where upper" in str(pairs["Cat"].problem)
+    assert "cat.avi and Cat.mp4 would share the results folder cat where" in str(pairs["cat"].problem)
+    assert pairs["b2"].problem is None
+
+
+@pytest.mark.parametrize("mark", ["report.json", ".stma-checkpoint"])
+def test_results_are_neither_clips_nor_masks(clips: Path, tmp_path: Path, mark: str) -> None:
+    touch(
+        clips, "b2.png", "b2/00000.png", "b2/overlay.mp4", "b2/deep.mp4", "old/00000.png", "other/00000.png"
+    )
+    for folder in ("b2", "old"):
+        (clips / folder / mark).write_text('{\n  "identity": {},\n  "frames": [\n')
+    (clips / "other" / "report.json").write_text("{}")
+    before = names(clips)
+    assert {"b2", "b2/deep", "other"} <= set(before)
+    assert not {"b2/overlay", "old"} & set(before)
+    pairs = by_name(clips, clips)
+    assert (pairs["b2"].masks, pairs["b2"].problem) == ((str(clips / "b2.png"),), None)
+
+
 def test_each_mask_file_is_looked_at_once(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import torch
 from fakes import save_mask
 from media import decoded, make_clip
 from PIL import Image
-from running import ctrl_c_in_chunk
+from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
@@ -122,6 +122,14 @@ def test_corrections_follow_each_other_and_can_be_taken_back(workplace: Path) ->
     Path("masks/00021.png").unlink()
     run("--out", "a")
     assert masks("a") == first
+
+
+def test_a_correction_where_lines_end_as_on_windows(workplace: Path) -> None:
+    with lines_as_on_windows():
+        run("--out", "a")
+        correct(17)
+        assert 4 <= begun_at(run("--out", "a")) <= 17
+    require_as_from_the_start("a")
 
 
 def test_nothing_is_computed_when_nothing_changed(workplace: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from fakes import save_mask
 from media import decoded, make_clip, make_folder
-from running import ctrl_c_in_chunk
+from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
 from stma.config import MODEL_CONFIGS
@@ -73,6 +73,17 @@ def test_ctrl_c_loses_no_complete_chunk_and_the_rest_is_the_same(stopped: Path) 
     assert masks("stopped") == masks("whole")
     assert len(decoded(Path("seen.mp4"))) == COUNT
     assert not (stopped / CHECKPOINT_FILE).exists()
+
+
+def test_a_run_goes_on_where_lines_end_as_on_windows(workplace: Path) -> None:
+    with lines_as_on_windows():
+        with ctrl_c_in_chunk(5):
+            assert run("--out", "stopped").exit_code == 130
+        assert run("--out", "stopped", "--resume").exit_code == 0
+    assert run("--out", "whole").exit_code == 0
+    rows = [json.loads(Path(folder, "report.json").read_text())["frames"] for folder in ("stopped", "whole")]
+    assert rows[0] == rows[1]
+    assert b"\r" not in Path("stopped/report.json").read_bytes()
 
 
 @pytest.mark.parametrize("stopped", [("--overlay", "cut", "--style", "cutout")], indirect=True)
@@ -168,6 +179,18 @@ def test_a_missing_mask_is_noticed(stopped: Path) -> None:
     assert str(result.exception).endswith("add --force to start again")
     assert run("--out", "stopped", "--force").exit_code == 0
     assert len(masks("stopped")) == COUNT
+
+
+@pytest.mark.parametrize("left", [0, -20])
+def test_a_damaged_mask_is_noticed(stopped: Path, left: int) -> None:
+    mask = stopped / "00003.png"
+    mask.write_bytes(mask.read_bytes()[:left])
+    result = run("--out", "stopped", "--resume")
+    assert isinstance(result.exception, OutputError)
+    assert str(result.exception).startswith("the mask 00003.png is damaged in stopped; ")
+    assert run("--out", "stopped", "--resume", "--force").exit_code == 0
+    assert run("--out", "whole").exit_code == 0
+    assert masks("stopped") == masks("whole")
 
 
 @pytest.fixture

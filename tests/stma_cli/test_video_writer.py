@@ -1,5 +1,8 @@
 """Writing videos: times, sound, sizes and colours survive the round trip; only complete files are left."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -44,6 +47,24 @@ def test_frames_times_and_sound_are_those_of_the_source(tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
     assert writer.notes == []
+
+
+def test_what_killed_runs_have_left_goes_when_the_file_is_there(tmp_path: Path) -> None:
+    source = open_video(make_clip(tmp_path / "in.mp4", 3))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f".a[b].{dead.pid}.part.mp4"
+    others = [
+        tmp_path / f".a[b].{os.getppid()}.part.mp4",  # of a run that still works
+        tmp_path / f".c.{dead.pid}.part.mp4",
+        tmp_path / f".a[b].{dead.pid}.part.webm",
+        tmp_path / ".a[b].mine.part.mp4",
+    ]
+    for path in (left, *others):
+        path.touch()
+    copy_video(source, tmp_path / "a[b].mp4")
+    assert not left.exists()
+    assert all(path.exists() for path in others)
 
 
 def test_variable_rate_and_last_duration(tmp_path: Path) -> None:
