@@ -1,14 +1,16 @@
 """From options such as --model, --device, --size and --chunk to a segmenter that is ready."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from stma.config import USUAL_SIZE
 from stma_cli.pipeline import SegmenterLike
 from stma_cli.segment_settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma.weights import LoadedModel
+    from stma_cli.masks import Annotation
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class ModelSetup:
     working_size: tuple[int, int]
     description: dict[str, Any]
     needs: Callable[[int, int], str] | None = None
+
+
+def sized(settings: SegmentSettings, annotations: "Mapping[int, Annotation]") -> SegmentSettings:
+    """Return settings whose size is known: as typed, or as suits the objects of the first marked frame."""
+    return settings if settings.size is not None else replace(settings, size=size_for_first(annotations))
+
+
+def size_for_first(annotations: "Mapping[int, Annotation]") -> int:
+    """Return the working size for the objects of the first frame that shows any, see `size_for_objects`."""
+    from stma.resize import size_for_objects
+
+    first = min((frame for frame, said in annotations.items() if said.object_ids), default=None)
+    return USUAL_SIZE if first is None else size_for_objects(annotations[first].labels)
 
 
 def set_up_model(
@@ -63,7 +78,7 @@ def set_up_model(
     from stma_cli.threads import default_threads
 
     config = SegmenterConfig(
-        size=settings.size or None,
+        size=USUAL_SIZE if settings.size is None else settings.size or None,
         chunk=settings.chunk,
         device=settings.device,
         precision=settings.precision,

@@ -13,7 +13,7 @@ from stma_cli.corrections import FinishedRun, correction_begin, finished_run, ma
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
 from stma_cli.lock import only_run_into
-from stma_cli.model_setup import ModelSetup, set_up_model
+from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
@@ -86,7 +86,7 @@ def _run_alone(
     saved = saved_run(settings)
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
-        setup = set_up(settings, source.info.height, source.info.width)
+        setup = set_up(sized(settings, annotations), source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
         begin = beginning(settings, setup, saved, annotations)

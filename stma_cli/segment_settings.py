@@ -28,7 +28,7 @@ class SegmentSettings:
         overlay: file or folder to render into, or None.
         rendering: what it shows.
         device, precision, model: as typed.
-        size: shorter side in pixels that the model works at; 0 for the video's own.
+        size: shorter side in pixels that the model works at; 0 for the video's own, None for what suits the objects.
         chunk: frames that the model takes at once.
         refine_edges: outlines follow the colours of the frame.
         adapt: steps of learning from the first marked frame.
@@ -56,7 +56,7 @@ class SegmentSettings:
     device: str = "auto"
     precision: str = "auto"
     model: str = "small"
-    size: int = 480
+    size: int | None = None
     chunk: int = 4
     refine_edges: bool = True
     adapt: int = 0

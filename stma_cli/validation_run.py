@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class ValidationSettings:
         seed: of the composed clips.
         workers: processes that share the clips.
         threads: CPU threads of all of them together.
+        sized: whether the working size of each clip is what suits its objects, see `size_for_objects`.
     """
 
     sets: tuple[str, ...]
@@ -41,6 +43,7 @@ class ValidationSettings:
     seed: int = 0
     workers: int = 1  # a process of its own costs seconds to start
     threads: int = 1
+    sized: bool = False  # a size is typed otherwise
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class _Follower:
     settings: ValidationSettings
 
     def follow(self, job: ClipJob) -> "ClipResult":
+        from stma.resize import size_for_objects
         from stma.training.stress import KINDS, stress_clip
         from stma.training.validate import follow_clip, looped_frames, read_frames, reversed_frames
 
@@ -77,7 +81,11 @@ class _Follower:
                 frames = reversed_frames(sequence, self.settings.frames)
             else:
                 frames = read_frames(sequence, self.settings.frames, SPARSE_EVERY if job.set == SPARSE else 1)
-        return follow_clip(self.model, name, frames, self.config)
+        config = self.config
+        if self.settings.sized:
+            first = next(rest := iter(frames))
+            config, frames = replace(config, size=size_for_objects(first[1])), chain([first], rest)
+        return follow_clip(self.model, name, frames, config)
 
 
 def run_sets(

@@ -11,6 +11,7 @@ TILE = (
     8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
 )
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
+USUAL_SIZE = 480  # shorter side in pixels that the model works at, where no object is small
 LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
 NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
@@ -113,7 +114,7 @@ class SegmenterConfig:
     """How a video is processed."""
 
     size: int | None = (
-        480  # shorter side in pixels that the model works at, small videos enlarged; None keeps the video's own
+        USUAL_SIZE  # small videos are enlarged; None keeps the video's own, see `size_for_objects`
     )
     chunk: int = 4  # frames of a step, embedded at once unless by parts: larger fills a GPU, costs memory
     device: str = "auto"  # cuda, then mps, then cpu

@@ -306,14 +306,14 @@ class Segmenter:
             "object_ids": list(self.object_ids),
             "frame_index": self.frame_index,
             "frame_size": self.frame_size,
-            "settings": self._settings(self.frame_size),
+            "settings": self._settings(None if self.bank.empty else self.frame_size),
             "before": before.state_dict() if before else None,
             "weights": self.model.state_dict() if self._learned else None,
             "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
     def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
-        """What a state depends on besides the model."""
+        """What a state depends on besides the model; one that remembers nothing is of no size."""
         size = None if frame_size is None else model_size(*frame_size, self.config.size)
         return {"working size": size, "precision": self.precision.name, "adapt": self.config.adapt}
 
@@ -324,7 +324,8 @@ class Segmenter:
             SettingsError: the state was taken at another working size or precision, or with other adaptation.
         """
         frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
-        require_same_settings(state["settings"], self._settings(frame_size))
+        remembers = state["settings"]["working size"] is not None
+        require_same_settings(state["settings"], self._settings(frame_size if remembers else None))
         self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]

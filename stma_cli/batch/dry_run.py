@@ -29,6 +29,7 @@ class ClipPreview:
         frames: as far as known without decoding; None where the container says nothing.
         objects: marked in its masks.
         annotated: frames with a mask.
+        size: as `SegmentSettings.size`, what suits the objects chosen.
         seconds: about how long the model would take, learning from the first mask included, or None.
     """
 
@@ -39,6 +40,7 @@ class ClipPreview:
     frames: int | None = None
     objects: int = 0
     annotated: int = 0
+    size: int = 0
     seconds: float | None = None
 
 
@@ -89,9 +91,9 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     if not todo:
         return Preview(tuple(clips), pairing.notes, workers, None, "")
     config = read_config(find_weights(settings.template.model))
-    cost = {id(clip): _cost(clip, config, settings.template.size) for clip in todo}
+    cost = {id(clip): _cost(clip, config) for clip in todo}
     largest = max(todo, key=lambda clip: cost[id(clip)])
-    template = replace(settings.template, device=device, threads=threads)
+    template = replace(settings.template, device=device, threads=threads, size=largest.size)
     setup = set_up_model(template, largest.height, largest.width)
     assert setup.needs is not None
     needs = f"{setup.needs(largest.objects, largest.annotated)}, of the largest clip and for each worker"
@@ -120,6 +122,7 @@ def _unmade(place: str) -> Storage:
 
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
+    from stma_cli.model_setup import sized
     from stma_cli.segment_checks import all_names, checked_annotations, frame_stems
     from stma_cli.video import open_video
 
@@ -134,6 +137,8 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
         annotations = checked_annotations(replace(settings, masks=masks), source)
     except StmaError as error:
         return ClipPreview(clip, str(error))
+    size = sized(settings, annotations).size
+    assert size is not None
     count = source.info.frame_count_hint
     frames = None if count is None else len(range(count)[settings.start : settings.end])
     return ClipPreview(
@@ -144,6 +149,7 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
         frames,
         len(all_names(annotations)),
         len(annotations),
+        size,
     )
 
 
@@ -158,13 +164,13 @@ def _workers(settings: BatchSettings, clips: int) -> tuple[int, str, int | None]
     return len(specs), specs[0].device, specs[0].threads
 
 
-def _cost(clip: ClipPreview, config: "ModelConfig", size: int) -> float:
+def _cost(clip: ClipPreview, config: "ModelConfig") -> float:
     """Return the arithmetic of one frame; of a network that was not counted, as if it were `small`."""
     from stma.config import MODEL_CONFIGS
     from stma.resize import model_size
     from stma.workload import gflop_per_frame
 
-    height, width = model_size(clip.height, clip.width, size or None)
+    height, width = model_size(clip.height, clip.width, clip.size or None)
     gflop = gflop_per_frame(config, height, width, clip.objects)
     if gflop is None:
         gflop = gflop_per_frame(MODEL_CONFIGS["small"], height, width, clip.objects)

@@ -101,7 +101,7 @@ def batch(
         typer.Option(min=0, rich_help_panel=WORKERS, help="More attempts for a clip whose worker dies."),
     ] = 2,
     precision: PrecisionOption = Precision.AUTO,
-    size: SizeOption = 480,
+    size: SizeOption = None,
     chunk: ChunkOption = 4,
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,

@@ -51,11 +51,12 @@ DirectionOption = Annotated[
 ]
 PrecisionOption = Annotated[Precision, typer.Option(help="Number format of the model.")]
 SizeOption = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=0,
-        help="Shorter side in pixels that the model works at; smaller videos are enlarged, up to twice. "
+        help="Shorter side in pixels that the model works at; smaller videos are enlarged, up to three times. "
         "0 for the video's own.",
+        show_default="480; 600 or 720 where the objects are small",
     ),
 ]
 RefineEdgesOption = Annotated[

@@ -101,7 +101,7 @@ def segment(
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: PrecisionOption = Precision.AUTO,
-    size: SizeOption = 480,
+    size: SizeOption = None,
     chunk: ChunkOption = 4,
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.commands.model_options import AdaptOption, FocusOption, RefineEdgesOption, ThreadsOption
+from stma_cli.commands.model_options import (
+    AdaptOption,
+    FocusOption,
+    RefineEdgesOption,
+    SizeOption,
+    ThreadsOption,
+)
 
 
 def validate(
@@ -25,9 +31,7 @@ def validate(
     frames: Annotated[
         int | None, typer.Option(min=3, help="Frames of each real clip.", show_default="all")
     ] = None,
-    size: Annotated[
-        int, typer.Option(min=0, help="Working size: shorter side in pixels; 0 for the clips' own.")
-    ] = 480,
+    size: SizeOption = None,
     memory: Annotated[
         str,
         typer.Option(
@@ -88,7 +92,7 @@ def validate(
         memory=policy,
     )
     names = tuple(name.strip() for name in sets.split(","))
-    settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads)
+    settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads, sized=size is None)
     results = run_sets(
         loaded.model,
         scan(data),

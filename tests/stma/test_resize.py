@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from stma.errors import SettingsError
-from stma.resize import covered_shares, resize_frame, resize_labels, whole_squares, working_size
+from stma.resize import (
+    covered_shares,
+    resize_frame,
+    resize_labels,
+    size_for_objects,
+    whole_squares,
+    working_size,
+)
 from stma.resize_on_device import resize_frames_on_device
 
 
@@ -149,3 +156,33 @@ def test_shares_of_a_mask_are_means_of_its_pixels(height: int, width: int) -> No
     np.testing.assert_allclose(shares, expected, atol=1e-5)
     assert shares.dtype == np.float32
     assert covered_shares(np.ones((60, 80), bool), height, width).max() <= 1
+
+
+def squares(*sides: int) -> np.ndarray:
+    """(360, 640) ids of squares with these sides."""
+    labels = np.zeros((360, 640), np.int32)
+    for number, side in enumerate(sides, start=1):
+        labels[10 : 10 + side, 100 * number : 100 * number + side] = number
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("sides", "size"),
+    [
+        ((), 480),
+        ((90,), 480),
+        ((57,), 480),
+        ((50,), 600),
+        ((38,), 720),
+        ((5,), 720),
+        ((20, 90), 480),
+        ((30, 40), 720),
+    ],
+)
+def test_small_objects_are_looked_at_on_a_larger_picture(sides: tuple[int, ...], size: int) -> None:
+    assert size_for_objects(squares(*sides)) == size
+
+
+def test_what_counts_is_the_share_of_the_frame_and_not_its_pixels() -> None:
+    large = np.repeat(np.repeat(squares(50), 3, axis=0), 3, axis=1)
+    assert size_for_objects(large) == size_for_objects(squares(50)) == 600

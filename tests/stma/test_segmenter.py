@@ -430,14 +430,27 @@ def test_impossible_settings_are_refused(model: STMA) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(48, (48, 64)), (80, (80, 112)), (480, (128, 160)), (None, (64, 80))]
+    ("size", "expected"), [(48, (48, 64)), (80, (80, 112)), (480, (176, 256)), (None, (64, 80))]
 )
-def test_working_size_enlarges_up_to_twice(
+def test_working_size_enlarges_up_to_three_times(
     model: STMA, frames: list[np.ndarray], size: int | None, expected: tuple[int, int]
 ) -> None:
     segmenter = Segmenter(model, SegmenterConfig(size=size, device="cpu"))
     segmenter.step(frames[0])
     assert segmenter.working_size == expected
+
+
+def test_a_state_from_before_the_first_mask_is_of_no_working_size(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    before, mask = Segmenter(model, SegmenterConfig(size=48, device="cpu")), np.ones((64, 80), np.int32)
+    before.step(frames[0])
+    larger = Segmenter(model, SegmenterConfig(size=80, device="cpu"))
+    larger.load_state_dict(before.state_dict())
+    assert larger.frame_index == 1
+    before.step(frames[1], mask)
+    with pytest.raises(SettingsError, match="working size"):
+        larger.load_state_dict(before.state_dict())
 
 
 def test_the_working_size_is_known_from_the_first_frame_on(model: STMA, frames: list[np.ndarray]) -> None:

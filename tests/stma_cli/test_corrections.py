@@ -230,7 +230,7 @@ def test_other_settings_are_refused_and_leave_all_as_it_is(workplace: Path) -> N
     before = {path: path.stat().st_mtime_ns for path in Path("a").rglob("*")}
     result = CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a", "--size", "64"])
     assert isinstance(result.exception, OutputError)
-    assert "size 480 -> 64" in str(result.exception)
+    assert "size not given -> 64" in str(result.exception)
     assert "--force" in str(result.exception)
     assert {path: path.stat().st_mtime_ns for path in Path("a").rglob("*")} == before
 

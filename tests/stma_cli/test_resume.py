@@ -151,7 +151,7 @@ def test_resume_starts_where_there_is_nothing(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "change"),
     [
-        (["--size", "64"], "size 480 -> 64"),
+        (["--size", "64"], "size not given -> 64"),
         (["--objects", "1,7"], "objects not given -> 1,7"),
         (["--smooth", "2"], "one: smooth 0 -> 2;"),
         (["--mask", "20=first.png"], "the masks"),

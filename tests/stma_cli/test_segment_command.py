@@ -79,8 +79,26 @@ def test_report_holds_every_frame_and_where_the_time_went(workplace: Path) -> No
     assert set(report["seconds"]["write"]) == {"masks"}
     assert report["peak_memory_bytes"]["process"] > 10_000_000
     assert report["model"]["sha256"] == "0"
-    assert report["settings"]["size"] == 480
+    assert report["settings"]["size"] is None  # what suits the objects
     assert {"stma", "python", "torch", "av"} <= set(report["versions"])
+
+
+@pytest.mark.parametrize(("side", "typed", "size"), [(3, [], 720), (30, [], 480), (3, ["--size", "96"], 96)])
+def test_small_objects_are_worked_on_larger_unless_a_size_is_typed(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, side: int, typed: list[str], size: int
+) -> None:
+    labels = np.zeros((48, 64), np.uint8)
+    labels[5 : 5 + side, 5 : 5 + side] = 1
+    Image.fromarray(labels).save("square.png")
+    asked = []
+
+    def set_up(settings: SegmentSettings, height: int, width: int) -> Any:
+        asked.append(settings.size)
+        return fake_setup(settings, height, width)
+
+    monkeypatch.setattr(segment_run, "set_up_model", set_up)
+    assert run("clip.mp4", "--mask", "square.png", "--out", "a", *typed).exit_code == 0
+    assert asked == [size]
 
 
 def test_json_summary_is_all_there_is_on_stdout(workplace: Path) -> None:
