@@ -136,13 +136,12 @@ class ClipMaker:
         blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
         scene = Scene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
-            number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
+            number = _free_number(maps) if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
         if happens(rng, self.config.look_alike_probability):
             twin = cut_from_clip(rng, images, labels)
             if twin is not None:
-                number = int(max(np.where(seen == DISTRACTOR, 0, seen).max() for seen in scene.maps)) + 1
-                number = number if rng.random() < 0.5 else DISTRACTOR
+                number = _free_number(scene.maps) if rng.random() < 0.5 else DISTRACTOR
                 self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
 
@@ -174,7 +173,7 @@ class ClipMaker:
                 scene, frames=scene.frames[::-1], maps=scene.maps[::-1], regions=scene.regions[::-1]
             )
         if self.sources.cuttable and rng.random() < 0.3:
-            self._paste(rng, scene, self.sources.cut_out(rng), int(label.max()) + 1)
+            self._paste(rng, scene, self.sources.cut_out(rng), _free_number([label]))
         return scene
 
     def _composite(self, rng: np.random.Generator) -> Scene:
@@ -236,6 +235,11 @@ class ClipMaker:
         shadow = draw_shadow(rng, self.config.shadow_probability)
         absent = draw_absence(rng, self.config.absence_probability, len(scene.frames))
         paste(rng, scene, cut_out, number, OBJECT, sizes, shadow=shadow, absent=absent)
+
+
+def _free_number(maps: list[np.ndarray]) -> int:
+    """A label above those of all objects that the maps show; `DISTRACTOR` where none is left."""
+    return min(DISTRACTOR, max(int(seen[seen != DISTRACTOR].max(initial=0)) for seen in maps) + 1)
 
 
 def _sizes_of(label: np.ndarray, side: int) -> tuple[float, float]:

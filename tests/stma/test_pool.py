@@ -1,0 +1,73 @@
+"""Training folders: what label maps mean, and what is refused in them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import write_pair
+from stma.training.clips import ClipDataset, ClipMaker
+from stma.training.config import DataConfig
+from stma.training.layers import Scene
+from stma.training.pool import scan
+from stma.training.sources import CutOut
+
+DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
+EMPTY = np.zeros((80, 96), np.uint8)
+
+
+def marked(*objects: int) -> np.ndarray:
+    """A label map with a square of each of these numbers, side by side."""
+    label = EMPTY.copy()
+    for place, number in enumerate(objects):
+        label[20:50, 30 * place + 3 : 30 * place + 30] = number
+    return label
+
+
+def write_clip(root: Path, labels: list[np.ndarray]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (80, 96, 3), dtype=np.uint8)
+    for time, label in enumerate(labels):
+        write_pair(root / "video" / "made" / "clip", f"{time:05d}", image, label)
+
+
+def write_still(root: Path, label: np.ndarray) -> None:
+    write_pair(root / "still" / "boxes", "a", np.full((80, 96, 3), 90, np.uint8), label)
+
+
+def test_a_pasted_object_shares_its_number_with_none_that_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path, [marked(1), marked(1, 2), marked(1, 2)])
+    write_still(tmp_path, marked(1))
+    maker = ClipMaker(scan(tmp_path), replace(DATA, max_gap=1))
+    shared = []
+    paste = maker._paste
+
+    def noted(rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
+        shared.append(any((labels == number).any() for labels in scene.maps))
+        paste(rng, scene, cut_out, number)
+
+    monkeypatch.setattr(maker, "_paste", noted)
+    for index in range(30):
+        maker.numbered(0, index)
+    assert len(shared) >= 30
+    assert not any(shared)
+
+
+def test_pixels_of_value_255_are_background(tmp_path: Path) -> None:
+    label = marked(1, 255, 255)
+    write_clip(tmp_path, [label] * 4)
+    write_still(tmp_path, label)
+    clips = ClipDataset(scan(tmp_path), replace(DATA, real_share=0.5, look_alike_probability=0.5), 0, 20)
+    for index in range(20):
+        labels, valid = clips[index][1], clips[index][3]
+        assert set(torch.unique(labels).tolist()) <= set(range(int(valid.sum()) + 1))
+
+
+def test_an_object_of_the_largest_number_leaves_none_to_paste_with(tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(254)] * 4)
+    write_still(tmp_path, marked(1))
+    clips = ClipDataset(scan(tmp_path), DATA, 0, 20)
+    assert {int(clips[index][3].sum()) for index in range(20)} == {1}
