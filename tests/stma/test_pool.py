@@ -12,7 +12,7 @@ from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
 from stma.training.layers import Scene
 from stma.training.pool import scan
-from stma.training.sources import CutOut
+from stma.training.sources import CutOut, Sources
 
 DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
 EMPTY = np.zeros((80, 96), np.uint8)
@@ -71,3 +71,11 @@ def test_an_object_of_the_largest_number_leaves_none_to_paste_with(tmp_path: Pat
     write_still(tmp_path, marked(1))
     clips = ClipDataset(scan(tmp_path), DATA, 0, 20)
     assert {int(clips[index][3].sum()) for index in range(20)} == {1}
+
+
+def test_what_is_marked_with_255_is_never_cut_out(tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)] * 4)
+    write_still(tmp_path, marked(7, 255, 255))
+    sources = Sources(scan(tmp_path), replace(DATA, moving_probability=0.0))
+    widths = {sources.cut_out(np.random.default_rng(seed)).box[2] for seed in range(20)}
+    assert widths == {27}, "of object 7 alone"

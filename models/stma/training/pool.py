@@ -20,6 +20,7 @@ STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "
 WIDE_OUTLINES = {
     "ytvos_opn": 4
 }  # pixels that masks are too wide by: there, the strongest edges lie so far within
+IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
 
@@ -63,11 +64,13 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background."""
+    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background and what the file marks with `IGNORED`."""
     with Image.open(path) as image:
         if image.mode not in ("P", "L", "1"):
             raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
-        return np.array(image, dtype=np.uint8)
+        label = np.array(image, dtype=np.uint8)
+    label[label == IGNORED] = 0
+    return label
 
 
 def true_label(pair: LabelledImage) -> np.ndarray:
