@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from conftest import write_pair
+
 from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
 from stma.training.layers import Scene

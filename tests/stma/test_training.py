@@ -198,6 +198,19 @@ def test_disturbed_masks_stay_masks_and_leave_the_others_alone() -> None:
         LossConfig(disturbed_share=1.5)
 
 
+def test_a_shifted_mask_does_not_come_in_at_the_other_border() -> None:
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 20:40, 56:] = 1
+    touching = 0
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        disturbed = disturb_masks(masks, torch.ones(1, 1, dtype=torch.bool), 1.0, generator)
+        assert disturbed.shape == masks.shape
+        assert not disturbed[..., :40].any()
+        touching += bool(disturbed[..., -1].any())
+    assert touching > 30, "it goes on to its own border"
+
+
 def test_gradients_reach_every_module(training_folder: Path) -> None:
     torch.manual_seed(0)
     model = STMA(MODEL_CONFIGS["tiny"]).train()
