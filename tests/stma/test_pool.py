@@ -8,6 +8,8 @@ import pytest
 import torch
 from conftest import write_pair
 
+from stma.errors import DataError
+from stma.training import clips, sources
 from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
 from stma.training.layers import Scene
@@ -60,22 +62,54 @@ def test_pixels_of_value_255_are_background(tmp_path: Path) -> None:
     label = marked(1, 255, 255)
     write_clip(tmp_path, [label] * 4)
     write_still(tmp_path, label)
-    clips = ClipDataset(scan(tmp_path), replace(DATA, real_share=0.5, look_alike_probability=0.5), 0, 20)
+    drawn = ClipDataset(scan(tmp_path), replace(DATA, real_share=0.5, look_alike_probability=0.5), 0, 20)
     for index in range(20):
-        labels, valid = clips[index][1], clips[index][3]
+        labels, valid = drawn[index][1], drawn[index][3]
         assert set(torch.unique(labels).tolist()) <= set(range(int(valid.sum()) + 1))
 
 
 def test_an_object_of_the_largest_number_leaves_none_to_paste_with(tmp_path: Path) -> None:
     write_clip(tmp_path, [marked(254)] * 4)
     write_still(tmp_path, marked(1))
-    clips = ClipDataset(scan(tmp_path), DATA, 0, 20)
-    assert {int(clips[index][3].sum()) for index in range(20)} == {1}
+    drawn = ClipDataset(scan(tmp_path), DATA, 0, 20)
+    assert {int(drawn[index][3].sum()) for index in range(20)} == {1}
 
 
 def test_what_is_marked_with_255_is_never_cut_out(tmp_path: Path) -> None:
     write_clip(tmp_path, [marked(1)] * 4)
     write_still(tmp_path, marked(7, 255, 255))
-    sources = Sources(scan(tmp_path), replace(DATA, moving_probability=0.0))
-    widths = {sources.cut_out(np.random.default_rng(seed)).box[2] for seed in range(20)}
+    still = Sources(scan(tmp_path), replace(DATA, moving_probability=0.0))
+    widths = {still.cut_out(np.random.default_rng(seed)).box[2] for seed in range(20)}
     assert widths == {27}, "of object 7 alone"
+
+
+@pytest.mark.parametrize(
+    ("labels", "still", "message"),
+    [
+        ([EMPTY] * 3, EMPTY, "no object was found in 20 clips"),
+        ([marked(255)] * 3, EMPTY, "ids from 1, and 255 is ignored"),
+        ([marked(1)] * 3, EMPTY, "20 pictures of still/ show no object of 12 pixels"),
+    ],
+)
+def test_a_folder_without_objects_is_refused_in_the_end(
+    labels: list[np.ndarray], still: np.ndarray, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (clips, sources):
+        monkeypatch.setattr(module, "TRIES", 20)
+    write_clip(tmp_path, labels)
+    write_still(tmp_path, still)
+    paste = float(labels[0].max() == 1)
+    maker = ClipMaker(scan(tmp_path), replace(DATA, paste_probability=paste))
+    with pytest.raises(DataError, match=message):
+        maker.numbered(0, 0)
+
+
+def test_sequences_without_an_object_to_cut_out_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "TRIES", 20)
+    write_clip(tmp_path, [EMPTY] * 3)
+    write_still(tmp_path, marked(1))
+    moving = Sources(scan(tmp_path), replace(DATA, moving_probability=1.0))
+    with pytest.raises(DataError, match="20 pictures of video/"):
+        moving.cut_out(np.random.default_rng(0))

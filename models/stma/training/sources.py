@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stma.errors import DataError
 from stma.training.colour import draw_colour
 from stma.training.config import DataConfig
 from stma.training.pool import (
+    IGNORED,
     REGION_DATASETS,
     STILL_WEIGHTS,
     UNION_DATASETS,
@@ -21,6 +23,7 @@ from stma.training.pool import (
 
 SMALLEST_CUT = 12  # pixels of the shorter side of a cut-out
 SMALLEST_BOX = 400  # pixels of the box around it
+TRIES = 1000  # random frames and objects to look at before it is said that none will do
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,14 @@ class Sources:
         return read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
 
     def cut_out(self, rng: np.random.Generator) -> CutOut:
-        """An object in changed colours, mirrored half of the time; as often as the settings say it moves by itself."""
+        """An object in changed colours, mirrored half of the time; as often as the settings say it moves by itself.
+
+        Raises:
+            DataError: the stills, or the sequences, hold none that is large enough.
+        """
         if self.pool.sequences and happens(rng, self.config.moving_probability):
             return self._moving(rng)
-        while True:
+        for _ in range(TRIES):
             still = self.cuttable[rng.choice(len(self.cuttable), p=self._cut_weights)]
             label = _still_label(rng, still)
             ids = np.unique(label)
@@ -104,13 +111,22 @@ class Sources:
                 np.ascontiguousarray(part[box_slices(box)]) for part in (read_image(still.image), alpha)
             )
             return _varied(rng, [image], [alpha], 1.0)
+        raise _no_object("still")
 
     def _moving(self, rng: np.random.Generator) -> CutOut:
         """An object of a real sequence with the motion that it has there."""
-        while True:
+        for _ in range(TRIES):
             cut_out = cut_from_clip(rng, *self.frames(rng))
             if cut_out is not None:
                 return cut_out
+        raise _no_object("video")
+
+
+def _no_object(kind: str) -> DataError:
+    return DataError(
+        f"{TRIES} pictures of {kind}/ show no object of {SMALLEST_CUT} pixels or more to cut out; label maps hold "
+        f"object ids from 1, and {IGNORED} is ignored: correct them, or give pictures of larger objects"
+    )
 
 
 def cut_from_clip(

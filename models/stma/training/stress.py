@@ -12,13 +12,12 @@ from stma.errors import DataError
 from stma.training.colour import draw_colour, shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_label
-from stma.training.sources import CutOut, bounds, box_slices
+from stma.training.sources import TRIES, CutOut, bounds, box_slices
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
 FRAMES = 40
 SMALLEST_CUT = 20  # pixels of the longer side of a cut-out
-TRIES = 1000  # random frames and objects to look at for one that is large enough
 SCALE = 4.0  # factor of growth over a clip
 EVERY = 7  # frames of a held-out sequence between the ones that cut-outs come from
 
