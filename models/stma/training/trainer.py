@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -36,6 +35,7 @@ from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.training.workers import Workers, plain_errors
 from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
@@ -115,6 +115,7 @@ class Trainer:
         self.clips_drawn = 0
         self.seconds = 0.0
         self._stopping = False
+        self._workers = Workers()
         self._fixed = config.fixed_statistics
         run.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
@@ -147,9 +148,22 @@ class Trainer:
         Args:
             on_step: called on the leading process after every step.
             validate: called on every process with the averaged model; its result is logged.
+
+        Raises:
+            DataError: no clip can be made of the training folder, or a file of it is damaged.
         """
+        try:
+            self._train(on_step, validate)
+        finally:
+            self._workers.dismiss()
+
+    def _train(
+        self,
+        on_step: Callable[[StepReport], None],
+        validate: Callable[[STMA, Group], dict[str, Any]] | None,
+    ) -> None:
         config = self.config
-        batches = Replay(iter(self._loader()), config.batch, config.uses, self.device)
+        batches = Replay(plain_errors(self._loader()), config.batch, config.uses, self.device)
         last_checkpoint = last_validation = started = time.monotonic()
         before = self.seconds
         while True:
@@ -187,7 +201,7 @@ class Trainer:
             Subset(dataset, range(first, ENDLESS, self.group.size)),
             batch_size=config.batch // config.uses,
             num_workers=config.workers,
-            worker_init_fn=_quiet_worker,
+            worker_init_fn=self._workers.begin,
             pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if config.workers else None,
         )
@@ -281,13 +295,3 @@ class Trainer:
                 f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
-
-
-def _quiet_worker(worker: int) -> None:
-    """Keep data workers on one thread, and let the trainer alone answer signals to the process group."""
-    import cv2
-
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
