@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import write_pair
 from PIL import Image
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
@@ -14,6 +15,7 @@ from stma.network.model import STMA
 from stma.training.clip import ClipBatch, run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import DataConfig, LossConfig, TrainConfig
+from stma.training.distributed import Group
 from stma.training.disturb import disturb_masks
 from stma.training.losses import bootstrapped_cross_entropy, dice, region_loss
 from stma.training.plot import plot_run, read_log
@@ -261,6 +263,30 @@ def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -
     assert plot is not None
     with Image.open(plot) as image:
         assert image.width > 500
+
+
+@pytest.mark.parametrize("every", [0.0, 20.0])
+def test_a_validation_that_fails_leaves_what_was_learned(
+    every: float, training_folder: Path, tmp_path: Path
+) -> None:
+    def fail(model: STMA, group: Group) -> dict[str, object]:
+        raise DataError("00001.png is damaged; restore it")
+
+    trainer = Trainer(training_folder, tmp_path, config(steps=2, validate_minutes=every))
+    with pytest.raises(DataError, match="damaged"):
+        trainer.train(validate=fail)
+    assert (tmp_path / "last.safetensors").is_file()
+    assert Trainer(training_folder, tmp_path, config(steps=2)).step == trainer.step > 0
+
+
+@pytest.mark.parametrize("shown", [[1, 1], [0, 0, 1, 1], [0, 0, 0]])
+def test_clips_that_give_no_score_are_refused_before_training(shown: list[int], tmp_path: Path) -> None:
+    folder = tmp_path / "video" / "made" / "held"
+    for time, there in enumerate(shown):
+        label = np.full((32, 32), there, np.uint8)
+        write_pair(folder, f"{time:05d}", np.zeros((32, 32, 3), np.uint8), label)
+    with pytest.raises(DataError, match="made/held cannot be scored"):
+        Validator(scan(tmp_path).sequences, SegmenterConfig(device="cpu"))
 
 
 def test_training_goes_on_from_given_weights(training_folder: Path, tmp_path: Path) -> None:

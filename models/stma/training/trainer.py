@@ -182,11 +182,12 @@ class Trainer:
                 self.save()
                 last_checkpoint = time.monotonic()
             if validate and self.group.broadcast(now - last_validation) > 60 * config.validate_minutes:
+                self.save()  # a validation that fails must not take what was learned along
                 self._validate(validate)
-                last_validation = time.monotonic()
+                last_checkpoint = last_validation = time.monotonic()
+        self.save()
         if validate and done != STOPPED:
             self._validate(validate)
-        self.save()
         self.group.close()
 
     def stop(self) -> None:

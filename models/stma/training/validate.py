@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stma.config import SegmenterConfig
+from stma.errors import DataError
 from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
 from stma.identity import IdentityCounter
 from stma.metrics import region_similarity
@@ -98,11 +99,26 @@ def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, 
 
 @dataclass(frozen=True)
 class Validator:
-    """Scores a model on sequences, shared out among the processes of a training run."""
+    """Scores a model on sequences, shared out among the processes of a training run.
+
+    Raises:
+        DataError: a sequence can give no score.
+    """
 
     sequences: tuple[Sequence, ...]
     config: SegmenterConfig
     stop: int | None = None  # frames per sequence; shorter while training, all for a figure that is reported
+
+    def __post_init__(self) -> None:
+        for sequence in self.sequences:
+            given = sequence.frames[: self.stop][
+                :-2
+            ]  # an object is scored from the frame after, up to the last
+            if not any(read_label(frame.label).any() for frame in given):
+                raise DataError(
+                    f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
+                    "frames or more with an object on the first, or take it out of splits.json"
+                )
 
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
