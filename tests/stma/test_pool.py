@@ -1,5 +1,6 @@
 """Training folders: what label maps mean, and what is refused in them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
 from stma.training.layers import Scene
 from stma.training.pool import scan
+from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
+from stma.training.stress import stress_clip
+from stma.training.validate import looped_frames, read_frames
 
 DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
 EMPTY = np.zeros((80, 96), np.uint8)
@@ -113,3 +117,44 @@ def test_sequences_without_an_object_to_cut_out_are_refused(
     moving = Sources(scan(tmp_path), replace(DATA, moving_probability=1.0))
     with pytest.raises(DataError, match="20 pictures of video/"):
         moving.cut_out(np.random.default_rng(0))
+
+
+def readers(root: Path) -> list[Callable[[], object]]:
+    """All that reads pairs of pictures and label maps: training, validation, composed clips and packing."""
+    pool, rng = scan(root), np.random.default_rng(0)
+    shards = root.parent / "shards"
+    if pool.stills:
+        source = Sources(pool, DATA)
+        return [
+            lambda: source.still(rng),
+            lambda: source.cut_out(rng),
+            lambda: write_shards(root, pool, shards, 64, 10**6),
+        ]
+    held = replace(pool, validation=pool.sequences, plain=(pool.sequences[0].frames[0].image,))
+    return [
+        lambda: Sources(pool, DATA).frames(rng),
+        lambda: list(read_frames(pool.sequences[0])),
+        lambda: list(looped_frames(pool.sequences[0], 3)),
+        lambda: stress_clip(held, "small", 0),
+        lambda: write_shards(root, pool, shards, 64, 10**6),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["video", "still"])
+def test_a_label_map_of_another_size_than_its_picture_is_refused(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_clip(root, [marked(1)[::2, ::2]] * 3) if kind == "video" else write_still(root, marked(1)[::2, ::2])
+    for read in readers(root):
+        with pytest.raises(DataError, match=r"\.png has 48 x 40 pixels and .*\.jpg 96 x 80"):
+            read()
+
+
+@pytest.mark.parametrize("kind", ["video", "still"])
+def test_a_label_map_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_clip(root, [marked(1)] * 3) if kind == "video" else write_still(root, marked(1))
+    for label in root.rglob("*.png"):
+        label.write_bytes(label.read_bytes()[:-60])
+    for read in readers(root):
+        with pytest.raises(DataError, match=r"\.png is not a readable label map"):
+            read()

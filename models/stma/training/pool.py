@@ -65,10 +65,13 @@ def read_image(path: Path) -> np.ndarray:
 
 def read_label(path: Path) -> np.ndarray:
     """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background and what the file marks with `IGNORED`."""
-    with Image.open(path) as image:
-        if image.mode not in ("P", "L", "1"):
-            raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
-        label = np.array(image, dtype=np.uint8)
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
+            label = np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
+        raise DataError(f"{path} is not a readable label map; remove it or save it again as PNG") from error
     label[label == IGNORED] = 0
     return label
 
@@ -81,6 +84,29 @@ def true_label(pair: LabelledImage) -> np.ndarray:
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1,) * 2)
     within = cv2.erode(label, around) == cv2.dilate(label, around)
     return np.where(within, label, 0).astype(np.uint8)
+
+
+def matched(pair: LabelledImage, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label map as they were read from a pair.
+
+    Raises:
+        DataError: they differ in size.
+    """
+    if image.shape[:2] != label.shape:
+        sizes = [f"{part.shape[1]} x {part.shape[0]}" for part in (label, image)]
+        raise DataError(
+            f"{pair.label} has {sizes[0]} pixels and {pair.image} {sizes[1]}; save both at the same size"
+        )
+    return image, label
+
+
+def read_pair(pair: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8 object ids.
+
+    Raises:
+        DataError: either cannot be read, or they differ in size.
+    """
+    return matched(pair, read_image(pair.image), read_label(pair.label))
 
 
 def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:

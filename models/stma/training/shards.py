@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image
 
 from stma.errors import DataError, SettingsError
 from stma.palette import davis_palette
 from stma.resize import resize_frame, resize_labels, working_size
-from stma.training.pool import LabelledImage, TrainingPool, read_image, read_label
+from stma.training.pool import LabelledImage, TrainingPool, read_image, read_pair
 
 JPEG_QUALITY = 85  # about what the eye and the network cannot tell from the original at these sizes
 
@@ -83,12 +84,12 @@ def _members(root: Path, pool: TrainingPool, side: int) -> Iterator[tuple[str, b
     for still in pool.stills:
         yield from _pair(root, still, side)
     for path in pool.plain:
-        yield path.relative_to(root).as_posix(), _jpeg(path, side)
+        yield path.relative_to(root).as_posix(), _jpeg(path, read_image(path), side)
 
 
 def _pair(root: Path, pair: LabelledImage, side: int) -> Iterator[tuple[str, bytes]]:
-    yield pair.image.relative_to(root).as_posix(), _jpeg(pair.image, side)
-    label = read_label(pair.label)
+    image, label = read_pair(pair)
+    yield pair.image.relative_to(root).as_posix(), _jpeg(pair.image, image, side)
     label = resize_labels(label, *_size(label.shape[0], label.shape[1], side))
     indexed = Image.fromarray(label, mode="P")
     indexed.putpalette(davis_palette().tobytes())
@@ -97,8 +98,7 @@ def _pair(root: Path, pair: LabelledImage, side: int) -> Iterator[tuple[str, byt
     yield pair.label.relative_to(root).as_posix(), buffer.getvalue()
 
 
-def _jpeg(path: Path, side: int) -> bytes:
-    image = read_image(path)
+def _jpeg(path: Path, image: np.ndarray, side: int) -> bytes:
     if min(image.shape[:2]) <= side:
         return path.read_bytes()
     image = resize_frame(image, *_size(image.shape[0], image.shape[1], side))

@@ -16,8 +16,9 @@ from stma.training.pool import (
     LabelledImage,
     Sequence,
     TrainingPool,
+    matched,
     read_image,
-    read_label,
+    read_pair,
     true_label,
 )
 
@@ -71,12 +72,13 @@ class Sources:
         """Frames of a real sequence, (H, W, 3) uint8 RGB, and their (H, W) uint8 labels, as many as a clip has."""
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self._sequence_weights)]
         chosen = _choose_frames(rng, sequence, self.config)
-        return [read_image(frame.image) for frame in chosen], [true_label(frame) for frame in chosen]
+        pairs = [matched(frame, read_image(frame.image), true_label(frame)) for frame in chosen]
+        return [image for image, _ in pairs], [label for _, label in pairs]
 
     def still(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A labelled still: (H, W, 3) uint8 RGB and (H, W) uint8 labels."""
         still = self.pool.stills[rng.choice(len(self.pool.stills), p=self._still_weights)]
-        return read_image(still.image), _still_label(rng, still)
+        return _read_still(rng, still)
 
     def photograph(self, rng: np.random.Generator) -> np.ndarray:
         """A photograph without labels, (H, W, 3) uint8 RGB."""
@@ -98,7 +100,7 @@ class Sources:
             return self._moving(rng)
         for _ in range(TRIES):
             still = self.cuttable[rng.choice(len(self.cuttable), p=self._cut_weights)]
-            label = _still_label(rng, still)
+            image, label = _read_still(rng, still)
             ids = np.unique(label)
             ids = ids[ids > 0]
             if len(ids) == 0:
@@ -107,9 +109,7 @@ class Sources:
             box = bounds(alpha)
             if not _large_enough(box):
                 continue
-            image, alpha = (
-                np.ascontiguousarray(part[box_slices(box)]) for part in (read_image(still.image), alpha)
-            )
+            image, alpha = (np.ascontiguousarray(part[box_slices(box)]) for part in (image, alpha))
             return _varied(rng, [image], [alpha], 1.0)
         raise _no_object("still")
 
@@ -192,11 +192,11 @@ def _balance(stills: tuple[LabelledImage, ...]) -> np.ndarray:
     return np.asarray(balanced / balanced.sum())
 
 
-def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
-    label = read_label(still.label)
+def _read_still(rng: np.random.Generator, still: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    image, label = read_pair(still)
     if still.dataset in UNION_DATASETS and rng.random() < 0.7:
         label = (label > 0).astype(np.uint8)
-    return label
+    return image, label
 
 
 def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:

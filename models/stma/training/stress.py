@@ -11,7 +11,7 @@ import numpy as np
 from stma.errors import DataError
 from stma.training.colour import draw_colour, shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
-from stma.training.pool import TrainingPool, read_image, read_label
+from stma.training.pool import TrainingPool, read_image, read_pair
 from stma.training.sources import TRIES, CutOut, bounds, box_slices
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
@@ -134,7 +134,7 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
     for _ in range(TRIES):
         sequence = pool.validation[rng.integers(len(pool.validation))]
         pair = sequence.frames[int(rng.integers(-(-len(sequence.frames) // EVERY))) * EVERY]
-        label = read_label(pair.label)
+        image, label = read_pair(pair)
         ids = np.unique(label[label > 0])
         if not len(ids):
             continue
@@ -142,7 +142,7 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         box = bounds(alpha)
         if max(box[2:]) >= SMALLEST_CUT:
             part = box_slices(box)
-            return CutOut((read_image(pair.image)[part].copy(),), (alpha[part].copy(),))
+            return CutOut((image[part].copy(),), (alpha[part].copy(),))
     raise DataError(
         f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
         "splits.json"

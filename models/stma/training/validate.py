@@ -15,7 +15,7 @@ from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.training.distributed import Group
-from stma.training.pool import Sequence, read_image, read_label
+from stma.training.pool import Sequence, read_label, read_pair
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read_frames(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
     for pair in sequence.frames[:stop:every]:
-        yield read_image(pair.image), read_label(pair.label)
+        yield read_pair(pair)
 
 
 def reversed_frames(sequence: Sequence, count: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -94,7 +94,7 @@ def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, 
     for index in range(count):
         place = index % (2 * last) if last else 0
         pair = sequence.frames[min(place, 2 * last - place)]
-        yield read_image(pair.image), read_label(pair.label)
+        yield read_pair(pair)
 
 
 @dataclass(frozen=True)
