@@ -158,3 +158,18 @@ def test_a_label_map_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> 
     for read in readers(root):
         with pytest.raises(DataError, match=r"\.png is not a readable label map"):
             read()
+
+
+@pytest.mark.parametrize("held", ['"made/clip"', "null", '[["made/clip"]]', '{"made": 1}'])
+def test_a_split_that_is_no_list_of_names_is_refused(held: str, tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)] * 3)
+    (tmp_path / "splits.json").write_text(f'{{"validation": {held}}}')
+    with pytest.raises(DataError, match=r"splits\.json is not JSON of the form"):
+        scan(tmp_path)
+
+
+def test_a_validation_clip_of_one_frame_is_not_called_absent(tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)])
+    (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
+    with pytest.raises(DataError, match="names made/clip, of which .* holds no two labelled frames"):
+        scan(tmp_path)

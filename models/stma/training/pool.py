@@ -117,6 +117,16 @@ def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
     )
 
 
+def _validation_names(splits: Path) -> set[str]:
+    try:
+        names = json.loads(splits.read_text()).get("validation", [])
+    except (ValueError, AttributeError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it')
+    return set(names)
+
+
 def scan(root: Path) -> TrainingPool:
     """List a training folder.
 
@@ -127,15 +137,8 @@ def scan(root: Path) -> TrainingPool:
         raise DataError(
             f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it"
         )
-    validation: set[str] = set()
     splits = root / "splits.json"
-    if splits.is_file():
-        try:
-            validation = set(json.loads(splits.read_text()).get("validation", []))
-        except (ValueError, AttributeError) as error:
-            raise DataError(
-                f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it'
-            ) from error
+    validation = _validation_names(splits) if splits.is_file() else set()
     every = []
     for folder in sorted((root / "video").glob("*/*")):
         frames = _pairs(folder, folder.parent.name)
@@ -144,7 +147,8 @@ def scan(root: Path) -> TrainingPool:
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
         raise DataError(
-            f"{splits} names {', '.join(sorted(unknown))}, absent from {root / 'video'}; correct the names"
+            f"{splits} names {', '.join(sorted(unknown))}, of which {root / 'video'} holds no two labelled frames; "
+            "correct the names, or add frames"
         )
     stills = tuple(
         pair for folder in sorted((root / "still").glob("*")) for pair in _pairs(folder, folder.name)
