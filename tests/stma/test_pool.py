@@ -171,5 +171,5 @@ def test_a_split_that_is_no_list_of_names_is_refused(held: str, tmp_path: Path) 
 def test_a_validation_clip_of_one_frame_is_not_called_absent(tmp_path: Path) -> None:
     write_clip(tmp_path, [marked(1)])
     (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
-    with pytest.raises(DataError, match="names made/clip, of which .* holds no two labelled frames"):
+    with pytest.raises(DataError, match=r"names made/clip, of which .* holds no two labelled frames"):
         scan(tmp_path)

@@ -91,8 +91,8 @@ class Trainer:
         self.config = config
         self.run = run
         self.pool: TrainingPool = scan(data)
-        self.group: Group = join_group()
-        self.device = local_device(self.group, resolve_device(config.device))
+        self.device = local_device(resolve_device(config.device))
+        self.group: Group = join_group(self.device)
         self.precision = resolve_precision("auto", self.device).dtype
         self.model = self._initial_model(shape).to(self.device).train()
         switch_off(self.model, config.without)
