@@ -10,7 +10,7 @@ from conftest import write_pair
 from PIL import Image
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
-from stma.errors import DataError, SettingsError, WeightsError
+from stma.errors import DataError, OutputError, SettingsError, WeightsError
 from stma.network.model import STMA
 from stma.training.clip import ClipBatch, run_clip
 from stma.training.clips import ClipDataset
@@ -277,6 +277,22 @@ def test_a_validation_that_fails_leaves_what_was_learned(
         trainer.train(validate=fail)
     assert (tmp_path / "last.safetensors").is_file()
     assert Trainer(training_folder, tmp_path, config(steps=2)).step == trainer.step > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("name", [".checkpoint.pt.part", ".last.safetensors.part", "train.jsonl"])
+def test_a_disk_that_is_full_is_called_so(name: str, training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path, config(steps=1))
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="disk is full"):
+        trainer.train()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_is_no_folder_for_a_run(training_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(OutputError, match="choose another place"):
+        Trainer(training_folder, tmp_path / "run", config())
 
 
 @pytest.mark.parametrize("shown", [[1, 1], [0, 0, 1, 1], [0, 0, 0]])

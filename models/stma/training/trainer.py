@@ -1,7 +1,6 @@
 """The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from stma.config import ModelConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import SettingsError, WeightsError
 from stma.network.model import STMA
+from stma.saving import write_saved, writing
 from stma.training.ablation import switch_off
 from stma.training.clip import run_clip
 from stma.training.clips import ClipDataset
@@ -78,6 +78,7 @@ class Trainer:
             DataError: the training folder cannot be used.
             SettingsError: the configuration gives no end, or names an unknown model or part of it.
             WeightsError: the checkpoint or the initial weights are damaged or of another model.
+            OutputError: the folder of the run cannot be made.
         """
         if config.steps is None and config.minutes is None:
             raise SettingsError("training has no end; give --steps or --minutes")
@@ -117,7 +118,8 @@ class Trainer:
         self._stopping = False
         self._workers = Workers()
         self._fixed = config.fixed_statistics
-        run.mkdir(parents=True, exist_ok=True)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.is_file():
             self._resume()
 
@@ -151,6 +153,7 @@ class Trainer:
 
         Raises:
             DataError: no clip can be made of the training folder, or a file of it is damaged.
+            OutputError: checkpoint, weights or logs cannot be written.
         """
         try:
             self._train(on_step, validate)
@@ -263,11 +266,15 @@ class Trainer:
             save_weights(self.average.model, self.run / "best.safetensors")
 
     def _log(self, name: str, row: dict[str, Any]) -> None:
-        with (self.run / name).open("a") as log:
+        with writing(self.run / name), (self.run / name).open("a") as log:
             log.write(json.dumps(row) + "\n")
 
     def save(self) -> None:
-        """Write the checkpoint of the leading process; an older one is replaced only when complete."""
+        """Write the checkpoint of the leading process; an older one is replaced only when complete.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         self.group.average_buffers(self.model)
         if not self.group.leads:
             return
@@ -280,9 +287,7 @@ class Trainer:
             "clips_drawn": self.clips_drawn,
             "seconds": self.seconds,
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        write_saved(self.checkpoint, state)
         save_weights(self.average.model, self.run / "last.safetensors")
 
     def _resume(self) -> None:
