@@ -25,7 +25,7 @@ from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.sources import Sources, cut_from_clip
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
-from stma.weights import save_weights
+from stma.weights import load_model, save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
 BUSY = replace(
@@ -245,6 +245,34 @@ def test_resumed_run_equals_an_uninterrupted_one(training_folder: Path, tmp_path
     resumed.train()
     expected, got = straight.average.model.state_dict(), resumed.average.model.state_dict()
     assert all(torch.equal(expected[name], got[name]) for name in expected)
+
+
+def test_another_network_does_not_go_on_with_a_run(training_folder: Path, tmp_path: Path) -> None:
+    Trainer(training_folder, tmp_path, config()).save()
+    wider = replace(MODEL_CONFIGS["tiny"], stml_blocks=1)
+    with pytest.raises(SettingsError, match=r"is another \(stml_blocks 2 -> 1\); give") as caught:
+        Trainer(training_folder, tmp_path, config(network=wider))
+    assert "\n" not in str(caught.value)
+    assert Trainer(training_folder, tmp_path, config(steps=9, learning_rate=1e-5, ema=0.5)).step == 0
+
+
+def test_scores_of_a_run_without_its_checkpoint_do_not_count(training_folder: Path, tmp_path: Path) -> None:
+    def run(score: float) -> None:
+        trainer = Trainer(training_folder, tmp_path, config(steps=1, seed=int(10 * score)))
+        trainer.train(validate=lambda model, group: {"J": score, "F": score, "J&F": score})
+
+    run(0.9)
+    before = (tmp_path / "best.safetensors").read_bytes()
+    (tmp_path / "checkpoint.pt").unlink()
+    run(0.2)
+    assert [row["J&F"] for row in read_log(tmp_path / "validation.jsonl")] == [0.2]
+    assert (
+        (tmp_path / "best.safetensors").read_bytes() == (tmp_path / "last.safetensors").read_bytes() != before
+    )
+    load_model(str(tmp_path / "best.safetensors"))
+    assert (tmp_path / "earlier-best.safetensors").read_bytes() == before
+    load_model(str(tmp_path / "earlier-best.safetensors"))
+    assert [row["J&F"] for row in read_log(tmp_path / "earlier-validation.jsonl")] == [0.9]
 
 
 def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -> None:

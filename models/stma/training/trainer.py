@@ -1,6 +1,7 @@
 """The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +41,9 @@ from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
 GRADIENTS_EVERY = 50  # steps: a module that stops learning shows as a norm of zero
+TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG = "train.jsonl", "gradients.jsonl", "validation.jsonl"
+BEST = "best.safetensors"
+EARLIER = "earlier-"  # begins the names of what a run without its checkpoint left: its scores are no others' to beat
 STOPPED = 2.0  # told to all processes in place of the progress
 
 
@@ -76,7 +80,8 @@ class Trainer:
 
         Raises:
             DataError: the training folder cannot be used.
-            SettingsError: the configuration gives no end, or names an unknown model or part of it.
+            SettingsError: the configuration gives no end, names an unknown model or part of it, or another network than
+                the checkpoint holds.
             WeightsError: the checkpoint or the initial weights are damaged or of another model.
             OutputError: the folder of the run cannot be made.
         """
@@ -120,6 +125,8 @@ class Trainer:
         self._fixed = config.fixed_statistics
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
+            if self.group.leads and not self.checkpoint.is_file():
+                self._set_results_aside()
         if self.checkpoint.is_file():
             self._resume()
 
@@ -178,7 +185,7 @@ class Trainer:
                 break
             report = self._step(batches, done)
             if self.group.leads:
-                self._log("train.jsonl", asdict(report))
+                self._log(TRAIN_LOG, asdict(report))
                 on_step(report)
             now = time.monotonic()
             if self.group.broadcast(now - last_checkpoint) > 60 * config.checkpoint_minutes:
@@ -231,7 +238,7 @@ class Trainer:
         loss.total.backward()
         self.group.average_gradients(self.model)
         if self.group.leads and self.step % GRADIENTS_EVERY == 0:
-            self._log("gradients.jsonl", {"step": self.step, **gradient_norms(self.model)})
+            self._log(GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
         switch_off(self.model, self.config.without)
@@ -260,10 +267,10 @@ class Trainer:
         scores = validate(self.average.model, self.group)
         if not self.group.leads:
             return
-        best = max((row["J&F"] for row in read_log(self.run / "validation.jsonl")), default=-1.0)
-        self._log("validation.jsonl", {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        best = max((row["J&F"] for row in read_log(self.run / VALIDATION_LOG)), default=-1.0)
+        self._log(VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores})
         if scores["J&F"] > best:
-            save_weights(self.average.model, self.run / "best.safetensors")
+            save_weights(self.average.model, self.run / BEST)
 
     def _log(self, name: str, row: dict[str, Any]) -> None:
         with writing(self.run / name), (self.run / name).open("a") as log:
@@ -293,11 +300,30 @@ class Trainer:
     def _resume(self) -> None:
         try:
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            self._require_same_network(state["config"])
             self.model.load_state_dict(state["model"])
             self.average.model.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
                 f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
+
+    def _require_same_network(self, saved: dict[str, Any]) -> None:
+        now = asdict(self.model.config)
+        changes = [
+            f"{name} {saved[name]} -> {value}"
+            for name, value in now.items()
+            if saved.get(name, value) != value
+        ]
+        if changes:
+            raise SettingsError(
+                f"the network of {self.checkpoint} is another ({', '.join(changes)}); give the --model and --network "
+                "that the run was begun with, or another --out folder"
+            )
+
+    def _set_results_aside(self) -> None:
+        for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
+            if (self.run / name).is_file():
+                os.replace(self.run / name, self.run / f"{EARLIER}{name}")
