@@ -9,17 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any, Self
 
 from stma.errors import InputError, OutputError, SettingsError, VideoError
+from stma.saving import write_saved
 from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
-from stma_cli.output import replacing
 from stma_cli.pipeline import SegmenterLike
 from stma_cli.reading import may_not_be_read
 from stma_cli.report import ReportWriter
@@ -119,20 +118,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     with reading_saved(path):
         values = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
-
-
-def write_saved(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values and tensors with `torch.save`, complete or not at all.
-
-    Raises:
-        OutputError: they cannot be written.
-    """
-    import torch
-
-    content = BytesIO()  # torch itself does not say why a file cannot be written
-    torch.save(dict(values), content)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from stma.errors import StmaError
+from stma.saving import DISK_FULL, output_error
 from stma_cli.commands.batch import batch
 from stma_cli.commands.bench import bench
 from stma_cli.commands.calibrate import calibrate
@@ -26,7 +27,6 @@ from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
 from stma_cli.configured import ConfiguredCommand, with_config
-from stma_cli.output import DISK_FULL, output_error
 
 app = typer.Typer(
     name="stma",

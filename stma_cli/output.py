@@ -1,46 +1,15 @@
 """Results on disk: complete files only, an output folder that was ours to fill, errors with a fix."""
 
-import errno
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import OutputError
+from stma.saving import output_error, replacing
 
-DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+__all__ = ["OutputFolder", "make_folder", "output_error", "prepare_folder", "replacing"]
+
 LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
-
-
-def output_error(path: Path, error: OSError) -> OutputError:
-    """Turn an error of the operating system into one that says what to do."""
-    if error.errno in DISK_FULL:
-        return OutputError(
-            f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"{path} is not writable: choose another place for it, or change the permissions.")
-    reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}): choose another place for it.")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name in the folder of `path`, and rename it to `path` when all went well.
-
-    Raises:
-        OutputError: when the file cannot be written; nothing is left behind then.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class ValidationSettings:
     """What is scored, and by how many.
 
     Attributes:
-        sets: names of sets.
+        sets: names of sets; one that is named twice is scored once.
         clips: per composed set.
         frames: per real clip, None for all.
         seed: of the composed clips.
@@ -110,8 +110,8 @@ def run_sets(
     if not pool.validation:
         raise DataError('there is no sequence to score; name some under "validation" in splits.json')
     counts = {name: settings.clips if name in KINDS else len(pool.validation) for name in settings.sets}
-    jobs = [ClipJob(name, number) for name in settings.sets for number in range(counts[name])]
-    results: dict[str, list[ClipResult]] = {name: [] for name in settings.sets}
+    jobs = [ClipJob(name, number) for name, count in counts.items() for number in range(count)]
+    results: dict[str, list[ClipResult]] = {name: [] for name in counts}
     with _followed(_Follower(model, pool, config, settings), jobs) as every:
         for job, result in zip(jobs, every, strict=True):
             on_clip(job.set, result)

@@ -43,6 +43,10 @@ class ModelConfig:
     initial_temperature: float = 15.0  # sharp enough to match, soft enough to pass gradients at the start
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name in ("blocks", "stml_blocks") else 1
+            if not min(value if isinstance(value, tuple) else (value,)) >= least:
+                raise SettingsError(f"{name} of the network is {value}; use {least} or more")
         if self.widths[2] % self.heads:
             raise SettingsError(
                 f"width {self.widths[2]} at stride 16 cannot be split into {self.heads} heads; "

@@ -1,15 +1,16 @@
 """Weights to and from networks: float16 safetensors, those that ship with a model card beside each."""
 
+import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from stma.errors import WeightsError
 from stma.network.model import STMA
+from stma.saving import replacing, writing
 from stma.weights_file import (
     FOLDER,
     ModelInfo,
@@ -19,7 +20,6 @@ from stma.weights_file import (
     model_info,
     read_config,
     require_checksum,
-    sha256_of,
 )
 
 __all__ = ["FOLDER", "LoadedModel", "ModelInfo", "list_models", "load_model", "save_weights"]
@@ -34,19 +34,24 @@ class LoadedModel:
 
 
 def save_weights(model: STMA, path: Path) -> str:
-    """Write weights as float16 safetensors with the configuration inside and `<path>.sha256` beside; return the sum."""
+    """Write weights as float16 safetensors with the configuration inside and `<path>.sha256` beside; return the sum.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     tensors = {
         name: tensor.detach().half().contiguous() if tensor.is_floating_point() else tensor
         for name, tensor in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, metadata={"config": json.dumps(asdict(model.config))})
-    checksum = sha256_of(temporary)
-    temporary.chmod(0o644)  # safetensors creates files that only their owner may read
-    os.replace(temporary, path)
-    checksum_file(path).write_text(f"{checksum}  {path.name}\n")
+    content = save(tensors, {"config": json.dumps(asdict(model.config))})
+    checksum = hashlib.sha256(content).hexdigest()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    with replacing(checksum_file(path)) as temporary:
+        temporary.write_text(f"{checksum}  {path.name}\n")
     return checksum
 
 

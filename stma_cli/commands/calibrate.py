@@ -28,7 +28,7 @@ def calibrate(
             help="Teach it about masks that can be seen, too: it warns of more that are lost, but ranks worse.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the clips, and of which of them judge.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the clips, and of which of them judge.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     threads: ThreadsOption = None,
 ) -> None:

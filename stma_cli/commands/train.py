@@ -154,7 +154,7 @@ def train(
             help="Score masks also as inference refines them along the colours of the frame.",
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the weights and of the stream of clips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the weights and of the stream of clips.")] = 0,
     threads: Annotated[
         int,
         typer.Option(

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import write_pair
 from PIL import Image
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
-from stma.errors import DataError, SettingsError, WeightsError
+from stma.errors import DataError, OutputError, SettingsError, WeightsError
 from stma.network.model import STMA
 from stma.training.clip import ClipBatch, run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import DataConfig, LossConfig, TrainConfig
+from stma.training.distributed import Group
 from stma.training.disturb import disturb_masks
 from stma.training.losses import bootstrapped_cross_entropy, dice, region_loss
 from stma.training.plot import plot_run, read_log
@@ -23,7 +25,7 @@ from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.sources import Sources, cut_from_clip
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator
-from stma.weights import save_weights
+from stma.weights import load_model, save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
 BUSY = replace(
@@ -198,6 +200,19 @@ def test_disturbed_masks_stay_masks_and_leave_the_others_alone() -> None:
         LossConfig(disturbed_share=1.5)
 
 
+def test_a_shifted_mask_does_not_come_in_at_the_other_border() -> None:
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., 20:40, 56:] = 1
+    touching = 0
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        disturbed = disturb_masks(masks, torch.ones(1, 1, dtype=torch.bool), 1.0, generator)
+        assert disturbed.shape == masks.shape
+        assert not disturbed[..., :40].any()
+        touching += bool(disturbed[..., -1].any())
+    assert touching > 30, "it goes on to its own border"
+
+
 def test_gradients_reach_every_module(training_folder: Path) -> None:
     torch.manual_seed(0)
     model = STMA(MODEL_CONFIGS["tiny"]).train()
@@ -232,6 +247,34 @@ def test_resumed_run_equals_an_uninterrupted_one(training_folder: Path, tmp_path
     assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
+def test_another_network_does_not_go_on_with_a_run(training_folder: Path, tmp_path: Path) -> None:
+    Trainer(training_folder, tmp_path, config()).save()
+    wider = replace(MODEL_CONFIGS["tiny"], stml_blocks=1)
+    with pytest.raises(SettingsError, match=r"is another \(stml_blocks 2 -> 1\); give") as caught:
+        Trainer(training_folder, tmp_path, config(network=wider))
+    assert "\n" not in str(caught.value)
+    assert Trainer(training_folder, tmp_path, config(steps=9, learning_rate=1e-5, ema=0.5)).step == 0
+
+
+def test_scores_of_a_run_without_its_checkpoint_do_not_count(training_folder: Path, tmp_path: Path) -> None:
+    def run(score: float) -> None:
+        trainer = Trainer(training_folder, tmp_path, config(steps=1, seed=int(10 * score)))
+        trainer.train(validate=lambda model, group: {"J": score, "F": score, "J&F": score})
+
+    run(0.9)
+    before = (tmp_path / "best.safetensors").read_bytes()
+    (tmp_path / "checkpoint.pt").unlink()
+    run(0.2)
+    assert [row["J&F"] for row in read_log(tmp_path / "validation.jsonl")] == [0.2]
+    assert (
+        (tmp_path / "best.safetensors").read_bytes() == (tmp_path / "last.safetensors").read_bytes() != before
+    )
+    load_model(str(tmp_path / "best.safetensors"))
+    assert (tmp_path / "earlier-best.safetensors").read_bytes() == before
+    load_model(str(tmp_path / "earlier-best.safetensors"))
+    assert [row["J&F"] for row in read_log(tmp_path / "earlier-validation.jsonl")] == [0.9]
+
+
 def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -> None:
     trainer = Trainer(training_folder, tmp_path / "run", config(steps=40, learning_rate=3e-3))
     reports: list[StepReport] = []
@@ -248,6 +291,46 @@ def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -
     assert plot is not None
     with Image.open(plot) as image:
         assert image.width > 500
+
+
+@pytest.mark.parametrize("every", [0.0, 20.0])
+def test_a_validation_that_fails_leaves_what_was_learned(
+    every: float, training_folder: Path, tmp_path: Path
+) -> None:
+    def fail(model: STMA, group: Group) -> dict[str, object]:
+        raise DataError("00001.png is damaged; restore it")
+
+    trainer = Trainer(training_folder, tmp_path, config(steps=2, validate_minutes=every))
+    with pytest.raises(DataError, match="damaged"):
+        trainer.train(validate=fail)
+    assert (tmp_path / "last.safetensors").is_file()
+    assert Trainer(training_folder, tmp_path, config(steps=2)).step == trainer.step > 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("name", [".checkpoint.pt.part", ".last.safetensors.part", "train.jsonl"])
+def test_a_disk_that_is_full_is_called_so(name: str, training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path, config(steps=1))
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="disk is full"):
+        trainer.train()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_is_no_folder_for_a_run(training_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(OutputError, match="choose another place"):
+        Trainer(training_folder, tmp_path / "run", config())
+
+
+@pytest.mark.parametrize("shown", [[1, 1], [0, 0, 1, 1], [0, 0, 0]])
+def test_clips_that_give_no_score_are_refused_before_training(shown: list[int], tmp_path: Path) -> None:
+    folder = tmp_path / "video" / "made" / "held"
+    for time, there in enumerate(shown):
+        label = np.full((32, 32), there, np.uint8)
+        write_pair(folder, f"{time:05d}", np.zeros((32, 32, 3), np.uint8), label)
+    with pytest.raises(DataError, match="made/held cannot be scored"):
+        Validator(scan(tmp_path).sequences, SegmenterConfig(device="cpu"))
 
 
 def test_training_goes_on_from_given_weights(training_folder: Path, tmp_path: Path) -> None:

@@ -89,12 +89,31 @@ def test_a_variant_is_trained_and_loads_again(training_folder: Path, tmp_path: P
     assert model.stml.norm.bias.any(), "the rest has learned"
 
 
+@pytest.mark.parametrize("command", ["train", "calibrate"])
+def test_a_negative_seed_is_refused(command: str, tmp_path: Path) -> None:
+    words = [command, str(tmp_path), "--out", str(tmp_path / "out.safetensors"), "--seed", "-1"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert "--seed" in result.output
+
+
 def test_an_unknown_part_or_shape_is_refused(training_folder: Path, tmp_path: Path) -> None:
     words = ["train", str(training_folder), "--out", str(tmp_path / "run"), "--steps", "1", *SMALL]
     for option, value, message in (
         ("--without", "eyes", "use readout, stml"),
         ("--network", "eyes=2", "the network has no setting 'eyes'"),
         ("--network", "heads=5", "multiple of the heads"),
+        ("--network", "heads=0", "heads of the network is 0; use 1 or more"),
+        ("--network", "widths=16/0/32", r"widths of the network is \(16, 0, 32\); use 1 or more"),
+        ("--network", "initial_temperature=nan", "use 1 or more"),
+        ("--network", "stml_blocks=-1", "use 0 or more"),
+        ("--minutes", "-1", "minutes is -1.0; use a number above 0"),
+        ("--minutes", "0", "minutes is 0.0; use a number above 0"),
+        ("--minutes", "inf", "use a number above 0"),
+        ("--learning-rate", "-1", "learning_rate is -1.0; use a number above 0"),
+        ("--learning-rate", "nan", "use a number above 0"),
+        ("--validate-minutes", "nan", "use 0 or more"),
         ("--model", "huge", "use one of small, tiny"),
     ):
         with pytest.raises(SettingsError, match=message):

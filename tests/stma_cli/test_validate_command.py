@@ -81,11 +81,12 @@ def test_sparse_clips_keep_every_fifth_frame(training_folder: Path, weights: Pat
     for frame in sorted(held.glob("*.*")):  # nine frames become eighteen
         shutil.copy(frame, held / f"{int(frame.stem) + 9:05d}{frame.suffix}")
     out = tmp_path / "scores.json"
-    options = ["--model", str(weights), "--sets", "sparse", "--size", "64", "--json", str(out)]
+    options = ["--model", str(weights), "--sets", "sparse,sparse", "--size", "64", "--json", str(out)]
     result = CliRunner().invoke(app, ["validate", str(folder), *options])
     assert result.exit_code == 0, result.output
     (row,) = json.loads(out.read_text())["sets"]
     assert row["confidence"]["pairs"] == 3, "frames 0, 5, 10 and 15, of which the first is given"
+    assert row["clips"] == 1, "a set that is named twice is scored once"
 
 
 def test_a_reversed_clip_begins_with_its_last_frame(

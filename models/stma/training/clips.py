@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from stma.errors import DataError
 from stma.training.colour import degrade, draw_colour
 from stma.training.config import DataConfig
 from stma.training.layers import (
@@ -35,9 +36,9 @@ from stma.training.motion import (
     warp,
     zoom_walk,
 )
-from stma.training.pool import TrainingPool
+from stma.training.pool import IGNORED, TrainingPool
 from stma.training.regions import BACKGROUND_REGIONS, partition
-from stma.training.sources import CutOut, Sources, cut_from_clip, happens
+from stma.training.sources import TRIES, CutOut, Sources, cut_from_clip, happens
 
 SMALLEST_SHARE = 0.002  # of the crop: a first mask smaller than this teaches noise
 LOOK_ALIKE_SIZES = 1.3  # times larger or smaller than what they resemble, at most
@@ -85,9 +86,13 @@ class ClipMaker:
         return self.draw(np.random.default_rng((seed, index)))
 
     def draw(self, rng: np.random.Generator) -> Clip:
-        """Draw one clip with at least one visible object in its first frame."""
+        """Draw one clip with at least one visible object in its first frame.
+
+        Raises:
+            DataError: no such clip can be made of the pool, or a file of it is damaged.
+        """
         pool = self.sources.pool
-        while True:
+        for _ in range(TRIES):
             choice = rng.random()
             if pool.sequences and (choice < self.config.real_share or not pool.stills):
                 scene = self._real(rng)
@@ -99,6 +104,10 @@ class ClipMaker:
             clip = finished(rng, scene, self.config.max_objects)
             if clip is not None:
                 return clip
+        raise DataError(
+            f"no object was found in {TRIES} clips: none covers {100 * SMALLEST_SHARE:g} % of a first frame or more; "
+            f"label maps hold object ids from 1, and {IGNORED} is ignored: correct them"
+        )
 
     def _surround(self, rng: np.random.Generator, scene: Scene) -> None:
         """Let things come up beside the objects or leave them, and bars pass in front of all, as often as the settings
@@ -136,13 +145,12 @@ class ClipMaker:
         blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
         scene = Scene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
-            number = int(maps[0].max()) + 1 if rng.random() < 0.6 else DISTRACTOR
+            number = _free_number(maps) if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
         if happens(rng, self.config.look_alike_probability):
             twin = cut_from_clip(rng, images, labels)
             if twin is not None:
-                number = int(max(np.where(seen == DISTRACTOR, 0, seen).max() for seen in scene.maps)) + 1
-                number = number if rng.random() < 0.5 else DISTRACTOR
+                number = _free_number(scene.maps) if rng.random() < 0.5 else DISTRACTOR
                 self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
 
@@ -174,7 +182,7 @@ class ClipMaker:
                 scene, frames=scene.frames[::-1], maps=scene.maps[::-1], regions=scene.regions[::-1]
             )
         if self.sources.cuttable and rng.random() < 0.3:
-            self._paste(rng, scene, self.sources.cut_out(rng), int(label.max()) + 1)
+            self._paste(rng, scene, self.sources.cut_out(rng), _free_number([label]))
         return scene
 
     def _composite(self, rng: np.random.Generator) -> Scene:
@@ -236,6 +244,11 @@ class ClipMaker:
         shadow = draw_shadow(rng, self.config.shadow_probability)
         absent = draw_absence(rng, self.config.absence_probability, len(scene.frames))
         paste(rng, scene, cut_out, number, OBJECT, sizes, shadow=shadow, absent=absent)
+
+
+def _free_number(maps: list[np.ndarray]) -> int:
+    """A label above those of all objects that the maps show; `DISTRACTOR` where none is left."""
+    return min(DISTRACTOR, max(int(seen[seen != DISTRACTOR].max(initial=0)) for seen in maps) + 1)
 
 
 def _sizes_of(label: np.ndarray, side: int) -> tuple[float, float]:

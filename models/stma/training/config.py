@@ -1,6 +1,7 @@
 """Configuration of training: every default has a reason beside it."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from stma.config import MODEL_CONFIGS, ModelConfig
 from stma.errors import SettingsError
@@ -135,6 +136,14 @@ class TrainConfig:
                 f"a batch of {self.batch} clips cannot be made of clips that are used {self.uses} times; "
                 "use a divisor of the batch"
             )
+        for name in ("minutes", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise SettingsError(f"{name} is {value}; use a number above 0")
+        for name, least in (("steps", 1), ("seed", 0), ("validate_minutes", 0)):
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise SettingsError(f"{name} is {value}; use {least} or more")
         if not 0 <= self.statistics_until <= 1:
             raise SettingsError(f"statistics_until is {self.statistics_until}; use a share of 0 to 1")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from stma.device import resolve_device
+
 
 @dataclass(frozen=True)
 class Group:
@@ -64,17 +66,27 @@ class Group:
             distributed.destroy_process_group()
 
 
-def join_group() -> Group:
-    """Join the group that torchrun set up, or stand alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+def join_group(device: torch.device) -> Group:
+    """Join the group that torchrun set up, or stand alone; `device` is that of this process, see `local_device`."""
+    size = _group_size()
     if size == 1:
         return Group(0, 1)
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what is exchanged travels over the current device
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Group(distributed.get_rank(), size)
 
 
-def local_device(group: Group, device: torch.device) -> torch.device:
-    """The CUDA device of this process under torchrun; other devices unchanged."""
-    if device.type == "cuda" and group.size > 1:
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+def local_device(device: torch.device) -> torch.device:
+    """The CUDA device of this process under torchrun; other devices unchanged.
+
+    Raises:
+        DeviceError: there are more processes than CUDA devices.
+    """
+    if device.type == "cuda" and _group_size() > 1:
+        return resolve_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     return device
+
+
+def _group_size() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -45,4 +45,8 @@ def disturb_masks(
         owner = owner * (draw(batch, 1, 1, 1) < 0.6)  # otherwise a hole
     damaged = torch.where(blob, owner.expand(-1, -1, height, width), masks)
     down, right = (int(shift) for shift in torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator))
-    return torch.where(chosen, damaged.roll((down, right), (2, 3)), masks)
+    around = functional.pad(
+        damaged, (SHIFT,) * 4, mode="replicate"
+    )  # what touches a border goes on beyond it
+    rows, columns = slice(SHIFT - down, SHIFT - down + height), slice(SHIFT - right, SHIFT - right + width)
+    return torch.where(chosen, around[:, :, rows, columns], masks)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stma.saving import replacing
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Rows of a log of JSON lines, one per step, the last of each step: a resumed run repeats a few."""
@@ -48,7 +50,8 @@ def plot_run(run: Path) -> Path | None:
     right.set(xlabel="step", ylim=(0, 1))
     right.legend()
     path = run / "training.png"
-    figure.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     pyplot.close(figure)
     return path
 

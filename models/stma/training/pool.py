@@ -20,6 +20,7 @@ STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "
 WIDE_OUTLINES = {
     "ytvos_opn": 4
 }  # pixels that masks are too wide by: there, the strongest edges lie so far within
+IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
 
@@ -63,11 +64,16 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background."""
-    with Image.open(path) as image:
-        if image.mode not in ("P", "L", "1"):
-            raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
-        return np.array(image, dtype=np.uint8)
+    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background and what the file marks with `IGNORED`."""
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
+            label = np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
+        raise DataError(f"{path} is not a readable label map; remove it or save it again as PNG") from error
+    label[label == IGNORED] = 0
+    return label
 
 
 def true_label(pair: LabelledImage) -> np.ndarray:
@@ -80,12 +86,45 @@ def true_label(pair: LabelledImage) -> np.ndarray:
     return np.where(within, label, 0).astype(np.uint8)
 
 
+def matched(pair: LabelledImage, image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label map as they were read from a pair.
+
+    Raises:
+        DataError: they differ in size.
+    """
+    if image.shape[:2] != label.shape:
+        sizes = [f"{part.shape[1]} x {part.shape[0]}" for part in (label, image)]
+        raise DataError(
+            f"{pair.label} has {sizes[0]} pixels and {pair.image} {sizes[1]}; save both at the same size"
+        )
+    return image, label
+
+
+def read_pair(pair: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image, (H, W, 3) uint8 RGB, and its label map, (H, W) uint8 object ids.
+
+    Raises:
+        DataError: either cannot be read, or they differ in size.
+    """
+    return matched(pair, read_image(pair.image), read_label(pair.label))
+
+
 def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
     return tuple(
         LabelledImage(image, image.with_suffix(".png"), dataset)
         for image in sorted(folder.glob("*.jpg"))
         if image.with_suffix(".png").is_file()
     )
+
+
+def _validation_names(splits: Path) -> set[str]:
+    try:
+        names = json.loads(splits.read_text()).get("validation", [])
+    except (ValueError, AttributeError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it')
+    return set(names)
 
 
 def scan(root: Path) -> TrainingPool:
@@ -98,15 +137,8 @@ def scan(root: Path) -> TrainingPool:
         raise DataError(
             f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it"
         )
-    validation: set[str] = set()
     splits = root / "splits.json"
-    if splits.is_file():
-        try:
-            validation = set(json.loads(splits.read_text()).get("validation", []))
-        except (ValueError, AttributeError) as error:
-            raise DataError(
-                f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it'
-            ) from error
+    validation = _validation_names(splits) if splits.is_file() else set()
     every = []
     for folder in sorted((root / "video").glob("*/*")):
         frames = _pairs(folder, folder.parent.name)
@@ -115,7 +147,8 @@ def scan(root: Path) -> TrainingPool:
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
         raise DataError(
-            f"{splits} names {', '.join(sorted(unknown))}, absent from {root / 'video'}; correct the names"
+            f"{splits} names {', '.join(sorted(unknown))}, of which {root / 'video'} holds no two labelled frames; "
+            "correct the names, or add frames"
         )
     stills = tuple(
         pair for folder in sorted((root / "still").glob("*")) for pair in _pairs(folder, folder.name)

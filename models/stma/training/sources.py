@@ -5,22 +5,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from stma.errors import DataError
 from stma.training.colour import draw_colour
 from stma.training.config import DataConfig
 from stma.training.pool import (
+    IGNORED,
     REGION_DATASETS,
     STILL_WEIGHTS,
     UNION_DATASETS,
     LabelledImage,
     Sequence,
     TrainingPool,
+    matched,
     read_image,
-    read_label,
+    read_pair,
     true_label,
 )
 
 SMALLEST_CUT = 12  # pixels of the shorter side of a cut-out
 SMALLEST_BOX = 400  # pixels of the box around it
+TRIES = 1000  # random frames and objects to look at before it is said that none will do
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ class Sources:
         """Frames of a real sequence, (H, W, 3) uint8 RGB, and their (H, W) uint8 labels, as many as a clip has."""
         sequence = self.pool.sequences[rng.choice(len(self.pool.sequences), p=self._sequence_weights)]
         chosen = _choose_frames(rng, sequence, self.config)
-        return [read_image(frame.image) for frame in chosen], [true_label(frame) for frame in chosen]
+        pairs = [matched(frame, read_image(frame.image), true_label(frame)) for frame in chosen]
+        return [image for image, _ in pairs], [label for _, label in pairs]
 
     def still(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A labelled still: (H, W, 3) uint8 RGB and (H, W) uint8 labels."""
         still = self.pool.stills[rng.choice(len(self.pool.stills), p=self._still_weights)]
-        return read_image(still.image), _still_label(rng, still)
+        return _read_still(rng, still)
 
     def photograph(self, rng: np.random.Generator) -> np.ndarray:
         """A photograph without labels, (H, W, 3) uint8 RGB."""
@@ -86,12 +91,16 @@ class Sources:
         return read_image(self.pool.stills[rng.integers(len(self.pool.stills))].image)
 
     def cut_out(self, rng: np.random.Generator) -> CutOut:
-        """An object in changed colours, mirrored half of the time; as often as the settings say it moves by itself."""
+        """An object in changed colours, mirrored half of the time; as often as the settings say it moves by itself.
+
+        Raises:
+            DataError: the stills, or the sequences, hold none that is large enough.
+        """
         if self.pool.sequences and happens(rng, self.config.moving_probability):
             return self._moving(rng)
-        while True:
+        for _ in range(TRIES):
             still = self.cuttable[rng.choice(len(self.cuttable), p=self._cut_weights)]
-            label = _still_label(rng, still)
+            image, label = _read_still(rng, still)
             ids = np.unique(label)
             ids = ids[ids > 0]
             if len(ids) == 0:
@@ -100,17 +109,24 @@ class Sources:
             box = bounds(alpha)
             if not _large_enough(box):
                 continue
-            image, alpha = (
-                np.ascontiguousarray(part[box_slices(box)]) for part in (read_image(still.image), alpha)
-            )
+            image, alpha = (np.ascontiguousarray(part[box_slices(box)]) for part in (image, alpha))
             return _varied(rng, [image], [alpha], 1.0)
+        raise _no_object("still")
 
     def _moving(self, rng: np.random.Generator) -> CutOut:
         """An object of a real sequence with the motion that it has there."""
-        while True:
+        for _ in range(TRIES):
             cut_out = cut_from_clip(rng, *self.frames(rng))
             if cut_out is not None:
                 return cut_out
+        raise _no_object("video")
+
+
+def _no_object(kind: str) -> DataError:
+    return DataError(
+        f"{TRIES} pictures of {kind}/ show no object of {SMALLEST_CUT} pixels or more to cut out; label maps hold "
+        f"object ids from 1, and {IGNORED} is ignored: correct them, or give pictures of larger objects"
+    )
 
 
 def cut_from_clip(
@@ -176,11 +192,11 @@ def _balance(stills: tuple[LabelledImage, ...]) -> np.ndarray:
     return np.asarray(balanced / balanced.sum())
 
 
-def _still_label(rng: np.random.Generator, still: LabelledImage) -> np.ndarray:
-    label = read_label(still.label)
+def _read_still(rng: np.random.Generator, still: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    image, label = read_pair(still)
     if still.dataset in UNION_DATASETS and rng.random() < 0.7:
         label = (label > 0).astype(np.uint8)
-    return label
+    return image, label
 
 
 def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:

@@ -11,14 +11,13 @@ import numpy as np
 from stma.errors import DataError
 from stma.training.colour import draw_colour, shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
-from stma.training.pool import TrainingPool, read_image, read_label
-from stma.training.sources import CutOut, bounds, box_slices
+from stma.training.pool import TrainingPool, read_image, read_pair
+from stma.training.sources import TRIES, CutOut, bounds, box_slices
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
 FRAMES = 40
 SMALLEST_CUT = 20  # pixels of the longer side of a cut-out
-TRIES = 1000  # random frames and objects to look at for one that is large enough
 SCALE = 4.0  # factor of growth over a clip
 EVERY = 7  # frames of a held-out sequence between the ones that cut-outs come from
 
@@ -135,7 +134,7 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
     for _ in range(TRIES):
         sequence = pool.validation[rng.integers(len(pool.validation))]
         pair = sequence.frames[int(rng.integers(-(-len(sequence.frames) // EVERY))) * EVERY]
-        label = read_label(pair.label)
+        image, label = read_pair(pair)
         ids = np.unique(label[label > 0])
         if not len(ids):
             continue
@@ -143,7 +142,7 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         box = bounds(alpha)
         if max(box[2:]) >= SMALLEST_CUT:
             part = box_slices(box)
-            return CutOut((read_image(pair.image)[part].copy(),), (alpha[part].copy(),))
+            return CutOut((image[part].copy(),), (alpha[part].copy(),))
     raise DataError(
         f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
         "splits.json"

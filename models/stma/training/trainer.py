@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from stma.config import ModelConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import SettingsError, WeightsError
 from stma.network.model import STMA
+from stma.saving import write_saved, writing
 from stma.training.ablation import switch_off
 from stma.training.clip import run_clip
 from stma.training.clips import ClipDataset
@@ -36,10 +36,14 @@ from stma.training.plot import read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.training.workers import Workers, plain_errors
 from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
 GRADIENTS_EVERY = 50  # steps: a module that stops learning shows as a norm of zero
+TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG = "train.jsonl", "gradients.jsonl", "validation.jsonl"
+BEST = "best.safetensors"
+EARLIER = "earlier-"  # begins the names of what a run without its checkpoint left: its scores are no others' to beat
 STOPPED = 2.0  # told to all processes in place of the progress
 
 
@@ -76,8 +80,10 @@ class Trainer:
 
         Raises:
             DataError: the training folder cannot be used.
-            SettingsError: the configuration gives no end, or names an unknown model or part of it.
+            SettingsError: the configuration gives no end, names an unknown model or part of it, or another network than
+                the checkpoint holds.
             WeightsError: the checkpoint or the initial weights are damaged or of another model.
+            OutputError: the folder of the run cannot be made.
         """
         if config.steps is None and config.minutes is None:
             raise SettingsError("training has no end; give --steps or --minutes")
@@ -91,8 +97,8 @@ class Trainer:
         self.config = config
         self.run = run
         self.pool: TrainingPool = scan(data)
-        self.group: Group = join_group()
-        self.device = local_device(self.group, resolve_device(config.device))
+        self.device = local_device(resolve_device(config.device))
+        self.group: Group = join_group(self.device)
         self.precision = resolve_precision("auto", self.device).dtype
         self.model = self._initial_model(shape).to(self.device).train()
         switch_off(self.model, config.without)
@@ -115,8 +121,12 @@ class Trainer:
         self.clips_drawn = 0
         self.seconds = 0.0
         self._stopping = False
+        self._workers = Workers()
         self._fixed = config.fixed_statistics
-        run.mkdir(parents=True, exist_ok=True)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
+            if self.group.leads and not self.checkpoint.is_file():
+                self._set_results_aside()
         if self.checkpoint.is_file():
             self._resume()
 
@@ -147,9 +157,23 @@ class Trainer:
         Args:
             on_step: called on the leading process after every step.
             validate: called on every process with the averaged model; its result is logged.
+
+        Raises:
+            DataError: no clip can be made of the training folder, or a file of it is damaged.
+            OutputError: checkpoint, weights or logs cannot be written.
         """
+        try:
+            self._train(on_step, validate)
+        finally:
+            self._workers.dismiss()
+
+    def _train(
+        self,
+        on_step: Callable[[StepReport], None],
+        validate: Callable[[STMA, Group], dict[str, Any]] | None,
+    ) -> None:
         config = self.config
-        batches = Replay(iter(self._loader()), config.batch, config.uses, self.device)
+        batches = Replay(plain_errors(self._loader()), config.batch, config.uses, self.device)
         last_checkpoint = last_validation = started = time.monotonic()
         before = self.seconds
         while True:
@@ -161,18 +185,19 @@ class Trainer:
                 break
             report = self._step(batches, done)
             if self.group.leads:
-                self._log("train.jsonl", asdict(report))
+                self._log(TRAIN_LOG, asdict(report))
                 on_step(report)
             now = time.monotonic()
             if self.group.broadcast(now - last_checkpoint) > 60 * config.checkpoint_minutes:
                 self.save()
                 last_checkpoint = time.monotonic()
             if validate and self.group.broadcast(now - last_validation) > 60 * config.validate_minutes:
+                self.save()  # a validation that fails must not take what was learned along
                 self._validate(validate)
-                last_validation = time.monotonic()
+                last_checkpoint = last_validation = time.monotonic()
+        self.save()
         if validate and done != STOPPED:
             self._validate(validate)
-        self.save()
         self.group.close()
 
     def stop(self) -> None:
@@ -187,7 +212,7 @@ class Trainer:
             Subset(dataset, range(first, ENDLESS, self.group.size)),
             batch_size=config.batch // config.uses,
             num_workers=config.workers,
-            worker_init_fn=_quiet_worker,
+            worker_init_fn=self._workers.begin,
             pin_memory=self.device.type == "cuda",
             prefetch_factor=4 if config.workers else None,
         )
@@ -213,7 +238,7 @@ class Trainer:
         loss.total.backward()
         self.group.average_gradients(self.model)
         if self.group.leads and self.step % GRADIENTS_EVERY == 0:
-            self._log("gradients.jsonl", {"step": self.step, **gradient_norms(self.model)})
+            self._log(GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
         switch_off(self.model, self.config.without)
@@ -242,17 +267,21 @@ class Trainer:
         scores = validate(self.average.model, self.group)
         if not self.group.leads:
             return
-        best = max((row["J&F"] for row in read_log(self.run / "validation.jsonl")), default=-1.0)
-        self._log("validation.jsonl", {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        best = max((row["J&F"] for row in read_log(self.run / VALIDATION_LOG)), default=-1.0)
+        self._log(VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores})
         if scores["J&F"] > best:
-            save_weights(self.average.model, self.run / "best.safetensors")
+            save_weights(self.average.model, self.run / BEST)
 
     def _log(self, name: str, row: dict[str, Any]) -> None:
-        with (self.run / name).open("a") as log:
+        with writing(self.run / name), (self.run / name).open("a") as log:
             log.write(json.dumps(row) + "\n")
 
     def save(self) -> None:
-        """Write the checkpoint of the leading process; an older one is replaced only when complete."""
+        """Write the checkpoint of the leading process; an older one is replaced only when complete.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         self.group.average_buffers(self.model)
         if not self.group.leads:
             return
@@ -265,29 +294,36 @@ class Trainer:
             "clips_drawn": self.clips_drawn,
             "seconds": self.seconds,
         }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        write_saved(self.checkpoint, state)
         save_weights(self.average.model, self.run / "last.safetensors")
 
     def _resume(self) -> None:
         try:
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            self._require_same_network(state["config"])
             self.model.load_state_dict(state["model"])
             self.average.model.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
+        except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
                 f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
 
+    def _require_same_network(self, saved: dict[str, Any]) -> None:
+        now = asdict(self.model.config)
+        changes = [
+            f"{name} {saved[name]} -> {value}"
+            for name, value in now.items()
+            if saved.get(name, value) != value
+        ]
+        if changes:
+            raise SettingsError(
+                f"the network of {self.checkpoint} is another ({', '.join(changes)}); give the --model and --network "
+                "that the run was begun with, or another --out folder"
+            )
 
-def _quiet_worker(worker: int) -> None:
-    """Keep data workers on one thread, and let the trainer alone answer signals to the process group."""
-    import cv2
-
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, signal.SIG_IGN)
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    def _set_results_aside(self) -> None:
+        for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
+            if (self.run / name).is_file():
+                os.replace(self.run / name, self.run / f"{EARLIER}{name}")

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from stma.config import SegmenterConfig
+from stma.errors import DataError
 from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
 from stma.identity import IdentityCounter
 from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.training.distributed import Group
-from stma.training.pool import Sequence, read_image, read_label
+from stma.training.pool import Sequence, read_label, read_pair
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def read_frames(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
     for pair in sequence.frames[:stop:every]:
-        yield read_image(pair.image), read_label(pair.label)
+        yield read_pair(pair)
 
 
 def reversed_frames(sequence: Sequence, count: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -93,16 +94,31 @@ def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, 
     for index in range(count):
         place = index % (2 * last) if last else 0
         pair = sequence.frames[min(place, 2 * last - place)]
-        yield read_image(pair.image), read_label(pair.label)
+        yield read_pair(pair)
 
 
 @dataclass(frozen=True)
 class Validator:
-    """Scores a model on sequences, shared out among the processes of a training run."""
+    """Scores a model on sequences, shared out among the processes of a training run.
+
+    Raises:
+        DataError: a sequence can give no score.
+    """
 
     sequences: tuple[Sequence, ...]
     config: SegmenterConfig
     stop: int | None = None  # frames per sequence; shorter while training, all for a figure that is reported
+
+    def __post_init__(self) -> None:
+        for sequence in self.sequences:
+            given = sequence.frames[: self.stop][
+                :-2
+            ]  # an object is scored from the frame after, up to the last
+            if not any(read_label(frame.label).any() for frame in given):
+                raise DataError(
+                    f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
+                    "frames or more with an object on the first, or take it out of splits.json"
+                )
 
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
