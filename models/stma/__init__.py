@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from stma.network.model import STMA
     from stma.prediction import Prediction
     from stma.process import prepare_process
+    from stma.resize import size_for_objects
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma.weights_file import list_models
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 
 _HOME_OF = {
     "LEAVE": "stma.labels",
@@ -29,6 +30,7 @@ _HOME_OF = {
     "list_models": "stma.weights_file",
     "load_model": "stma.weights",
     "prepare_process": "stma.process",
+    "size_for_objects": "stma.resize",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "list_models",
     "load_model",
     "prepare_process",
+    "size_for_objects",
 ]
 
 

@@ -56,7 +56,7 @@ SizeOption = Annotated[
         min=0,
         help="Shorter side in pixels that the model works at; smaller videos are enlarged, up to three times. "
         "0 for the video's own.",
-        show_default="480; 600 or 720 where the objects are small",
+        show_default="480; 600 where the objects are small",
     ),
 ]
 RefineEdgesOption = Annotated[

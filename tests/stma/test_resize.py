@@ -173,10 +173,10 @@ def squares(*sides: int) -> np.ndarray:
         ((90,), 480),
         ((57,), 480),
         ((50,), 600),
-        ((38,), 720),
-        ((5,), 720),
+        ((38,), 600),
+        ((5,), 600),
         ((20, 90), 480),
-        ((30, 40), 720),
+        ((30, 40), 600),
     ],
 )
 def test_small_objects_are_looked_at_on_a_larger_picture(sides: tuple[int, ...], size: int) -> None:

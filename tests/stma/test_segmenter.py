@@ -443,7 +443,10 @@ def test_working_size_enlarges_up_to_three_times(
 def test_a_state_from_before_the_first_mask_is_of_no_working_size(
     model: STMA, frames: list[np.ndarray]
 ) -> None:
-    before, mask = Segmenter(model, SegmenterConfig(size=48, device="cpu")), np.ones((64, 80), np.int32)
+    before, mask = (
+        Segmenter(model, SegmenterConfig(size=48, device="cpu")),
+        np.ones(frames[0].shape[:2], np.int32),
+    )
     before.step(frames[0])
     larger = Segmenter(model, SegmenterConfig(size=80, device="cpu"))
     larger.load_state_dict(before.state_dict())

@@ -106,7 +106,7 @@ def test_needs_of_a_run(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(app, ["check", str(video), "--mask", str(source)])
     line = result.stdout.splitlines()[-2]
     assert line.startswith("needs: about ")
-    assert line.endswith("on this CPU, 2 objects with small at 320x192")
+    assert line.endswith("on this CPU, 2 objects with small at 480x288")
     needs = json.loads(CliRunner().invoke(app, ["check", str(video), "--json"]).stdout)["needs"]
     assert needs["seconds"] == pytest.approx(2 * needs["seconds_per_frame"])
     assert 3e8 < needs["memory"] < 3e9

@@ -83,7 +83,7 @@ def test_report_holds_every_frame_and_where_the_time_went(workplace: Path) -> No
     assert {"stma", "python", "torch", "av"} <= set(report["versions"])
 
 
-@pytest.mark.parametrize(("side", "typed", "size"), [(3, [], 720), (30, [], 480), (3, ["--size", "96"], 96)])
+@pytest.mark.parametrize(("side", "typed", "size"), [(3, [], 600), (30, [], 480), (3, ["--size", "96"], 96)])
 def test_small_objects_are_worked_on_larger_unless_a_size_is_typed(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, side: int, typed: list[str], size: int
 ) -> None:
@@ -138,7 +138,7 @@ def test_numbers_in_the_names_of_frames_are_told_from_those_that_count(workplace
     there = "between 0 and 11 (frame 1003 is number 2 here)"
     assert there in refused("plate", "--mask", "first.png", "--start", "1003")
     result = run("plate", "--mask", "first.png", "--end", "1010")
-    assert "the folder has 12 images (frame 1010 is number 9 here)" in result.stdout
+    assert "plate has 12 images (frame 1010 is number 9 here)" in result.stdout
 
 
 def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(workplace: Path) -> None:
@@ -161,7 +161,7 @@ def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(wor
     assert "changed  the mask of frame 1 is gone" in result.stdout
     assert "same     all" in run("clip.mp4", "--mask", "truth", "--first-mask-only", "--out", "all").stdout
     settings = SegmentSettings(Path("clip.mp4"), ("truth",), Path("all"), first_mask_only=True)
-    assert settings.resume_command().endswith("--resume --first-mask-only")
+    assert settings.resume_command().endswith("--resume --first-mask-only --config none")
 
 
 def test_objects_picks_some(workplace: Path) -> None:
