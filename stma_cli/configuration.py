@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import SettingsError
-from stma_cli.output import replacing
+from stma.saving import replacing
 
 CONFIG_FILE = "stma.toml"
 NO_CONFIG = "none"  # what --config takes to leave a file beside the clips alone

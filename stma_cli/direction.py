@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.saving import write_saved
+from stma.saving import output_error, write_saved
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
-from stma_cli.output import output_error
 from stma_cli.pipeline import PredictionLike, SegmenterLike
 from stma_cli.postprocessing import FinalPrediction
 from stma_cli.report import START_AGAIN

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stma.config import MemoryConfig
+from stma.config import USUAL_SIZE, MemoryConfig
 from stma.estimate import WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
@@ -70,7 +70,7 @@ def forecast(
     annotated_frames: int = 1,
     *,
     model: str = "small",
-    size: int = 480,
+    size: int = USUAL_SIZE,
     chunk: int = 4,
 ) -> Forecast:
     """Estimate a run on the CPU.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import SettingsError
-from stma_cli.output import output_error
+from stma.saving import output_error
 
 if TYPE_CHECKING:
     from stma_cli.checkpoint import Checkpoint

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stma.errors import OutputError
-from stma_cli.output import LOCK_FILE, make_folder, output_error
+from stma.saving import output_error
+from stma_cli.output import LOCK_FILE, make_folder
 
 
 @contextmanager

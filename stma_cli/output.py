@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
-
-__all__ = ["OutputFolder", "make_folder", "output_error", "prepare_folder", "replacing"]
+from stma.saving import output_error
 
 LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from stma.errors import OutputError
-from stma_cli.output import output_error, replacing
+from stma.saving import output_error, replacing
 from stma_cli.pipeline import PredictionLike
 from stma_cli.readable_json import readable_json
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stma.evaluation import DatasetScore, Score
-from stma_cli.output import replacing
+from stma.saving import replacing
 
 
 def print_table(total: DatasetScore, title: str, console: Console) -> None:

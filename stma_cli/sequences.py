@@ -15,6 +15,7 @@ import numpy as np
 
 from stma.errors import DataError
 from stma_cli.natural_order import files_in, natural_key
+from stma_cli.shortened import shortened
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")
@@ -68,7 +69,7 @@ def select_sequences(sequences: list[Sequence], names: Iterable[str], origin: Pa
         matches = matches or [item for item in sequences if item.name.endswith(f"/{name}")]
         if len(matches) != 1:
             found = "is not" if not matches else f"is {len(matches)} times"
-            known = ", ".join(item.name for item in sequences[:8]) + (", ..." if len(sequences) > 8 else "")
+            known = shortened((item.name for item in sequences), 8)
             raise DataError(f"The sequence {name!r} {found} in {origin}: choose among {known}.")
         selected.append(matches[0])
     return selected

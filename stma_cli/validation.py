@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from stma_cli.output import replacing
+from stma.saving import replacing
 from stma_cli.tables import print_cells
 from stma_cli.validation_run import LOOPED
 

@@ -12,6 +12,7 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
 from stma_cli.segment_checks import given_note, mostly_given
+from stma_cli.shortened import shortened
 from stma_cli.tables import print_cells
 
 COLOURS = {
@@ -139,8 +140,7 @@ def duration(seconds: float) -> str:
 def _print_given(clips: Sequence[str], console: Console) -> None:
     """Say in which clips so many frames have masks that the results may be mistaken for the model's."""
     if clips:
-        shown = ", ".join(clips[:CLIPS_SHOWN]) + (", ..." if len(clips) > CLIPS_SHOWN else "")
-        where = f"more than half of the frames have a mask in {shown}"
+        where = f"more than half of the frames have a mask in {shortened(clips, CLIPS_SHOWN)}"
         _line(console, f"note     {given_note(where)}")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
+from stma.saving import output_error, replacing
 from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.direction import BACKWARD_FOLDER
-from stma_cli.output import LOCK_FILE, output_error, replacing
+from stma_cli.output import LOCK_FILE
 from stma_cli.report import REPORT_FILE, ROWS_FILE, finished_files
 
 _FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)

@@ -8,8 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from stma.saving import replacing
 from stma_cli.bench.settings import BenchResult, BenchRow
-from stma_cli.output import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

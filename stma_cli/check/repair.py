@@ -21,6 +21,7 @@ from stma_cli.masks.colours import ids_from_colours, packed
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
+from stma_cli.shortened import shortened
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
 SHIFTED = 4.0  # distance in RGB by which JPEG moves a flat colour
@@ -133,8 +134,7 @@ def _saved(labels: np.ndarray) -> str:
     ids = ids_in(labels)
     if ids and ids[-1] > 255:
         return "saved as 16-bit grey PNG"
-    shown = ", ".join(map(str, ids[:12])) + (", ..." if len(ids) > 12 else "")
-    return f"saved as indexed PNG with the DAVIS palette, ids {shown}"
+    return f"saved as indexed PNG with the DAVIS palette, ids {shortened(ids, 12)}"
 
 
 def _snapped_labels(picture: MaskPicture, path: Path) -> tuple[np.ndarray, list[str]]:

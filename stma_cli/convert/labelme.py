@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stma.errors import AnnotationError
+from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id
 from stma_cli.convert.json_rows import require_lists
 from stma_cli.convert.outlines import outlines
@@ -12,7 +13,6 @@ from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import read_labelme, shape_identity, stated_ids
 from stma_cli.natural_order import files_in
-from stma_cli.output import replacing
 from stma_cli.readable_json import readable_json
 
 _VERSION = "5.5.0"  # of labelme, whose fields are written

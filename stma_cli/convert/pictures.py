@@ -8,13 +8,13 @@ from PIL import Image
 
 from stma.errors import MaskError
 from stma.palette import davis_palette
+from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, safe_name
 from stma_cli.convert.origin import origin_of
 from stma_cli.masks import MaskWriter, read_labels, read_names, write_names
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.writer import COMPRESSION
 from stma_cli.natural_order import files_in, natural_key
-from stma_cli.output import replacing
 from stma_cli.saved_masks import find_masks
 from stma_cli.sequences import Sequence, read_sequence_labels
 

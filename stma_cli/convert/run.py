@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
+from stma.saving import output_error, replacing
 from stma_cli.convert.arrays import open_npz, write_npz
 from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
 from stma_cli.convert.coco import open_coco, write_coco
@@ -21,7 +22,6 @@ from stma_cli.convert.several import clip_folders, names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.masks.json_file import load_json
-from stma_cli.output import output_error, replacing
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
+from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
 from stma_cli.natural_order import files_in
-from stma_cli.output import replacing
 from stma_cli.readable_json import readable_json
 
 CLASSES_FILE = "classes.txt"

@@ -16,6 +16,7 @@ from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
 from stma_cli.readable_json import readable_json
+from stma_cli.shortened import shortened
 
 _CLIPS_SHOWN = 5
 
@@ -149,7 +150,6 @@ def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[s
     found = [video for video in videos if clip in (str(video.get("id")), _name(video), str(_folder(video)))]
     if clip is not None and len(found) == 1:
         return found[0]
-    known = ", ".join(_name(video) for video in videos[:_CLIPS_SHOWN])
-    more = ", ..." if len(videos) > _CLIPS_SHOWN else ""
+    known = shortened(map(_name, videos), _CLIPS_SHOWN)
     problem = f"has {len(videos)} videos" if clip is None else f"has not exactly one video {clip!r}"
-    raise SettingsError(f"{source} {problem}: choose one with --clip ({known}{more}).")
+    raise SettingsError(f"{source} {problem}: choose one with --clip ({known}).")

@@ -14,6 +14,7 @@ from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
 from stma_cli.natural_order import name_stem, trailing_number
+from stma_cli.shortened import shortened
 
 NAMES_SHOWN = 4  # pictures of a file named in a message
 
@@ -93,7 +94,7 @@ def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture
         )
     if sum(fits) == 1:
         return images[fits.index(True)]
-    shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+    shown = shortened(names, NAMES_SHOWN)
     example = names[0] if names else "picture.jpg"
     raise AnnotationError(f"{source} {problem} ({shown}): name one, as in --mask '{source}#{example}'.")
 

@@ -1,10 +1,10 @@
 """Masks that --mask does not take but `stma convert` reads."""
 
-import shlex
 from pathlib import Path
 
 from stma.errors import InputError
 from stma_cli.masks.names import NAMES_FILE
+from stma_cli.shell_command import as_argument, shell_command
 
 
 def convert_first(path: Path) -> str | None:
@@ -22,8 +22,9 @@ def convert_first(path: Path) -> str | None:
         return None
     if found in (Format.DAVIS, Format.COCO, Format.LABELME):
         return None
-    size = " --size WIDTHxHEIGHT" if found is Format.YOLO else ""
-    command = f"stma convert {shlex.quote(str(path))} -o masks --to davis{size}, then give --mask masks"
+    size = ["--size", "WIDTHxHEIGHT"] if found is Format.YOLO else []
+    words = ["stma", "convert", as_argument(path), "-o", "masks", "--to", "davis", *size]
+    command = f"{shell_command(words)}, then give --mask masks"
     if found is Format.BINARY and not (path / NAMES_FILE).is_file():
         return f"give one of the folders in it, or where each is an object, run {command}"
     return f"run {command}"

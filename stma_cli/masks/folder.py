@@ -1,7 +1,6 @@
 """A folder of masks as one --mask value: each file is named after the frame that it belongs to."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.names import NAMES_FILE
 from stma_cli.natural_order import natural_key
 from stma_cli.reading import may_not_be_read
+from stma_cli.shell_command import shell_command
 
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -99,8 +99,8 @@ def _one_per_object(files: Sequence[Path], position: dict[str, int]) -> str:
     masks = [file for file in files if file.suffix.lower() in MASK_SUFFIXES and file.name != NAMES_FILE]
     if len(masks) < 2 or any(_frame_of(file.stem, position) is not None for file in masks):
         return ""
-    shown = [f"--mask {shlex.quote(f'{file.stem}={file}')}" for file in masks[:2]]
-    return f", or where each is one object of the first frame, give {' '.join(shown)} and so on"
+    words = [word for file in masks[:2] for word in ("--mask", f"{file.stem}={file}")]
+    return f", or where each is one object of the first frame, give {shell_command(words)} and so on"
 
 
 def frame_of_cvat(stem: str) -> int | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from stma_cli.output import replacing
+from stma.saving import replacing
 from stma_cli.readable_json import readable_json
 
 NAMES_FILE = "names.json"

@@ -1,8 +1,7 @@
 """Masks that look as if they were drawn on another frame, and files that mark objects on further frames."""
 
-import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
 from stma_cli.masks.folder import frame_of_cvat
 from stma_cli.natural_order import name_stem, trailing_number
+from stma_cli.shell_command import shell_command
+from stma_cli.shortened import shortened
 
 if TYPE_CHECKING:
     from stma_cli.masks.options import MaskOption
@@ -41,7 +42,8 @@ def frame_notes(
         if others and option.path not in told:
             told.add(option.path)
             notes[frame].append(
-                f"{option.path} also marks objects on {_listed(others.values())}, left out here; to use them, add "
+                f"{option.path} also marks objects on {shortened(others.values(), NAMES_SHOWN)}, left out here; "
+                "to use them, add "
                 + " ".join(_as_option(option, number) for number in list(others)[:NAMES_SHOWN])
             )
     return notes
@@ -62,7 +64,7 @@ def marked_elsewhere(
     if not numbers:
         return None
     return (
-        f"{option.path} marks nothing on frame {frame}, but on {_listed(numbers.values())}: "
+        f"{option.path} marks nothing on frame {frame}, but on {shortened(numbers.values(), NAMES_SHOWN)}: "
         f"give {_as_option(option, next(iter(numbers)))}."
     )
 
@@ -106,9 +108,4 @@ def _others(option: "MaskOption", others: Sequence[str], stems: Sequence[str]) -
 
 
 def _as_option(option: "MaskOption", frame: int) -> str:
-    return f"--mask {shlex.quote(replace(option, frame=frame).typed)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = list(names)
-    return ", ".join(shown[:NAMES_SHOWN]) + (", ..." if len(shown) > NAMES_SHOWN else "")
+    return shell_command(["--mask", replace(option, frame=frame).typed])

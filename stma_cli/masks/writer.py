@@ -9,8 +9,8 @@ from PIL import Image
 
 from stma.errors import OutputError
 from stma.labels import LARGEST_ID
+from stma.saving import replacing
 from stma_cli.masks.names import write_names
-from stma_cli.output import replacing
 
 INDEXED_LARGEST_ID = 255
 COMPRESSION = zlib.Z_RLE  # label maps are runs: a third of the size of the usual search, and sooner done

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stma_cli.output import prepare_folder, replacing
+from stma.saving import replacing
+from stma_cli.output import prepare_folder
 from stma_cli.video import Frame
 
 COMPRESSION = 3  # of 9: a few per cent larger than the usual 6, several times sooner done

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from stma.errors import MaskError, SettingsError
-from stma_cli.output import replacing
+from stma.saving import replacing
 from stma_cli.rendering.choose import make_renderer
 from stma_cli.rendering.settings import RenderSettings
 from stma_cli.rendering.targets import Place, clear_margin, open_output

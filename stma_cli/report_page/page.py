@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma_cli.output import output_error, replacing
+from stma.saving import output_error, replacing
 from stma_cli.rendering.overlay import object_colour
 from stma_cli.report_page.events import Event, Kind, find_events
 from stma_cli.report_page.pictures import draw_rows, find_video, sheet_rows

@@ -34,7 +34,9 @@ class StackSource(PictureSource):
             image = Image.open(path)
         with image:
             page, width, height = 0, 0, 0
-            for page in range(page_count(path)):
+            with _decodable(path, 0):
+                pages = int(getattr(image, "n_frames", 1))
+            for page in range(pages):
                 with _decodable(path, page):
                     image.seek(page)
                     size = display_size(image, path)

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 
 from stma.errors import OutputError
-from stma_cli.output import output_error
+from stma.saving import output_error
 
 
 class UnfinishedVideo:

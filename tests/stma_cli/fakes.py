@@ -11,6 +11,8 @@ from stma.palette import davis_palette
 from stma_cli.model_setup import ModelSetup
 from stma_cli.segment_settings import SegmentSettings
 
+CLIP_FRAMES = 10  # of the clip in a `small_workplace`
+
 
 @dataclass(frozen=True)
 class FakePrediction:

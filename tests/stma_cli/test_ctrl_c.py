@@ -4,23 +4,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from fakes import CopySegmenter, fake_setup, save_mask
-from media import decoded, make_clip
+from fakes import CLIP_FRAMES, CopySegmenter, fake_setup
+from media import decoded
 from typer.testing import CliRunner, Result
 
 from stma_cli import segment_run
 from stma_cli.main import app
-
-COUNT = 10
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
-    make_clip(Path("clip.mp4"), COUNT, width=64, height=48)
-    save_mask("first.png", 1)
-    return tmp_path
 
 
 def run(*words: str) -> Result:
@@ -54,20 +43,20 @@ def stop_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("place", ["set_up_model", "overlay_of_all"])
-def test_a_run_that_can_go_on(workplace: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_a_run_that_can_go_on(small_workplace: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     stop_half_way(monkeypatch)
     said = stopped_by(place, "--resume", "--overlay", "seen.mp4")
     assert "--force" not in said
     command = shlex.split(said.split("go on with: ")[1])
     assert CliRunner().invoke(app, command[1:]).exit_code == 0
-    assert len(decoded(Path("seen.mp4"))) == COUNT
+    assert len(decoded(Path("seen.mp4"))) == CLIP_FRAMES
 
 
 @pytest.mark.parametrize("place", ["set_up_model", "overlay_of_all"])
-def test_a_run_that_was_complete_before(workplace: Path, place: str) -> None:
+def test_a_run_that_was_complete_before(small_workplace: Path, place: str) -> None:
     assert run().exit_code == 0
     words = ("--overlay", "seen.mp4")
     said = stopped_by(place, *words)
     assert said == "stopped: the result in a stands, run the same command again.\n"
     assert run(*words).exit_code == 0
-    assert len(decoded(Path("seen.mp4"))) == COUNT
+    assert len(decoded(Path("seen.mp4"))) == CLIP_FRAMES

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import CopySegmenter, fake_setup, save_mask
+from fakes import CLIP_FRAMES, CopySegmenter, fake_setup
 from media import make_clip
 from typer.testing import CliRunner, Result
 
@@ -16,17 +16,6 @@ from stma_cli.lock import only_one
 from stma_cli.main import app
 from stma_cli.output import LOCK_FILE
 
-COUNT = 10
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
-    make_clip(Path("clip.mp4"), COUNT, width=64, height=48)
-    save_mask("first.png", 1)
-    return tmp_path
-
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(app, ["segment", "clip.mp4", "--mask", "first.png", "--out", "a/b", *words])
@@ -34,7 +23,7 @@ def run(*words: str) -> Result:
 
 @pytest.mark.parametrize("words", [(), ("--resume",), ("--force",)])
 def test_a_second_run_is_refused_while_the_first_works(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    small_workplace: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     pytest.importorskip("fcntl", reason="no file locks here")
     second: list[Result] = []
@@ -52,13 +41,13 @@ def test_a_second_run_is_refused_while_the_first_works(
         "another stma segment is writing into a/b; wait for it, or choose another --out"
     )
     assert sorted(path.name for path in Path("a/b").iterdir()) == [
-        *(f"{index:05d}.png" for index in range(COUNT)),
+        *(f"{index:05d}.png" for index in range(CLIP_FRAMES)),
         "names.json",
         "report.json",
     ]
 
 
-def test_what_a_killed_run_leaves_is_no_obstacle(workplace: Path) -> None:
+def test_what_a_killed_run_leaves_is_no_obstacle(small_workplace: Path) -> None:
     Path("a/b").mkdir(parents=True)
     Path("a/b", LOCK_FILE).touch()
     result = run()
@@ -66,7 +55,9 @@ def test_what_a_killed_run_leaves_is_no_obstacle(workplace: Path) -> None:
     assert not Path("a/b", LOCK_FILE).exists()
 
 
-def test_a_run_that_is_refused_leaves_no_folder(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_refused_leaves_no_folder(
+    small_workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_model(*given: object) -> None:
         raise OutputError("no")
 

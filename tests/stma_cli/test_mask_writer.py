@@ -10,8 +10,9 @@ from PIL import Image
 
 from stma.errors import OutputError
 from stma.palette import davis_palette
+from stma.saving import output_error, replacing
 from stma_cli.masks import MaskWriter, read_labels, read_names
-from stma_cli.output import output_error, prepare_folder, replacing
+from stma_cli.output import prepare_folder
 
 
 def writer(folder: Path, **names: str) -> MaskWriter:
