@@ -34,9 +34,8 @@ RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outlin
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
 SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
-SURE = (
-    0.9  # largest share in any cell from which a small object is no speck that smoothing rightly takes away
-)
+# largest share in any cell from which a small object is no speck that smoothing rightly takes away
+SURE = 0.9
 KEPT = 0.6  # of its pixels after bilinear upsampling, below which a small object has lost much of itself
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many

@@ -15,9 +15,8 @@ from stma.network.region import Region
 
 NOWHERE = -10.0  # logit where an object was not looked for: below that of the labels' floor
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
-LABEL_MAPS = (
-    7  # of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
-)
+# of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
+LABEL_MAPS = 7
 
 
 @dataclass(frozen=True)

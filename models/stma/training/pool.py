@@ -17,9 +17,8 @@ from stma.errors import DataError
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
-WIDE_OUTLINES = {
-    "ytvos_opn": 4
-}  # pixels that masks are too wide by: there, the strongest edges lie so far within
+# pixels that masks are too wide by: there, the strongest edges lie so far within
+WIDE_OUTLINES = {"ytvos_opn": 4}
 IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
