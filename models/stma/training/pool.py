@@ -33,7 +33,7 @@ class LabelledImage:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class VideoSequence:
     """A real clip, every frame labelled."""
 
     name: str
@@ -48,8 +48,8 @@ class Sequence:
 class TrainingPool:
     """Everything below a training folder; `validation` is kept apart."""
 
-    sequences: tuple[Sequence, ...]
-    validation: tuple[Sequence, ...]
+    sequences: tuple[VideoSequence, ...]
+    validation: tuple[VideoSequence, ...]
     stills: tuple[LabelledImage, ...]
     plain: tuple[Path, ...]
 
@@ -142,7 +142,7 @@ def scan(root: Path) -> TrainingPool:
     for folder in sorted((root / "video").glob("*/*")):
         frames = _pairs(folder, folder.parent.name)
         if len(frames) >= 2:
-            every.append(Sequence(f"{folder.parent.name}/{folder.name}", frames))
+            every.append(VideoSequence(f"{folder.parent.name}/{folder.name}", frames))
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
         raise DataError(

@@ -14,8 +14,8 @@ from stma.training.pool import (
     STILL_WEIGHTS,
     UNION_DATASETS,
     LabelledImage,
-    Sequence,
     TrainingPool,
+    VideoSequence,
     matched,
     read_image,
     read_pair,
@@ -199,7 +199,9 @@ def _read_still(rng: np.random.Generator, still: LabelledImage) -> tuple[np.ndar
     return image, label
 
 
-def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
+def _choose_frames(
+    rng: np.random.Generator, sequence: VideoSequence, config: DataConfig
+) -> list[LabelledImage]:
     """Frames in their order or backward, with gaps; of a sequence too short for that, to and fro."""
     last = len(sequence.frames) - 1
     largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))

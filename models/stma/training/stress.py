@@ -38,7 +38,7 @@ class StressClip:
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """Where an object is on each frame: centre x and y and longer side, in shares of the frame's side."""
 
     x: np.ndarray
@@ -75,7 +75,7 @@ def stress_clip(pool: TrainingPool, kind: str, number: int, seed: int = 0) -> St
     return _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
 
 
-def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
+def _paths(rng: np.random.Generator, kind: str) -> list[Trajectory]:
     time = np.linspace(0, 1, FRAMES)
     still = np.ones(FRAMES)
     if kind == "crossing":
@@ -84,7 +84,7 @@ def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
         angles = turn + 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2, count)) / count
         along = np.cos(np.pi * time * rng.uniform(1.0, 2.0))  # across the middle and, mostly, back
         return [
-            Path(
+            Trajectory(
                 0.5 + 0.36 * np.cos(a) * along + rng.normal(0, 0.02),
                 0.5 + 0.36 * np.sin(a) * along + rng.normal(0, 0.02),
                 size * rng.uniform(0.9, 1.1) * still,
@@ -94,24 +94,24 @@ def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
     if kind == "return":
         size, side = rng.uniform(0.25, 0.45), rng.choice([-1, 1])
         away = np.sin(np.pi * np.clip((time - 0.2) / 0.6, 0, 1))  # out of sight in the middle of the clip
-        return [Path(0.5 + side * away * (0.6 + size), 0.5 + 0.1 * time, size * still)]
+        return [Trajectory(0.5 + side * away * (0.6 + size), 0.5 + 0.1 * time, size * still)]
     if kind in ("fast", "blur"):
         size, turns = rng.uniform(0.2, 0.35), rng.uniform(4, 6)
         phase = rng.uniform(0, 2 * np.pi, 2)
         x = 0.5 + 0.33 * np.sin(2 * np.pi * turns * time * 0.5 + phase[0])
         y = 0.5 + 0.3 * np.sin(2 * np.pi * turns * time * 0.4 + phase[1])
-        return [Path(x, y, size * still, 0.5 if kind == "blur" else 0.0)]
+        return [Trajectory(x, y, size * still, 0.5 if kind == "blur" else 0.0)]
     if kind == "small":
         phase = rng.uniform(0, 2 * np.pi, 2)
         x, y = 0.5 + 0.3 * np.sin(3 * time + phase[0]), 0.5 + 0.3 * np.sin(2 * time + phase[1])
-        return [Path(x, y, rng.uniform(0.08, 0.1) * still)]
+        return [Trajectory(x, y, rng.uniform(0.08, 0.1) * still)]
     smaller = rng.random() < 0.5
     scaled = 0.7 * SCALE**-time if smaller else rng.uniform(0.15, 0.2) * SCALE**time
-    return [Path(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), scaled)]
+    return [Trajectory(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), scaled)]
 
 
 def _compose(
-    rng: np.random.Generator, pool: TrainingPool, name: str, paths: list[Path], look_alike: bool
+    rng: np.random.Generator, pool: TrainingPool, name: str, paths: list[Trajectory], look_alike: bool
 ) -> StressClip:
     frames = _background(rng, pool)
     labels = [np.zeros((SIDE, SIDE), dtype=np.uint8) for _ in frames]
@@ -162,7 +162,7 @@ def _paste(
     frames: list[np.ndarray],
     labels: list[np.ndarray],
     cut_out: CutOut,
-    path: Path,
+    path: Trajectory,
     number: int,
 ) -> None:
     source, outline = cut_out.at(0)
