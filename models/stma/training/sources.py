@@ -1,5 +1,6 @@
 """What clips are made from, drawn from a pool: frames of real sequences, stills, photographs and cut-outs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -110,7 +111,7 @@ class Sources:
             if not _large_enough(box):
                 continue
             image, alpha = (np.ascontiguousarray(part[box_slices(box)]) for part in (image, alpha))
-            return _varied(rng, [image], [alpha], 1.0)
+            return varied(rng, [image], [alpha], 1.0)
         raise _no_object("still")
 
     def _moving(self, rng: np.random.Generator) -> CutOut:
@@ -145,7 +146,7 @@ def cut_from_clip(
     if not _large_enough(bounds(alphas[0])):
         return None
     part = box_slices(bounds(np.maximum.reduce(alphas)))
-    return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
+    return varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
 
 
 def happens(rng: np.random.Generator, probability: float) -> bool:
@@ -153,8 +154,8 @@ def happens(rng: np.random.Generator, probability: float) -> bool:
     return probability > 0 and bool(rng.random() < probability)
 
 
-def _varied(
-    rng: np.random.Generator, images: list[np.ndarray], alphas: list[np.ndarray], strength: float
+def varied(
+    rng: np.random.Generator, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], strength: float
 ) -> CutOut:
     """A cut-out in changed colours, mirrored half of the time."""
     step = -1 if rng.random() < 0.5 else 1

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from stma.errors import DataError
-from stma.training.colour import draw_colour, shutter_blur
+from stma.training.colour import shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_pair
-from stma.training.sources import TRIES, CutOut, bounds, box_slices
+from stma.training.sources import TRIES, CutOut, bounds, box_slices, varied
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
@@ -118,7 +118,8 @@ def _compose(
     cut_out = _cut_out(rng, pool)
     for number, path in enumerate(paths, start=1):
         _paste(rng, frames, labels, cut_out, path, number)
-        cut_out = _turned(rng, cut_out) if look_alike else _cut_out(rng, pool)
+        # a look-alike is the same object under slightly other light
+        cut_out = varied(rng, cut_out.images, cut_out.alphas, 0.15) if look_alike else _cut_out(rng, pool)
     return StressClip(name, np.stack(frames), np.stack(labels))
 
 
@@ -147,14 +148,6 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
         "splits.json"
     )
-
-
-def _turned(rng: np.random.Generator, cut_out: CutOut) -> CutOut:
-    """A look-alike: the same object, mirrored or not, under slightly other light."""
-    flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    source, outline = cut_out.at(0)
-    image = draw_colour(rng, 0.15).apply(np.ascontiguousarray(source[:, flip]))
-    return CutOut((image,), (np.ascontiguousarray(outline[:, flip]),))
 
 
 def _paste(
