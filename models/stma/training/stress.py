@@ -12,7 +12,7 @@ from stma.errors import DataError
 from stma.training.colour import shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_pair
-from stma.training.sources import TRIES, CutOut, bounds, box_slices, varied
+from stma.training.sources import TRIES, CutOut, bounds, box_slices, drawn_object, varied
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
@@ -136,10 +136,10 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         sequence = pool.validation[rng.integers(len(pool.validation))]
         pair = sequence.frames[int(rng.integers(-(-len(sequence.frames) // EVERY))) * EVERY]
         image, label = read_pair(pair)
-        ids = np.unique(label[label > 0])
-        if not len(ids):
+        number = drawn_object(rng, label)
+        if number is None:
             continue
-        alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
+        alpha = np.where(label == number, 255, 0).astype(np.uint8)
         box = bounds(alpha)
         if max(box[2:]) >= SMALLEST_CUT:
             part = box_slices(box)
