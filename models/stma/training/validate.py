@@ -9,8 +9,7 @@ import numpy as np
 
 from stma.config import SegmenterConfig
 from stma.errors import DataError
-from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
-from stma.identity import IdentityCounter
+from stma.evaluation import DatasetScore, IdentityCounter, SequenceScore, SequenceScorer
 from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
