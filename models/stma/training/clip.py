@@ -23,6 +23,7 @@ from stma.training.losses import (
     dice,
     iou_loss,
     label_loss,
+    one_hot,
     region_loss,
 )
 from stma.training.regions import REGIONS
@@ -74,12 +75,6 @@ class ClipLoss:
         names = [field.name for field in fields(self)]
         values = torch.stack([getattr(self, name).detach().float() for name in names]).tolist()
         return dict(zip(names, values, strict=True))
-
-
-def one_hot(labels: Tensor, objects: int) -> Tensor:
-    """(..., H, W) integer labels to (..., K, H, W) float32 masks of the objects 1..K."""
-    index = torch.arange(1, objects + 1, device=labels.device).view(-1, 1, 1)
-    return (labels[..., None, :, :] == index).float()
 
 
 def _taught(
