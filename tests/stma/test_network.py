@@ -143,7 +143,7 @@ def run_two_frames(
     features = model.embed(frames)
     entry = model.remember_first(features.frames(0, 1), masks, valid)
     test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
-    logits = model.decode(test, model.read(test, join_entries([entry]))).logits
+    logits = model.follow(test, [join_entries([entry])], focus=False)[1].logits
     return masks_from_logits(logits, valid)[1]
 
 
@@ -503,8 +503,7 @@ def test_a_step_never_makes_the_host_wait(model: STMA) -> None:
         entry = model.remember_first(features.frames(0, 1), masks, valid)
         test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
         near = LabelEntry(entry.label_key, entry.label_mask, window=3)
-        readout = model.read(test, join_entries([entry], [near]))
-        decoded = model.decode(test, readout)
+        readout, decoded = model.follow(test, [join_entries([entry], [near])], focus=False)
         masks = masks_from_logits(decoded.logits)[1]
         model.judge(decoded, masks, readout)
         model.remember(test, masks, readout)

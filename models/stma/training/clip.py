@@ -192,8 +192,8 @@ def run_clip(
             cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
             test = model.encode_test(features[time], cache)
             labels_from = _as_in_a_video(entries) if config.windowed or not scored else None
-            readout = model.read(test, join_entries(remembered, labels_from, *sharpness))
-            decoded = model.decode(test, readout)
+            view = join_entries(remembered, labels_from, *sharpness)
+            readout, decoded = model.follow(test, [view], focus=False)
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)
             if time + 1 < length:
                 damaged = disturb_masks(masks, object_valid, config.disturbed_share, generator)
