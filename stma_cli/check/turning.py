@@ -61,7 +61,7 @@ def _fits(columns: int, rows: int, width: int, height: int) -> bool:
 
 def _edges(first: np.ndarray) -> np.ndarray:
     """Return (h, w) float32 strength of the edges of a frame, made smaller."""
-    small = fitted_size(*first.shape[:2], longest_side=COMPARED_SIDE)
+    small = fitted_size(first.shape[0], first.shape[1], COMPARED_SIDE)
     grey = resize_frame(first, *small).astype(np.float32).mean(axis=2)
     strength = np.zeros_like(grey)
     strength[:, 1:] += np.abs(np.diff(grey, axis=1))

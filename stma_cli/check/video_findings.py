@@ -64,7 +64,7 @@ class _Pass:
 
         if self.first is None:
             self.first = pixels.copy()
-        height, width = fitted_size(*pixels.shape[:2], longest_side=SMALL_SIDE)
+        height, width = fitted_size(pixels.shape[0], pixels.shape[1], SMALL_SIDE)
         small = cv2.cvtColor(resize_frame(pixels, height, width), cv2.COLOR_RGB2GRAY).astype(np.int16)
         difference = 0.0
         share = 0.0
