@@ -12,9 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS, tile_side
 from stma.device import Precision
-from stma.network.association import HOTTEST, IDAssociation, LabelEntry, weighted_sums, with_known
+from stma.network.affinity import HOTTEST, weighted_sums
+from stma.network.association import IDAssociation, with_known
 from stma.network.decoder import soft_aggregation
 from stma.network.entries import join_entries
+from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
 from stma.network.stml import MASKED, STML, STMLBlock, attend
@@ -316,7 +318,7 @@ def test_several_memories_are_read_as_one() -> None:
 
 @pytest.mark.parametrize("limit", [1 << 20, 7 * 30])
 def test_objects_are_read_for_their_own_rows_alone(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", limit)
+    monkeypatch.setattr("stma.network.affinity.AFFINITY_LIMIT", limit)
     generator = torch.Generator().manual_seed(2)
     query, *keys = (
         torch.nn.functional.normalize(torch.randn(1, 30, 8, generator=generator), dim=2) for _ in range(3)
@@ -391,7 +393,7 @@ def test_what_was_a_guess_is_less_certain_and_never_quite_nothing() -> None:
 
 def test_long_affinities_are_computed_in_parts(model: STMA, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = model.label_propagation(label_query(), [label_entry()]).masks
-    monkeypatch.setattr("stma.network.windows.AFFINITY_LIMIT", 5 * 17 * 20)
+    monkeypatch.setattr("stma.network.affinity.AFFINITY_LIMIT", 5 * 17 * 20)
     torch.testing.assert_close(model.label_propagation(label_query(), [label_entry()]).masks, whole)
 
 

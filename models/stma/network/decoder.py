@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from stma.config import ModelConfig
-from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.interest import Box
+from stma.network.label_propagation import PropagatedLabels
 from stma.network.layers import PlainResidual, leaky, packed, upsample_twice
 from stma.network.region import Region
 

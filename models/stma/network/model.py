@@ -15,16 +15,12 @@ from torch.nn import functional
 from stma.config import ModelConfig
 from stma.device import Precision
 from stma.network import int8_embedding, winograd
-from stma.network.association import (
-    IDAssociation,
-    LabelPropagation,
-    PropagatedLabels,
-    with_known,
-)
+from stma.network.association import IDAssociation, with_known
 from stma.network.decoder import Decoded, Decoder, DecoderContext
 from stma.network.embedding import Embedding, Features
 from stma.network.entries import MemoryEntry, MemoryView
 from stma.network.interest import Box, boxes_of_interest, covered
+from stma.network.label_propagation import LabelPropagation, PropagatedLabels
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality

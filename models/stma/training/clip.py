@@ -10,9 +10,9 @@ from torch.nn import functional
 from stma.config import MemoryConfig
 from stma.guided import guided_masks
 from stma.memory import StoredEntry, propagated_entries
-from stma.network.association import LabelEntry
 from stma.network.embedding import Features
 from stma.network.entries import MemoryEntry, join_entries
+from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
 from stma.network.soft_masks import masks_from_logits, sharpen_foreground
 from stma.training.config import LossConfig
