@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError
+from stma.labels import id_dtype
 from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint
 from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
@@ -21,7 +22,6 @@ from stma_cli.report import REPORT_FILE, finished_files, read_report_head, resto
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
 
-INDEXED_LARGEST_ID = 255  # beyond, all PNGs of a run have 16 bits
 THE_MASKS = "the masks"  # how `RunIdentity` calls them
 
 
@@ -64,7 +64,7 @@ class FinishedRun:
         Other names alone count as a change at the very end: everything stays but the names. Ids above 255 change
         the form of all files, and so count from the start.
         """
-        if (max(names) > INDEXED_LARGEST_ID) != (max(self.names, default=0) > INDEXED_LARGEST_ID):
+        if id_dtype(max(names)) != id_dtype(max(self.names, default=0)):
             return Change(0, "ids above 255 ask for other files")
         now = digests(masks)
         changed = {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
+from stma.labels import id_dtype
 from stma.saving import output_error, write_saved
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
@@ -144,7 +145,7 @@ class MergeRule:
             if choice is not None and source is not None and object_id in source.object_ids:
                 chosen.append((choice[1], object_id, source))
         ids = tuple(sorted(object_id for _, object_id, _ in chosen))
-        labels = np.zeros(shape, np.uint16 if max(self.annotated, default=0) > 255 else np.uint8)
+        labels = np.zeros(shape, id_dtype(max(self.annotated, default=0)))
         for _, object_id, source in sorted(chosen, key=lambda entry: entry[:2], reverse=True):
             labels[source.labels == object_id] = object_id
         counts = np.bincount(labels.ravel(), minlength=max(ids, default=0) + 1)

@@ -1,53 +1,18 @@
-"""`stma validate`: the figures of each set, and how they are shown."""
+"""`stma validate`: how the figures of each set are shown."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from stma.saving import replacing
+from stma.training.validation_sets import EARLY, LATE
 from stma_cli.tables import print_cells
-from stma_cli.validation_run import LOOPED
-
-if TYPE_CHECKING:
-    from stma.training.validate import ClipResult
 
 COLUMNS = ("set", "clips", "J", "F", "J&F", "s/frame", "switches", "Spearman", "warnings right")
-EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
-
-
-def summary(name: str, results: list["ClipResult"]) -> dict[str, Any]:
-    """Means of one set: J, F, J&F over clips, the worst clip, identity switches and the calibration."""
-    from stma.calibration import calibration
-    from stma.evaluation import DatasetScore
-
-    mean = DatasetScore(tuple(result.score for result in results)).over_sequences
-    worst = min(results, key=lambda result: result.score.score.mean)
-    masks = [mask for result in results for mask in result.masks]
-    row: dict[str, Any] = {
-        "set": name,
-        "clips": len(results),
-        "J": mean.region,
-        "F": mean.boundary,
-        "J&F": mean.mean,
-        "worst": {"name": worst.score.name, "J&F": worst.score.score.mean},
-        "seconds per frame": _mean([result.seconds_per_frame for result in results]),
-        "switches": sum(result.switches for result in results),
-        "confidence": asdict(calibration([m.confidence for m in masks], [m.region for m in masks])),
-        "sequences": {result.score.name: result.score.score.mean for result in results},
-    }
-    if name == LOOPED:
-        row["early J"] = _mean([result.region(*EARLY) for result in results])
-        row["late J"] = _mean([result.region(*LATE) for result in results])
-    return row
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:

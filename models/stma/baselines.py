@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from stma.bounding import bounding_window
 from stma.errors import SettingsError
 
 Baseline = Literal["copy", "flow", "grabcut"]
@@ -103,12 +104,8 @@ def _grabcut(mask: np.ndarray, frame: np.ndarray, diagonal: float) -> np.ndarray
     """Return the object's (H, W) bool mask with the band round its boundary decided by colour."""
     band = max(2, round(_BAND * diagonal))
     element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    margin = band + max(2, round(_MARGIN * diagonal))
-    window = (
-        slice(max(0, rows[0] - margin), rows[-1] + margin + 1),
-        slice(max(0, columns[0] - margin), columns[-1] + margin + 1),
-    )
+    window = bounding_window(mask, margin=band + max(2, round(_MARGIN * diagonal)))
+    assert window is not None
     inside = mask[window].astype(np.uint8)
     core = cv2.erode(inside, element, borderType=cv2.BORDER_REPLICATE) > 0
     reach = cv2.dilate(inside, element) > 0

@@ -7,9 +7,8 @@ from stma.errors import SettingsError
 AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any frame size, stays in the cache
 GPU_AFFINITIES = 1 << 26  # the same on a GPU: 128 MiB in 16 bits
 KEPT_GRAPHS = 4  # CUDA graphs of a step: with and without a previous entry, and those of before a correction
-TILE = (
-    8  # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
-)
+# cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
+TILE = 8
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 USUAL_SIZE = 480  # shorter side in pixels that the model works at, where no object is small
 LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
@@ -28,11 +27,8 @@ class ModelConfig:
 
     stem_width: int = 32  # stride 2 is bound by memory traffic, so it stays thin
     widths: tuple[int, int, int] = (64, 128, 256)  # strides 4, 8, 16: equal arithmetic per stride
-    blocks: tuple[int, int, int] = (
-        1,
-        2,
-        2,
-    )  # residual blocks per stride; depth pays least where maps are large
+    # residual blocks per stride; depth pays least where maps are large
+    blocks: tuple[int, int, int] = (1, 2, 2)
     stml_blocks: int = 2  # object information needs two blocks to reach the test stream
     heads: int = 4  # 64 channels per head keep fused attention on its fast path
     feed_forward_ratio: int = 2  # the convolutions before it already mix channels
@@ -86,9 +82,8 @@ class MemoryConfig:
     annotated_window: int | None = 32  # the same from an annotated frame, which cannot have drifted
     label_sharpness: float = 3.7  # a frame has many times the cells of a training crop, and they add up
     readout_sharpness: float = 1.5  # of the ID association, for the same reason
-    mask_sharpness: float = (
-        2.0  # of predicted masks: an object remembered as half there fades over many frames
-    )
+    # of predicted masks: an object remembered as half there fades over many frames
+    mask_sharpness: float = 2.0
     certainty_power: float = 4.0  # how much less doubtful cells of predicted masks count when they are read
     references: int = 2  # frames that the STML blocks read: the annotated one and the newest entry
 
@@ -117,22 +112,18 @@ class MemoryConfig:
 class SegmenterConfig:
     """How a video is processed."""
 
-    size: int | None = (
-        USUAL_SIZE  # small videos are enlarged; None keeps the video's own, see `size_for_objects`
-    )
+    # small videos are enlarged; None keeps the video's own, see `size_for_objects`
+    size: int | None = USUAL_SIZE
     chunk: int = 4  # frames of a step, embedded at once unless by parts: larger fills a GPU, costs memory
     device: str = "auto"  # cuda, then mps, then cpu
     precision: str = "auto"  # the fastest 16-bit format the device computes natively, else fp32
     refine_edges: bool = True  # outlines follow the frame's colours: 0.7 points of J for 2 to 12 ms a frame
-    graphs: bool = (
-        True  # on CUDA replay a frame's step as one graph: starting its parts takes longer than they do
-    )
-    focus: bool = (
-        True  # on a CPU look only where an object may be: a third less time on most videos, masks alike
-    )
-    adapt: int = (
-        0  # steps of learning from the first annotated frame: 14 to 19 s for 20 on two cores, so by request
-    )
+    # on CUDA replay a frame's step as one graph: starting its parts takes longer than they do
+    graphs: bool = True
+    # on a CPU look only where an object may be: a third less time on most videos, masks alike
+    focus: bool = True
+    # steps of learning from the first annotated frame: 14 to 19 s for 20 on two cores, so by request
+    adapt: int = 0
     memory: MemoryConfig = field(default_factory=MemoryConfig)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Scores of a sequence and of a data set, by the DAVIS semi-supervised protocol.
+"""Scores of a sequence and of a data set, by the DAVIS semi-supervised protocol, and identity switches.
 
 Every object is annotated on one frame and scored on all frames after it but the last of the sequence, since
 DAVIS leaves out the first and the last. An object that enters later is annotated where the ground truth
@@ -13,6 +13,8 @@ import numpy as np
 
 from stma.errors import DataError
 from stma.metrics import boundary_accuracy, region_similarity
+
+COVERED = 0.5  # share of a true object that an id must cover to own it
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,35 @@ class SequenceScorer:
         if late:
             notes.append(f"objects scored from the frame after their first appearance: {_listed(late)}")
         return tuple(notes)
+
+
+class IdentityCounter:
+    """Counts identity switches over one sequence: how often a method takes one object for another. Holds one frame at
+    a time.
+
+    Counted as in multi-object tracking (CLEAR MOT, Bernardin and Stiefelhagen 2008): a true object is matched with the
+    predicted id that covers it, and every change of that id is one switch.
+    """
+
+    def __init__(self) -> None:
+        self.switches = 0
+        self._owner: dict[int, int] = {}
+
+    def add(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Take the next frame.
+
+        Args:
+            truth: (H, W) integer array of object ids, 0 is background.
+            prediction: the same for the prediction, of the same size.
+        """
+        for object_id in _object_ids(truth):
+            inside = prediction[truth == object_id]
+            ids, counts = np.unique(inside[inside > 0], return_counts=True)
+            if not len(ids) or counts.max() < COVERED * inside.size:
+                continue  # lost is not switched: J tells of it
+            owner = int(ids[counts.argmax()])
+            self.switches += owner != self._owner.get(object_id, object_id)
+            self._owner[object_id] = owner
 
 
 def _object_ids(labels: np.ndarray) -> list[int]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.bounding import bounding_window
 from stma.hard_labels import (
     differing,
     hard_labels,
@@ -33,10 +34,10 @@ SIGMA = 1.5  # cells, of the window: 1 to 2 gain about the same on clips of trai
 RADIUS = 3  # cells at which the window ends (twice SIGMA), and around an outline in which pixels are decided
 EPSILON = 1e-4  # variance of colours in 0..1 below which they say nothing: that of JPEG noise
 SMOOTHING = 0.25  # cells: Gaussian on the frame, or the grain of a film would fray the outlines
+MARGIN = RADIUS + 1  # cells around those to decide that have a say: of the window, and of a bilinear sample
 SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
-SURE = (
-    0.9  # largest share in any cell from which a small object is no speck that smoothing rightly takes away
-)
+# largest share in any cell from which a small object is no speck that smoothing rightly takes away
+SURE = 0.9
 KEPT = 0.6  # of its pixels after bilinear upsampling, below which a small object has lost much of itself
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
@@ -110,7 +111,7 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
     rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
     labels = repeated(cells, rows, columns)
     near = widened = _widened(mixed_cells(cells))
-    window = _window(near)
+    window = bounding_window(near, MARGIN)
     if window is None:
         return labels
     guide = resize_frame(picture, *cells.shape)[window]
@@ -129,7 +130,7 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
     index = np.zeros(len(row), labels.dtype)
     for number, mask in enumerate(masks, start=1):
         own = _widened(mask.numpy() > FAINT) & near
-        part = _window(own)
+        part = bounding_window(own, MARGIN)
         if part is None:
             continue
         first, last = np.searchsorted(cell_row, (part[0].start, part[0].stop))
@@ -193,16 +194,6 @@ def _colours(
         for axis, start, some in zip(axes, starts, pixels, strict=True)
     ]
     return _sampled([smooth], *places).reshape(-1, 3).T.astype(np.float32) / 255
-
-
-def _window(near: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of cells that decide the cells of a bool map; None where there are none."""
-    found = [np.flatnonzero(near.any(axis)) for axis in (1, 0)]
-    if not len(found[0]):
-        return None
-    margin = RADIUS + 1  # the fit's window, and the next cell of a bilinear sample
-    rows, columns = (slice(max(0, int(some[0]) - margin), int(some[-1]) + margin + 1) for some in found)
-    return rows, columns
 
 
 def _widened(cells: np.ndarray) -> np.ndarray:

@@ -1,4 +1,11 @@
-"""What the values of a label map mean besides object ids: 0 is background."""
+"""What the values of a label map mean besides object ids, and what holds them: 0 is background."""
+
+import numpy as np
 
 LARGEST_ID = 65535  # what a 16-bit PNG can hold
 LEAVE = -1  # in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
+
+
+def id_dtype(largest: int) -> type[np.uint8] | type[np.uint16]:
+    """The type of label maps whose ids go up to this one."""
+    return np.uint8 if largest <= 255 else np.uint16

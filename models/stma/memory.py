@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.config import MemoryConfig
-from stma.network.association import LabelEntry
 from stma.network.entries import MemoryEntry, MemoryView, join_entries
+from stma.network.label_propagation import LabelEntry
 from stma.network.region import Region, read_from
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from stma.bounding import bounding_window
 from stma.errors import SettingsError
 
 BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
@@ -66,7 +67,8 @@ def boundary_accuracy(
         return 1.0 if predicted_count == true_count else 0.0
 
     # Nothing outside the rectangle around both boundaries can match, and nothing there can be matched.
-    window = _bounding_window(predicted_boundary | true_boundary)
+    window = bounding_window(predicted_boundary | true_boundary)
+    assert window is not None
     predicted_boundary, true_boundary = predicted_boundary[window], true_boundary[window]
     precision = np.count_nonzero(predicted_boundary & _grow(true_boundary, radius)) / predicted_count
     recall = np.count_nonzero(true_boundary & _grow(predicted_boundary, radius)) / true_count
@@ -112,9 +114,3 @@ def _disk(radius: int) -> np.ndarray:
 def _grow(mask: np.ndarray, radius: int) -> np.ndarray:
     grown = cv2.dilate(mask.astype(np.uint8), _disk(radius))
     return np.asarray(grown, dtype=bool)
-
-
-def _bounding_window(mask: np.ndarray) -> tuple[slice, slice]:
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -13,6 +13,7 @@ from stma.annotation import Annotation, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
+from stma.labels import id_dtype
 from stma.resize import resize_frame
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
@@ -82,9 +83,8 @@ class Outcome:
 
     def prediction(self) -> Prediction:
         """Finish the work in main memory; on a GPU only once `arrived` has returned."""
-        table = np.array(
-            [0, *self.object_ids], dtype=np.uint16 if max(self.object_ids, default=0) > 255 else np.uint8
-        )
+        ids = [0, *self.object_ids]
+        table = np.array(ids, dtype=id_dtype(max(ids)))
         maps = self.maps.numpy()
         if maps.ndim == 3 and self.guide is not None:
             maps = guided_labels(maps, self.guide, *self.frame_size)

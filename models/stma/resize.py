@@ -183,6 +183,12 @@ def size_for_objects(labels: np.ndarray, usual: int = USUAL_SIZE) -> int:
     return round(usual * MAGNIFIED) if side < SMALL else usual
 
 
+def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
+    """Return the (height, width) of a picture made smaller, if need be, so that neither side is longer than this."""
+    scale = min(1.0, longest_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def _require_size(height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise SettingsError(

@@ -12,17 +12,13 @@ from stma.errors import WeightsError
 from stma.network.model import STMA
 from stma.saving import replacing, writing
 from stma.weights_file import (
-    FOLDER,
     ModelInfo,
     checksum_file,
     find_weights,
-    list_models,
     model_info,
     read_config,
     require_checksum,
 )
-
-__all__ = ["FOLDER", "LoadedModel", "ModelInfo", "list_models", "load_model", "save_weights"]
 
 
 @dataclass(frozen=True)

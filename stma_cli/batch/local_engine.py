@@ -15,9 +15,8 @@ from threading import Event, Thread
 from stma_cli.batch.engine import POLL_SECONDS, after_death
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, WorkerFactory, WorkerSpec
 
-PATIENCE = (
-    30.0  # seconds that workers get to save their state on Ctrl-C; a checkpoint takes a fraction of one
-)
+# seconds that workers get to save their state on Ctrl-C; a checkpoint takes a fraction of one
+PATIENCE = 30.0
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stma.errors import MaskError
-from stma.resize import resize_frame, resize_labels
+from stma.resize import fitted_size, resize_frame, resize_labels
 from stma_cli.masks.fit import fit_size
 
 CLEARLY_BETTER = 1.3  # how much more of an outline must lie on edges of the picture than for any other turn
@@ -61,9 +61,8 @@ def _fits(columns: int, rows: int, width: int, height: int) -> bool:
 
 def _edges(first: np.ndarray) -> np.ndarray:
     """Return (h, w) float32 strength of the edges of a frame, made smaller."""
-    scale = min(1.0, COMPARED_SIDE / max(first.shape[:2]))
-    height, width = (max(1, round(side * scale)) for side in first.shape[:2])
-    grey = resize_frame(first, height, width).astype(np.float32).mean(axis=2)
+    small = fitted_size(first.shape[0], first.shape[1], COMPARED_SIDE)
+    grey = resize_frame(first, *small).astype(np.float32).mean(axis=2)
     strength = np.zeros_like(grey)
     strength[:, 1:] += np.abs(np.diff(grey, axis=1))
     strength[1:] += np.abs(np.diff(grey, axis=0))

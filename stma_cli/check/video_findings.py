@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import StmaError, VideoError
-from stma.resize import resize_frame
+from stma.resize import fitted_size, resize_frame
 from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.video import VideoInfo, VideoSource, open_video
 from stma_cli.video.folder import FolderSource
@@ -64,8 +64,7 @@ class _Pass:
 
         if self.first is None:
             self.first = pixels.copy()
-        scale = min(1.0, SMALL_SIDE / max(pixels.shape[:2]))
-        height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+        height, width = fitted_size(pixels.shape[0], pixels.shape[1], SMALL_SIDE)
         small = cv2.cvtColor(resize_frame(pixels, height, width), cv2.COLOR_RGB2GRAY).astype(np.int16)
         difference = 0.0
         share = 0.0

@@ -69,12 +69,12 @@ def validate(
     from stma.process import prepare_process
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
+    from stma.training.validation_sets import ValidationSettings, run_sets, summary
     from stma.weights import load_model
     from stma_cli.field_settings import listed, with_settings
     from stma_cli.result_files import require_file_place
     from stma_cli.threads import default_threads
-    from stma_cli.validation import print_rows, summary, write_json
-    from stma_cli.validation_run import ValidationSettings, run_sets
+    from stma_cli.validation import print_rows, write_json
 
     require_file_place("--json", json_file, ".json")
     threads = threads or default_threads()

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from stma.errors import AnnotationError
+from stma.labels import id_dtype
 from stma_cli.convert.clip import Clip, LabelledFrame, Source, safe_name
 from stma_cli.masks.annotation import ObjectIds
 
@@ -23,7 +24,7 @@ _EXPORT = "save labels as a C-ordered integer array (frames, height, width) with
 
 def write_npz(path: Path, clip: Clip) -> None:
     """Write all label maps as one uint8 array, uint16 when an id exceeds 255."""
-    dtype = np.dtype(np.uint8 if max(clip.names, default=0) < 256 else np.uint16)
+    dtype = np.dtype(id_dtype(max(clip.names, default=0)))
     header = {
         "descr": np.lib.format.dtype_to_descr(dtype),
         "fortran_order": False,

@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from stma.bounding import bounding_window
 from stma.errors import AnnotationError
 from stma_cli.convert.clip import Notes
 from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
@@ -20,18 +21,17 @@ _NO_AREA = ("box", "polyline", "points", "ellipse", "cuboid", "skeleton", "tag")
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any] | None:
     """Return rle, left, top, width and height of an (H, W) bool mask; None when it is empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    window = bounding_window(mask)
+    if window is None:
         return None
-    top, left = int(rows[0]), int(columns[0])
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    part = mask[window]
     flat = np.concatenate([[False], part.ravel()])  # starts with background, if of no length
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     lengths = np.diff(np.concatenate([[0], changes, [part.size]]))
     return {
         "rle": ", ".join(map(str, lengths.tolist())),
-        "left": left,
-        "top": top,
+        "left": window[1].start,
+        "top": window[0].start,
         "width": part.shape[1],
         "height": part.shape[0],
     }

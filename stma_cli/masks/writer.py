@@ -8,11 +8,10 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import OutputError
-from stma.labels import LARGEST_ID
+from stma.labels import LARGEST_ID, id_dtype
 from stma.saving import replacing
 from stma_cli.masks.names import write_names
 
-INDEXED_LARGEST_ID = 255
 COMPRESSION = zlib.Z_RLE  # label maps are runs: a third of the size of the usual search, and sooner done
 
 
@@ -35,7 +34,7 @@ class MaskWriter:
         self.count = 0
         self._names = dict(names)
         self._palette = palette.astype(np.uint8).tobytes()
-        self._wide = max(names, default=0) > INDEXED_LARGEST_ID
+        self._dtype = id_dtype(max(names, default=0))
 
     def write_names(self) -> Path:
         """Write `names.json`.
@@ -59,13 +58,13 @@ class MaskWriter:
             OutputError: when the file cannot be written, or an id does not fit.
         """
         largest = int(labels.max(initial=0))
-        if largest > (LARGEST_ID if self._wide else INDEXED_LARGEST_ID) or int(labels.min(initial=0)) < 0:
+        if largest > np.iinfo(self._dtype).max or int(labels.min(initial=0)) < 0:
             raise OutputError(
                 f"{name} holds the id {largest}, which its PNG cannot: name all objects when the writer is "
                 f"made, with ids up to {LARGEST_ID}."
             )
-        image = Image.fromarray(labels.astype(np.uint16 if self._wide else np.uint8))
-        if not self._wide:
+        image = Image.fromarray(labels.astype(self._dtype))
+        if self._dtype == np.uint8:
             image.putpalette(self._palette)
         path = self.folder / f"{name}.png"
         with replacing(path) as temporary:

@@ -9,9 +9,8 @@ from stma_cli.rendering.settings import RenderSettings, Style
 
 _SIGMAS_OF_RAMP = 2.56  # standard deviations between 10 and 90 % of a blurred step
 _BLUR_PART = 1 / 30  # standard deviation of the blurred background, as a part of the shorter side
-_BLUR_SCALE = (
-    4  # the background is blurred at a quarter of the size: what is lost there is blurred away anyway
-)
+# the background is blurred at a quarter of the size: what is lost there is blurred away anyway
+_BLUR_SCALE = 4
 _LEAST_WEIGHT = 1 / 255  # so that a picture without background has one to divide by
 _SPOTLIGHT_LEVEL = 0.28  # of the brightness that the surroundings keep
 _SPOTLIGHT_COLOUR = 0.35  # of the colour that they keep

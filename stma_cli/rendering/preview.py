@@ -11,7 +11,7 @@ import numpy as np
 from av.error import BlockingIOError as NotReadyError
 
 from stma.errors import OutputError
-from stma.resize import resize_frame
+from stma.resize import fitted_size, resize_frame
 from stma_cli.video import Frame, VideoInfo
 from stma_cli.video.unfinished import UnfinishedVideo, removed_on_error
 
@@ -50,8 +50,8 @@ class PreviewWriter:
         self.frame_count = 0
         self._info = info
         self._transparent = transparent
-        scale = min(1.0, _LONGEST_SIDE / max(info.width, info.height))
-        self._size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
+        height, width = fitted_size(info.height, info.width, _LONGEST_SIDE)
+        self._size = (width, height)
         self._is_gif = path.suffix.lower() == ".gif"
         self._unit = _GIF_UNIT if self._is_gif else _WEBP_UNIT
         self._file = UnfinishedVideo(path)

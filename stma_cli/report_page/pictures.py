@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import VideoError
-from stma.resize import resize_frame, resize_labels
+from stma.resize import fitted_size, resize_frame, resize_labels
 from stma_cli.identity import hash_path
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.report_page.results import Results
@@ -60,8 +60,7 @@ def draw_rows(results: Results, video: Path | None, rows: Collection[int]) -> di
     masks = SavedMasks(results.folder, [results.folder / name for name in results.files], results.names)
     renderer = OverlayRenderer(alpha=0.45, show_names=False)
     width, height = results.size
-    scale = min(1.0, LONGEST_SIDE / max(width, height))
-    small = (max(1, round(height * scale)), max(1, round(width * scale)))
+    small = fitted_size(height, width, LONGEST_SIDE)
     pictures = {}
     for row, pixels in _pixels(results, video, rows):
         labels = resize_labels(masks.read(row, width, height), *small)

@@ -1,5 +1,6 @@
 """The differentiable run over a clip: what is learned from, and what only fills the memory."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,20 +40,19 @@ def followed(
     model = network.STMA(MODEL_CONFIGS["tiny"]).train()
     graded: list[bool] = []
     entries: list[int] = []
-    decode, read = model.decode, model.read
+    follow = model.follow
 
-    def noted_decode(test: network.TestFrame, readout: network.Readout) -> Decoded:
+    def noted_follow(
+        test: network.TestFrame, views: Sequence[network.MemoryView], focus: bool
+    ) -> tuple[network.Readout, Decoded]:
         graded.append(torch.is_grad_enabled())
-        return decode(test, readout)
-
-    def noted_read(test: network.TestFrame, view: network.MemoryView) -> network.Readout:
+        (view,) = views
         entries.append(len(view.keys))
         if windows is not None:
             windows.append([entry.window for entry in view.labels])
-        return read(test, view)
+        return follow(test, views, focus)
 
-    monkeypatch.setattr(model, "decode", noted_decode)
-    monkeypatch.setattr(model, "read", noted_read)
+    monkeypatch.setattr(model, "follow", noted_follow)
     run_clip(model, clips, 1.0, config, torch.Generator().manual_seed(seed)).total.backward()
     return graded, entries, model
 

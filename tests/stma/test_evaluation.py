@@ -1,10 +1,10 @@
-"""The DAVIS semi-supervised protocol on label maps that can be scored by hand."""
+"""The DAVIS semi-supervised protocol and identity switches on label maps that can be scored by hand."""
 
 import numpy as np
 import pytest
 
 from stma.errors import DataError
-from stma.evaluation import DatasetScore, ObjectScore, Score, SequenceScore, SequenceScorer
+from stma.evaluation import DatasetScore, IdentityCounter, ObjectScore, Score, SequenceScore, SequenceScorer
 
 
 def label_map(*objects: tuple[int, int]) -> np.ndarray:
@@ -98,3 +98,27 @@ def test_data_set_means_over_objects_and_over_sequences() -> None:
     assert total.over_sequences.mean == pytest.approx((0.7 + 0.5) / 2)
     with pytest.raises(DataError, match="at least one sequence"):
         _ = DatasetScore(()).over_objects
+
+
+def two(left: int, right: int) -> np.ndarray:
+    labels = np.zeros((8, 16), np.uint8)
+    labels[:, 1:7], labels[:, 9:15] = left, right
+    return labels
+
+
+def test_every_change_of_owner_is_one_switch() -> None:
+    counter = IdentityCounter()
+    counter.add(two(1, 2), two(1, 2))
+    counter.add(two(1, 2), two(2, 1))
+    assert counter.switches == 2
+    counter.add(two(1, 2), two(2, 1))
+    assert counter.switches == 2, "staying wrong is no new switch"
+    counter.add(two(1, 2), two(1, 2))
+    assert counter.switches == 4
+
+
+def test_a_lost_object_is_not_switched() -> None:
+    counter = IdentityCounter()
+    counter.add(two(1, 2), two(1, 0))
+    counter.add(two(1, 2), two(1, 2))
+    assert counter.switches == 0

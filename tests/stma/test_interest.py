@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
-from stma.network.association import PropagatedLabels
 from stma.network.decoder import NOWHERE, Decoder, DecoderContext
 from stma.network.embedding import Features
 from stma.network.interest import MARGIN, Box, boxes_of_interest, covered
+from stma.network.label_propagation import PropagatedLabels
 from stma.network.memory_encoder import MemoryEncoder
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stma.config import MODEL_CONFIGS
-from stma.network.association import PropagatedLabels
 from stma.network.decoder import Decoded
+from stma.network.label_propagation import PropagatedLabels
 from stma.network.quality import MaskQuality
 
 CONFIG = MODEL_CONFIGS["tiny"]

@@ -3,53 +3,29 @@
 import copy
 import io
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from segmenting import CONFIG, first_mask, moving_frames, run, saved_and_read, untrained_model
 
-from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
-from stma.errors import DeviceError, MaskError, SettingsError, VideoError
+from stma.config import SegmenterConfig
+from stma.errors import SettingsError, VideoError
 from stma.labels import LEAVE
 from stma.network.embedding import Features
 from stma.network.model import STMA
 from stma.resize import resize_labels
 from stma.segmenter import Segmenter
 
-CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2))
-
 
 @pytest.fixture(scope="module")
 def model() -> STMA:
-    torch.manual_seed(4)
-    return STMA(MODEL_CONFIGS["tiny"]).eval()
+    return untrained_model()
 
 
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    scene = generator.integers(0, 255, (80, 120, 3), dtype=np.uint8)
-    return [np.ascontiguousarray(scene[i : i + 61, 2 * i : 2 * i + 83]) for i in range(9)]
-
-
-def first_mask() -> np.ndarray:
-    mask = np.zeros((61, 83), dtype=np.uint8)
-    mask[10:30, 10:40] = 7
-    mask[35:55, 45:75] = 3
-    return mask
-
-
-def run(segmenter: Segmenter, frames: list[np.ndarray], mask: np.ndarray) -> list[np.ndarray]:
-    return [segmenter.step(frame, mask if i == 0 else None).labels for i, frame in enumerate(frames)]
-
-
-def saved_and_read(segmenter: Segmenter) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(segmenter.state_dict(), file)
-    file.seek(0)
-    state: dict[str, Any] = torch.load(file, weights_only=True)
-    return state
+    return moving_frames()
 
 
 def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray]) -> None:
@@ -119,25 +95,6 @@ def test_a_mask_that_waits_is_part_of_the_state(
     first.add_mask(first_mask())
     first.load_state_dict(without)
     assert first.step(frames[0]).object_ids == ()
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (replace(CONFIG, size=80), r"working size \(48, 64\), not \(80, 112\); use it"),
-        (replace(CONFIG, precision="bf16"), "precision fp32, not bf16; use it"),
-        (replace(CONFIG, adapt=1), "adapt 0, not 1; use it"),
-    ],
-)
-def test_a_state_of_other_settings_is_refused(
-    model: STMA, frames: list[np.ndarray], config: SegmenterConfig, message: str
-) -> None:
-    first, second = Segmenter(model, CONFIG), Segmenter(model, config)
-    first.step(frames[0], first_mask())
-    with pytest.raises(SettingsError, match=message):
-        second.load_state_dict(saved_and_read(first))
-    assert second.object_ids == ()
-    assert second.bank.empty
 
 
 def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
@@ -286,39 +243,6 @@ def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (np.zeros((10, 10), np.uint8), "height and width"),
-        (np.zeros((61, 83), np.float32), "integer"),
-        (np.full((61, 83), -2, np.int32), "1 to 65535"),
-        (np.full((61, 83), 70000, np.int32), "1 to 65535"),
-    ],
-)
-def test_unusable_masks_are_refused(
-    model: STMA, frames: list[np.ndarray], mask: np.ndarray, message: str
-) -> None:
-    with pytest.raises(MaskError, match=message):
-        Segmenter(model, CONFIG).step(frames[0], mask)
-
-
-def test_a_refused_mask_changes_nothing(model: STMA, frames: list[np.ndarray]) -> None:
-    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
-    late = np.where(first_mask() == 7, 9, 0)
-    masks = {1: late, 3: np.zeros((61, 83), np.uint8)}  # the second names none of the objects known by then
-    expected = plain.step(frames[0], first_mask())
-    with pytest.raises(MaskError, match="mask of frame 3 names no object"):
-        refused.steps(frames[:4], {0: first_mask(), **masks})
-    assert refused.frame_index == 0
-    found = refused.step(frames[0], first_mask())
-    assert np.array_equal(found.soft, expected.soft)
-    with pytest.raises(MaskError, match="mask of frame 4 names no object"):
-        refused.steps(frames[1:5], masks)
-    assert refused.object_ids == (3, 7)
-    for one, other in zip(plain.steps(frames[1:5]), refused.steps(frames[1:5]), strict=True):
-        assert np.array_equal(one.soft, other.soft)
-
-
 def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
     model: STMA, frames: list[np.ndarray]
 ) -> None:
@@ -334,14 +258,6 @@ def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
     assert waiting.steps(frames[2:4], {0: late})[0].confidence[11] == 1
 
 
-@pytest.mark.parametrize(("count", "position"), [(2, 2), (2, -1), (0, 0)])
-def test_masks_beyond_the_chunk_are_refused(
-    model: STMA, frames: list[np.ndarray], count: int, position: int
-) -> None:
-    with pytest.raises(MaskError, match=rf"positions \[{position}\] of a chunk of {count} frames; count"):
-        Segmenter(model, CONFIG).steps(frames[:count], {position: first_mask()})
-
-
 def test_a_chunk_may_be_one_array(model: STMA, frames: list[np.ndarray]) -> None:
     listed, stacked = (Segmenter(model, CONFIG) for _ in range(2))
     for one, other in zip(
@@ -353,80 +269,11 @@ def test_a_chunk_may_be_one_array(model: STMA, frames: list[np.ndarray]) -> None
     assert stacked.steps(np.stack(frames)[:0]) == []  # type: ignore[arg-type]
 
 
-def test_mask_with_undeclared_ids_is_refused(model: STMA, frames: list[np.ndarray]) -> None:
-    with pytest.raises(MaskError, match="object_ids"):
-        Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=(3,))
-
-
-@pytest.mark.parametrize(
-    "object_ids", [(0, 3, 7), (3, 7, 7), (-1, 3, 7), (3, 7, 70000), (3.0, 7.0), (3, 7, 2.5), ("3", "7"), 3]
-)
-def test_impossible_object_ids_are_refused(model: STMA, frames: list[np.ndarray], object_ids: Any) -> None:
-    segmenter = Segmenter(model, CONFIG)
-    with pytest.raises(MaskError, match="different whole numbers of 1 to 65535"):
-        segmenter.step(frames[0], first_mask(), object_ids)
-    assert segmenter.bank.empty
-
-
-def test_no_object_ids_do_not_go_with_a_mask_of_objects(model: STMA, frames: list[np.ndarray]) -> None:
-    with pytest.raises(MaskError, match="add them to object_ids"):
-        Segmenter(model, CONFIG).step(frames[0], first_mask(), object_ids=())
-
-
 def test_object_ids_of_numpy_are_saved_as_plain_numbers(model: STMA, frames: list[np.ndarray]) -> None:
     segmenter = Segmenter(model, CONFIG)
     prediction = segmenter.step(frames[0], first_mask(), np.unique(first_mask())[1:])
     assert {type(one) for one in prediction.object_ids} == {int}
     assert saved_and_read(segmenter)["object_ids"] == [3, 7]
-
-
-def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np.ndarray]) -> None:
-    segmenter = Segmenter(model, CONFIG)
-    segmenter.step(frames[0], first_mask())
-    with pytest.raises(VideoError, match="one size"):
-        segmenter.step(frames[1][:50])
-    with pytest.raises(VideoError, match="uint8 RGB"):
-        segmenter.step(frames[1].astype(np.float32))
-
-
-def test_a_refused_frame_leaves_no_mask_behind(model: STMA, frames: list[np.ndarray]) -> None:
-    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
-    for segmenter in (plain, refused):
-        segmenter.step(frames[0], first_mask())
-    with pytest.raises(VideoError, match="frame 1 is 83x50"):
-        refused.step(frames[1][:50], np.where(first_mask() == 7, 9, 0))
-    with pytest.raises(VideoError, match="frame 2 is 83x50"):
-        refused.steps([frames[1], frames[2][:50]])
-    found, expected = refused.step(frames[1]), plain.step(frames[1])
-    assert found.object_ids == (3, 7)
-    assert np.array_equal(found.soft, expected.soft)
-
-
-@pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0, 3), (5, 5, 4), (5, 5)])
-def test_a_refused_first_frame_says_nothing_about_the_size(
-    model: STMA, frames: list[np.ndarray], shape: tuple[int, ...]
-) -> None:
-    segmenter = Segmenter(model, CONFIG)
-    with pytest.raises(VideoError, match="1 pixel or more"):
-        segmenter.step(np.zeros(shape, np.uint8))
-    with pytest.raises(VideoError, match="one size"):
-        segmenter.steps([frames[0], frames[1][:50]])
-    with pytest.raises(MaskError, match="height and width"):
-        segmenter.step(frames[0][:50], first_mask())
-    assert segmenter.frame_size is None
-    assert segmenter.step(frames[0], first_mask()).object_ids == (3, 7)
-
-
-def test_impossible_settings_are_refused(model: STMA) -> None:
-    with pytest.raises(SettingsError, match="size"):
-        SegmenterConfig(size=8)
-    with pytest.raises(SettingsError, match="unknown"):
-        Segmenter(model, SegmenterConfig(device="abacus"))
-    with pytest.raises(SettingsError, match="fp16"):
-        Segmenter(model, SegmenterConfig(device="cpu", precision="fp16"))
-    if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="--device cpu"):
-            Segmenter(model, SegmenterConfig(device="cuda"))
 
 
 @pytest.mark.parametrize(
@@ -465,16 +312,3 @@ def test_the_working_size_is_known_from_the_first_frame_on(model: STMA, frames: 
     segmenter.step(frames[0], object_ids=(5,))  # ids without a mask say nothing
     assert segmenter.estimate(1).total > 0
     assert segmenter.object_ids == ()
-
-
-def test_a_refused_mask_waits_until_another_takes_its_place(model: STMA, frames: list[np.ndarray]) -> None:
-    segmenter = Segmenter(model, CONFIG)
-    with pytest.raises(MaskError, match="integer"):
-        segmenter.add_mask(first_mask().astype(np.float32))
-    segmenter.add_mask(first_mask()[:50])
-    for _ in range(2):
-        with pytest.raises(MaskError, match="height and width"):
-            segmenter.step(frames[0])
-    segmenter.add_mask(first_mask())
-    assert segmenter.step(frames[0]).object_ids == (3, 7)
-    assert segmenter.step(frames[1]).confidence[3] < 1

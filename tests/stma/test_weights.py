@@ -8,7 +8,8 @@ import torch
 from stma.config import MODEL_CONFIGS
 from stma.errors import WeightsError
 from stma.network.model import STMA
-from stma.weights import list_models, load_model, save_weights
+from stma.weights import load_model, save_weights
+from stma.weights_file import list_models
 
 
 @pytest.fixture

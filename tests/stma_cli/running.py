@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from stma.errors import StmaError
 from stma_cli.main import app
@@ -23,6 +23,19 @@ def run_command(command: str, *arguments: object) -> str:
 
 
 run_overlay = partial(run_command, "overlay")
+
+
+def run_segment(*words: str) -> Result:
+    """Run `stma segment`."""
+    return CliRunner().invoke(app, ["segment", *words])
+
+
+def refused_segment(*words: str) -> str:
+    """Run `stma segment` where it must fail with an error of ours, and return the message."""
+    result = run_segment(*words)
+    assert isinstance(result.exception, StmaError), result.output
+    assert result.exception.exit_code == 2
+    return str(result.exception)
 
 
 @contextmanager

@@ -167,10 +167,9 @@ def test_a_part_that_is_off_changes_the_logits_of_a_trained_network(part: str) -
             test = model.encode_test(
                 features.frames(time, time + 1), model.encode_references(entries[-1:], valid[:, None])
             )
-            readout = model.read(test, join_entries(entries))
-            decoded = model.decode(test, readout).logits
-            entries.append(model.remember(test, decoded.sigmoid(), readout))
-        return decoded
+            readout, decoded = model.follow(test, [join_entries(entries)], focus=False)
+            entries.append(model.remember(test, decoded.logits.sigmoid(), readout))
+        return decoded.logits
 
     whole = logits()
     switch_off(model, [part])

@@ -7,17 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from stma.config import ModelConfig
-from stma.network.association import PropagatedLabels
 from stma.network.embedding import Features
 from stma.network.interest import Box
+from stma.network.label_propagation import PropagatedLabels
 from stma.network.layers import PlainResidual, leaky, packed, upsample_twice
 from stma.network.region import Region
 
 NOWHERE = -10.0  # logit where an object was not looked for: below that of the labels' floor
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
-LABEL_MAPS = (
-    7  # of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
-)
+# of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
+LABEL_MAPS = 7
 
 
 @dataclass(frozen=True)

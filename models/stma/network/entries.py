@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from stma.config import NEWEST_WINDOW
-from stma.network.association import LabelEntry
 from stma.network.interest import Box
+from stma.network.label_propagation import LabelEntry
 from stma.network.layers import to_map, to_tokens
 from stma.network.region import Region
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.bounding import bounding_window
+
 LEAST = 0.05  # probability or share of a cell from which on an object may be there
 MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at stride 16
 SIDES = 2  # cells, of which sides of boxes are multiples: oneDNN prepares convolutions of each new size anew
@@ -68,10 +70,11 @@ def widened(first: int, last: int, length: int, multiple: int) -> tuple[int, int
 
 def extent(cells: np.ndarray) -> Box | None:
     """The smallest box that holds all true cells of (h, w) bool, None where there is none."""
-    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-    if not len(rows):
+    window = bounding_window(cells)
+    if window is None:
         return None
-    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+    rows, columns = window
+    return Box(rows.start, rows.stop, columns.start, columns.stop)
 
 
 def covered(boxes: Sequence[Box], height: int, width: int, factor: int) -> np.ndarray:

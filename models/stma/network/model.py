@@ -15,16 +15,12 @@ from torch.nn import functional
 from stma.config import ModelConfig
 from stma.device import Precision
 from stma.network import int8_embedding, winograd
-from stma.network.association import (
-    IDAssociation,
-    LabelPropagation,
-    PropagatedLabels,
-    with_known,
-)
+from stma.network.association import IDAssociation, with_known
 from stma.network.decoder import Decoded, Decoder, DecoderContext
 from stma.network.embedding import Embedding, Features
 from stma.network.entries import MemoryEntry, MemoryView
 from stma.network.interest import Box, boxes_of_interest, covered
+from stma.network.label_propagation import LabelPropagation, PropagatedLabels
 from stma.network.layers import ConvNorm, pool_twice, to_map, to_tokens
 from stma.network.memory_encoder import MemoryEncoder, ObjectProjection
 from stma.network.quality import MaskQuality
@@ -106,11 +102,6 @@ class STMA(nn.Module):
             features, final, self.id_association.keys(tokens), self.decoder.context(features, final), own
         )
 
-    def read(self, test: TestFrame, view: MemoryView) -> Readout:
-        """ID association and label propagation of one frame against the memory."""
-        labels = self.label_propagation(test.features.label_key, view.labels, view.label_sharpness)
-        return Readout(self._read_values(test, view), labels)
-
     def _read_values(self, test: TestFrame, view: MemoryView, boxes: Sequence[Box] | None = None) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16, for each object within its box."""
         height, width = test.final.shape[2:]
@@ -121,12 +112,6 @@ class STMA(nn.Module):
         result: Tensor = values.unflatten(1, (height, width)).permute(0, 3, 4, 1, 2)
         return result
 
-    def decode(self, test: TestFrame, readout: Readout) -> Decoded:
-        """Per-object logits, before soft aggregation."""
-        draft = self.decoder.draft(test.context, readout.values)
-        decoded: Decoded = self.decoder(test.context, draft, readout.labels)
-        return decoded
-
     def follow(
         self,
         test: TestFrame,
@@ -135,13 +120,14 @@ class STMA(nn.Module):
         region: Region | None = None,
         near: Sequence[Box] | None = None,
     ) -> tuple[Readout, Decoded]:
-        """Read and decode the objects of one clip, which may be remembered since different frames.
+        """Read the memory, by ID association and label propagation, and decode the objects, which may be remembered
+        since different frames: their logits are those before soft aggregation.
 
         Args:
             test: the frame, or a region of it.
             views: what each group of objects reads, in the order of the objects.
-            focus: look only where an object may be at strides below 16, see `boxes_of_interest`; the host then waits
-                for the device once.
+            focus: of a single clip, look only where an object may be at strides below 16, see `boxes_of_interest`; the
+                host then waits for the device once.
             region: that `test` shows; what comes out is of the whole frame all the same, but for the values.
             near: where in `test` each object is looked for, None for everywhere.
         """

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stma.config import ModelConfig
-from stma.network.association import PropagatedLabels
 from stma.network.decoder import Decoded
+from stma.network.label_propagation import PropagatedLabels
 
 HIDDEN = 64
 RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows

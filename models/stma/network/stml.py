@@ -103,9 +103,13 @@ class STMLBlock(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(feed_forward_ratio * width, width),
         )
+        self.reset_to_identity()
+
+    def reset_to_identity(self) -> None:
+        """Let all streams through as they are, which is how a new block starts."""
         for last in (self.output, self.feed_forward[2]):
             assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)  # a new block starts as the identity
+            nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def project(self, tokens: Tensor, grid: tuple[int, int] | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,62 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.config import AFFINITY_LIMIT, GPU_AFFINITIES, tile_side
+from stma.config import tile_side
+from stma.network.affinity import (
+    at_once,
+    binary,
+    headroom,
+    multiples,
+    offset_channels,
+    restored,
+    with_ones,
+)
 from stma.network.interest import extent, rounded_up
-from stma.network.powers import powers_of_two, steps
+from stma.network.powers import powers_of_two
 
 SAFE = 12.0  # largest exponent of 2: faint matches are not lost, and 16 bits still tell good ones apart
-
-# Multiples that sizes of products are brought to in 16 bits: oneDNN takes 0.4 ms for each new size, and keeps 0.6 MB
-# for good.
-QUERIES = 32
-CELLS = 512  # of memory
-
-HALF_ROOM = 64.0  # fp16 ends at 65504: the sum of so many weights of 1 is a large frame's
-
-
-def multiples(dtype: torch.dtype) -> tuple[int, int]:
-    """Multiples that the numbers of queries and of memory cells in products are brought to, in this precision."""
-    return (1, 1) if dtype == torch.float32 else (QUERIES, CELLS)
-
-
-def at_once(device: torch.device) -> int:
-    """Cells of affinity that a device holds at once."""
-    return AFFINITY_LIMIT if device.type == "cpu" else GPU_AFFINITIES
-
-
-def headroom(dtype: torch.dtype) -> float:
-    """Factor by which weights are made smaller before they are summed up in this precision."""
-    return HALF_ROOM if dtype == torch.float16 else 1.0
-
-
-def restored(sums: Tensor, room: float) -> Tensor:
-    """Float32 sums of weights that `headroom` made smaller, at their own size."""
-    return sums if room == 1 else sums * room
-
-
-def binary(temperature: Tensor) -> Tensor:
-    """The factor whose powers of 2 are the powers of e of a temperature: exp2 takes nine tenths of the time of exp."""
-    return temperature * math.log2(math.e)
-
-
-def offset_channels(offset: Tensor, dtype: torch.dtype) -> Tensor:
-    """Two channels for keys, whose products with queries of two ones add `offset` before anything is rounded.
-
-    A product of 100 has steps of 0.5 in bf16; taken off afterwards, an exponent near zero would keep that error. Two,
-    since the offset itself has more digits than bf16.
-
-    Returns:
-        (..., 2) of this type for offsets of any shape; gradients reach them.
-    """
-    high = offset.to(torch.bfloat16).to(dtype)
-    return torch.stack([high, (offset.float() - high.float()).to(dtype)], dim=-1)
-
-
-def with_ones(queries: Tensor) -> Tensor:
-    """(..., C) queries with the two ones that `offset_channels` need, in the steps of `powers_of_two`: (..., C+2)."""
-    padded, fine = functional.pad(queries, (0, 2), value=1.0), steps(queries)
-    return padded if fine == 1 else padded * fine
 
 
 def _flattened(queries: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from stma.postprocess.windows import object_windows
+from stma.bounding import object_windows
 
 
 def grow_objects(labels: np.ndarray, distance: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from stma.postprocess.windows import Window, object_windows
+from stma.bounding import Window, object_windows
 
 
 def remove_specks(labels: np.ndarray, smallest: int) -> np.ndarray:

@@ -20,10 +20,7 @@ def _readout(model: STMA) -> None:
 def _stml(model: STMA) -> None:
     for block in model.stml.blocks:
         assert isinstance(block, STMLBlock)
-        for last in (block.output, block.feed_forward[2]):
-            assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        block.reset_to_identity()
 
 
 def _object_tokens(model: STMA) -> None:

@@ -10,9 +10,9 @@ from torch.nn import functional
 from stma.config import MemoryConfig
 from stma.guided import guided_masks
 from stma.memory import StoredEntry, propagated_entries
-from stma.network.association import LabelEntry
 from stma.network.embedding import Features
 from stma.network.entries import MemoryEntry, join_entries
+from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
 from stma.network.soft_masks import masks_from_logits, sharpen_foreground
 from stma.training.config import LossConfig
@@ -23,6 +23,7 @@ from stma.training.losses import (
     dice,
     iou_loss,
     label_loss,
+    one_hot,
     region_loss,
 )
 from stma.training.regions import REGIONS
@@ -74,12 +75,6 @@ class ClipLoss:
         names = [field.name for field in fields(self)]
         values = torch.stack([getattr(self, name).detach().float() for name in names]).tolist()
         return dict(zip(names, values, strict=True))
-
-
-def one_hot(labels: Tensor, objects: int) -> Tensor:
-    """(..., H, W) integer labels to (..., K, H, W) float32 masks of the objects 1..K."""
-    index = torch.arange(1, objects + 1, device=labels.device).view(-1, 1, 1)
-    return (labels[..., None, :, :] == index).float()
 
 
 def _taught(
@@ -197,8 +192,8 @@ def run_clip(
             cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
             test = model.encode_test(features[time], cache)
             labels_from = _as_in_a_video(entries) if config.windowed or not scored else None
-            readout = model.read(test, join_entries(remembered, labels_from, *sharpness))
-            decoded = model.decode(test, readout)
+            view = join_entries(remembered, labels_from, *sharpness)
+            readout, decoded = model.follow(test, [view], focus=False)
             aggregated, masks = masks_from_logits(decoded.logits, object_valid)
             if time + 1 < length:
                 damaged = disturb_masks(masks, object_valid, config.disturbed_share, generator)

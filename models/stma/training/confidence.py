@@ -40,14 +40,12 @@ CALIBRATION_DATA = DataConfig(
 class FitConfig:
     """How the head learns."""
 
-    visible: bool = (
-        False  # also what judges masks that can be seen: it warns of more that are lost, but ranks worse
-    )
+    # also what judges masks that can be seen: it warns of more that are lost, but ranks worse
+    visible: bool = False
     steps: int = 1500  # a second or two: the head has 9,000 weights
     batch: int = 256  # masks
-    learning_rate: float = (
-        3e-4  # AdamW peak, then half a cosine: a head that learns anew, or faster, warns too often
-    )
+    # AdamW peak, then half a cosine: a head that learns anew, or faster, warns too often
+    learning_rate: float = 3e-4
     ridge: float = 0.01  # on the weights that judge empty masks: few clips have many of these
     held_share: float = 0.2  # of the clips, kept apart to tell what was gained
     seed: int = 0

@@ -12,31 +12,25 @@ class DataConfig:
     """What a training clip looks like."""
 
     crop: int = 256  # pixels; matching is learned at stride 8, so small crops already teach it
-    frames: int = (
-        4  # first + three scored; what is beyond `LossConfig.scored_frames` may be watched before those
-    )
+    # first + three scored; what is beyond `LossConfig.scored_frames` may be watched before those
+    frames: int = 4
     max_objects: int = 3  # more cost time and teach little beyond competition between objects
     real_share: float = 0.5  # real motion against the variety of the stills
     max_gap: int = 6  # frames between two of a clip; grows the motion that is seen
     paste_probability: float = 0.4  # a cut-out moves over a real clip: occlusion and distractors
-    blur_probability: float = (
-        0.4  # layers of a synthetic clip blur as they move: most fast objects do in a video
-    )
-    newcomer_probability: float = (
-        0.0  # of things that come up beside an object: its new sides are refused then
-    )
+    # layers of a synthetic clip blur as they move: most fast objects do in a video
+    blur_probability: float = 0.4
+    # of things that come up beside an object: its new sides are refused then
+    newcomer_probability: float = 0.0
     leaver_probability: float = 0.0  # of something in front of an object that leaves it
     shadow_probability: float = 0.0  # of a shadow under a pasted cut-out, which is no part of the object
-    moving_probability: float = (
-        0.0  # of a cut-out from a real clip, with the motion of its own that it has there
-    )
-    look_alike_probability: float = (
-        0.0  # of a real object's twin beside it, and of composed ones that look alike
-    )
+    # of a cut-out from a real clip, with the motion of its own that it has there
+    moving_probability: float = 0.0
+    # of a real object's twin beside it, and of composed ones that look alike
+    look_alike_probability: float = 0.0
     absence_probability: float = 0.0  # of a pasted object that is out of sight for a part of the clip
-    close_up_probability: float = (
-        0.0  # of a clip that begins with a close-up: most of the background comes later
-    )
+    # of a clip that begins with a close-up: most of the background comes later
+    close_up_probability: float = 0.0
     bars_probability: float = 0.12  # bars pass in front, as rails, posts and branches do: an object in pieces
 
 
@@ -46,25 +40,22 @@ class LossConfig:
 
     label_weight: float = 0.5  # auxiliary loss on the label propagation, from true labels
     region_weight: float = 0.15  # dense correspondence on synthetic clips: what generalises to unseen objects
-    coarse_weight: float = (
-        0.5  # the ID association must find objects by itself: the labels would do it for it
-    )
+    # the ID association must find objects by itself: the labels would do it for it
+    coarse_weight: float = 0.5
     quality_weight: float = 0.2  # its own head alone learns from it, so the weight only sets that pace
     scored_frames: int = 3  # at the end of a clip: the memory is written and read twice with a gradient
     scored_windows: int = 1  # times that so many frames in a row are scored: more where watching costs most
-    windowed: bool = (
-        False  # scored frames read labels as in a video, near by; else from everywhere, which teaches keys
-    )
+    # scored frames read labels as in a video, near by; else from everywhere, which teaches keys
+    windowed: bool = False
     disturbed_share: float = 0.3  # of remembered masks: short clips drift too little to teach mending
-    key_sharpness: float = (
-        1.7  # of the labels that teach the keys: soft enough that many cells get a gradient
-    )
-    label_sharpness: tuple[float, float] = (2.5, 5.0)  # of the labels that the decoder reads, drawn per step:
-    # around `MemoryConfig.label_sharpness`, or the decoder trusts less in a video what it learned on crops
+    # of the labels that teach the keys: soft enough that many cells get a gradient
+    key_sharpness: float = 1.7
+    # of the labels that the decoder reads, drawn per step: around `MemoryConfig.label_sharpness`, or the decoder trusts
+    # less in a video what it learned on crops
+    label_sharpness: tuple[float, float] = (2.5, 5.0)
     readout_sharpness: tuple[float, float] = (1.0, 2.2)  # the same of the ID association
-    mask_sharpness: float = (
-        2.0  # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
-    )
+    # of remembered masks, as `MemoryConfig.mask_sharpness`: a video feeds these back
+    mask_sharpness: float = 2.0
 
     refine_edges: bool = False  # half of the scores on masks refined as `SegmenterConfig.refine_edges` does
 
@@ -97,30 +88,25 @@ class TrainConfig:
     network: ModelConfig | None = None  # a shape of its own in place of the one that goes by that name
     without: tuple[str, ...] = ()  # parts of `stma.training.ablation` that stay off: what is each worth?
     initial_weights: str | None = None  # a shipped model or weights file to go on from; None = random
-    renewed: tuple[
-        str, ...
-    ] = ()  # modules that start at random all the same, by the beginning of their names
+    # modules that start at random all the same, by the beginning of their names
+    renewed: tuple[str, ...] = ()
     only: tuple[str, ...] = ()  # the modules that learn, named alike; none named = all of them
     steps: int | None = None  # end after so many steps, or
     minutes: float | None = None  # after so many minutes, whichever is first; the schedule follows
     batch: int = 4  # clips per step: what a CPU step of about a second holds
     uses: int = 1  # times that a clip is learned from: more where clips are made slower than they are used
     learning_rate: float = 8e-4  # AdamW peak
-    fixed_statistics: bool = (
-        False  # batch norms as in inference: right for a trained network, a fresh one has none yet
-    )
-    statistics_until: float = (
-        1.0  # share of the run after which batch norms keep theirs: the end learns as inference is
-    )
+    # batch norms as in inference: right for a trained network, a fresh one has none yet
+    fixed_statistics: bool = False
+    # share of the run after which batch norms keep theirs: the end learns as inference is
+    statistics_until: float = 1.0
     embedding_rate: float = 1.0  # factor on the rate of embedding and label propagation; 0 freezes both
     weight_decay: float = 0.02  # little data, but batch norm and synthesis regularise already
     warm_up: int = 100  # steps of linear warm-up
     clip_norm: float = 3.0  # gradients through the written masks spike early on
     ema: float = 0.998  # averages the last few hundred steps; what is validated and shipped
-    hard_pixels: tuple[float, float] = (
-        1.0,
-        0.25,
-    )  # share of hardest pixels in the cross entropy, first to last
+    # share of hardest pixels in the cross entropy, first to last
+    hard_pixels: tuple[float, float] = (1.0, 0.25)
     loss: LossConfig = field(default_factory=LossConfig)
     seed: int = 0
     threads: int = 2

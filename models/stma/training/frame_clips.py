@@ -21,9 +21,8 @@ ATTEMPTS = 10  # a clip is drawn about a pixel of an object, so that most show o
 WHOLE_SHARE = 0.4  # of clips in which the frame moves as a whole: nothing is filled in there
 BLURRED_SHARE = 0.2
 COLOUR = 0.5  # strength of colour shifts: the video's light changes less than that between two videos
-HOLE_MARGIN = (
-    0.011  # of the shorter side, around objects that are filled in: their soft outlines belong to them
-)
+# of the shorter side, around objects that are filled in: their soft outlines belong to them
+HOLE_MARGIN = 0.011
 FILL_RADIUS = 5  # pixels that the filling looks around
 SCALES = 1.3  # times larger or smaller than the model will see the frame
 

@@ -5,6 +5,12 @@ from torch import Tensor
 from torch.nn import functional
 
 
+def one_hot(labels: Tensor, objects: int) -> Tensor:
+    """(..., H, W) integer labels to (..., K, H, W) float32 masks of the objects 1..K."""
+    index = torch.arange(1, objects + 1, device=labels.device).view(-1, 1, 1)
+    return (labels[..., None, :, :] == index).float()
+
+
 def bootstrapped_cross_entropy(logits: Tensor, target: Tensor, share: float) -> Tensor:
     """Cross entropy over the hardest pixels (XMem, arXiv 2207.07115).
 
@@ -20,19 +26,20 @@ def bootstrapped_cross_entropy(logits: Tensor, target: Tensor, share: float) -> 
 
 
 def dice(masks: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
-    """Dice loss 1 - (2 sum pg + 1) / (sum p + sum g + 1), averaged over the real objects.
+    """Dice loss, averaged over the real objects.
 
     Args:
-        masks: (B, K, H, W) soft masks in 0..1.
+        masks: (B, K, H, W) float32 soft masks in 0..1.
         target: (B, H, W) int64 object index, 0 = background.
         object_valid: (B, K) bool.
     """
-    objects = torch.arange(1, masks.shape[1] + 1, device=target.device)
-    truth = (target[:, None] == objects[None, :, None, None]).to(masks.dtype)  # (B, K, H, W)
+    return _mean(_dice(masks, one_hot(target, masks.shape[1])), object_valid)
+
+
+def _dice(masks: Tensor, truth: Tensor) -> Tensor:
+    """(B, K) dice losses 1 - (2 sum pg + 1) / (sum p + sum g + 1) of (B, K, H, W) soft masks."""
     overlap = (masks * truth).sum((2, 3))
-    loss = 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + truth.sum((2, 3)) + 1)
-    weight = object_valid.to(loss.dtype)
-    return (loss * weight).sum() / weight.sum().clamp(min=1)
+    return 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + truth.sum((2, 3)) + 1)
 
 
 def label_loss(propagated: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
@@ -60,10 +67,7 @@ def coarse_loss(logits: Tensor, target: Tensor, object_valid: Tensor) -> Tensor:
         object_valid: (B, K) bool.
     """
     wrong = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((2, 3))
-    masks = torch.sigmoid(logits)
-    overlap = (masks * target).sum((2, 3))
-    apart = 1 - (2 * overlap + 1) / (masks.sum((2, 3)) + target.sum((2, 3)) + 1)  # (B, K)
-    return _mean(wrong + apart, object_valid)
+    return _mean(wrong + _dice(torch.sigmoid(logits), target), object_valid)
 
 
 def _mean(values: Tensor, object_valid: Tensor) -> Tensor:

@@ -17,9 +17,8 @@ from stma.errors import DataError
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
-WIDE_OUTLINES = {
-    "ytvos_opn": 4
-}  # pixels that masks are too wide by: there, the strongest edges lie so far within
+# pixels that masks are too wide by: there, the strongest edges lie so far within
+WIDE_OUTLINES = {"ytvos_opn": 4}
 IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
@@ -34,7 +33,7 @@ class LabelledImage:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class VideoSequence:
     """A real clip, every frame labelled."""
 
     name: str
@@ -49,8 +48,8 @@ class Sequence:
 class TrainingPool:
     """Everything below a training folder; `validation` is kept apart."""
 
-    sequences: tuple[Sequence, ...]
-    validation: tuple[Sequence, ...]
+    sequences: tuple[VideoSequence, ...]
+    validation: tuple[VideoSequence, ...]
     stills: tuple[LabelledImage, ...]
     plain: tuple[Path, ...]
 
@@ -143,7 +142,7 @@ def scan(root: Path) -> TrainingPool:
     for folder in sorted((root / "video").glob("*/*")):
         frames = _pairs(folder, folder.parent.name)
         if len(frames) >= 2:
-            every.append(Sequence(f"{folder.parent.name}/{folder.name}", frames))
+            every.append(VideoSequence(f"{folder.parent.name}/{folder.name}", frames))
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
         raise DataError(

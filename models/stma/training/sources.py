@@ -1,5 +1,6 @@
 """What clips are made from, drawn from a pool: frames of real sequences, stills, photographs and cut-outs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,8 +15,8 @@ from stma.training.pool import (
     STILL_WEIGHTS,
     UNION_DATASETS,
     LabelledImage,
-    Sequence,
     TrainingPool,
+    VideoSequence,
     matched,
     read_image,
     read_pair,
@@ -101,16 +102,9 @@ class Sources:
         for _ in range(TRIES):
             still = self.cuttable[rng.choice(len(self.cuttable), p=self._cut_weights)]
             image, label = _read_still(rng, still)
-            ids = np.unique(label)
-            ids = ids[ids > 0]
-            if len(ids) == 0:
-                continue
-            alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
-            box = bounds(alpha)
-            if not _large_enough(box):
-                continue
-            image, alpha = (np.ascontiguousarray(part[box_slices(box)]) for part in (image, alpha))
-            return _varied(rng, [image], [alpha], 1.0)
+            cut_out = cut_from_clip(rng, [image], [label], 1.0)
+            if cut_out is not None:
+                return cut_out
         raise _no_object("still")
 
     def _moving(self, rng: np.random.Generator) -> CutOut:
@@ -130,22 +124,27 @@ def _no_object(kind: str) -> DataError:
 
 
 def cut_from_clip(
-    rng: np.random.Generator, images: list[np.ndarray], labels: list[np.ndarray]
+    rng: np.random.Generator, images: list[np.ndarray], labels: list[np.ndarray], strength: float = 0.8
 ) -> CutOut | None:
-    """An object that the first frame shows, cut from every frame within the box that holds it in all of them.
+    """An object that the first frame shows, cut from every frame within the box that holds it in all of them, and
+    `varied`; a still is a clip of one frame.
 
     None where there is none, or it is too small.
     """
-    ids = np.unique(labels[0])
-    ids = ids[ids > 0]
-    if len(ids) == 0:
+    number = drawn_object(rng, labels[0])
+    if number is None:
         return None
-    number = rng.choice(ids)
     alphas = [np.where(label == number, 255, 0).astype(np.uint8) for label in labels]
     if not _large_enough(bounds(alphas[0])):
         return None
     part = box_slices(bounds(np.maximum.reduce(alphas)))
-    return _varied(rng, [i[part] for i in images], [a[part] for a in alphas], 0.8)
+    return varied(rng, [i[part] for i in images], [a[part] for a in alphas], strength)
+
+
+def drawn_object(rng: np.random.Generator, label: np.ndarray) -> int | None:
+    """Draw one of the objects of a label map; None where there is none."""
+    ids = np.unique(label[label > 0])
+    return int(rng.choice(ids)) if len(ids) else None
 
 
 def happens(rng: np.random.Generator, probability: float) -> bool:
@@ -153,8 +152,8 @@ def happens(rng: np.random.Generator, probability: float) -> bool:
     return probability > 0 and bool(rng.random() < probability)
 
 
-def _varied(
-    rng: np.random.Generator, images: list[np.ndarray], alphas: list[np.ndarray], strength: float
+def varied(
+    rng: np.random.Generator, images: Sequence[np.ndarray], alphas: Sequence[np.ndarray], strength: float
 ) -> CutOut:
     """A cut-out in changed colours, mirrored half of the time."""
     step = -1 if rng.random() < 0.5 else 1
@@ -199,7 +198,9 @@ def _read_still(rng: np.random.Generator, still: LabelledImage) -> tuple[np.ndar
     return image, label
 
 
-def _choose_frames(rng: np.random.Generator, sequence: Sequence, config: DataConfig) -> list[LabelledImage]:
+def _choose_frames(
+    rng: np.random.Generator, sequence: VideoSequence, config: DataConfig
+) -> list[LabelledImage]:
     """Frames in their order or backward, with gaps; of a sequence too short for that, to and fro."""
     last = len(sequence.frames) - 1
     largest = 1 if sequence.sparse else int(rng.integers(1, config.max_gap + 1))

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from stma.errors import DataError
-from stma.training.colour import draw_colour, shutter_blur
+from stma.training.colour import shutter_blur
 from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
 from stma.training.pool import TrainingPool, read_image, read_pair
-from stma.training.sources import TRIES, CutOut, bounds, box_slices
+from stma.training.sources import TRIES, CutOut, bounds, box_slices, drawn_object, varied
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
@@ -38,7 +38,7 @@ class StressClip:
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """Where an object is on each frame: centre x and y and longer side, in shares of the frame's side."""
 
     x: np.ndarray
@@ -75,7 +75,7 @@ def stress_clip(pool: TrainingPool, kind: str, number: int, seed: int = 0) -> St
     return _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
 
 
-def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
+def _paths(rng: np.random.Generator, kind: str) -> list[Trajectory]:
     time = np.linspace(0, 1, FRAMES)
     still = np.ones(FRAMES)
     if kind == "crossing":
@@ -84,7 +84,7 @@ def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
         angles = turn + 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2, count)) / count
         along = np.cos(np.pi * time * rng.uniform(1.0, 2.0))  # across the middle and, mostly, back
         return [
-            Path(
+            Trajectory(
                 0.5 + 0.36 * np.cos(a) * along + rng.normal(0, 0.02),
                 0.5 + 0.36 * np.sin(a) * along + rng.normal(0, 0.02),
                 size * rng.uniform(0.9, 1.1) * still,
@@ -94,31 +94,32 @@ def _paths(rng: np.random.Generator, kind: str) -> list[Path]:
     if kind == "return":
         size, side = rng.uniform(0.25, 0.45), rng.choice([-1, 1])
         away = np.sin(np.pi * np.clip((time - 0.2) / 0.6, 0, 1))  # out of sight in the middle of the clip
-        return [Path(0.5 + side * away * (0.6 + size), 0.5 + 0.1 * time, size * still)]
+        return [Trajectory(0.5 + side * away * (0.6 + size), 0.5 + 0.1 * time, size * still)]
     if kind in ("fast", "blur"):
         size, turns = rng.uniform(0.2, 0.35), rng.uniform(4, 6)
         phase = rng.uniform(0, 2 * np.pi, 2)
         x = 0.5 + 0.33 * np.sin(2 * np.pi * turns * time * 0.5 + phase[0])
         y = 0.5 + 0.3 * np.sin(2 * np.pi * turns * time * 0.4 + phase[1])
-        return [Path(x, y, size * still, 0.5 if kind == "blur" else 0.0)]
+        return [Trajectory(x, y, size * still, 0.5 if kind == "blur" else 0.0)]
     if kind == "small":
         phase = rng.uniform(0, 2 * np.pi, 2)
         x, y = 0.5 + 0.3 * np.sin(3 * time + phase[0]), 0.5 + 0.3 * np.sin(2 * time + phase[1])
-        return [Path(x, y, rng.uniform(0.08, 0.1) * still)]
+        return [Trajectory(x, y, rng.uniform(0.08, 0.1) * still)]
     smaller = rng.random() < 0.5
     scaled = 0.7 * SCALE**-time if smaller else rng.uniform(0.15, 0.2) * SCALE**time
-    return [Path(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), scaled)]
+    return [Trajectory(0.5 + 0.1 * np.sin(4 * time), 0.5 + 0.05 * np.sin(5 * time), scaled)]
 
 
 def _compose(
-    rng: np.random.Generator, pool: TrainingPool, name: str, paths: list[Path], look_alike: bool
+    rng: np.random.Generator, pool: TrainingPool, name: str, paths: list[Trajectory], look_alike: bool
 ) -> StressClip:
     frames = _background(rng, pool)
     labels = [np.zeros((SIDE, SIDE), dtype=np.uint8) for _ in frames]
     cut_out = _cut_out(rng, pool)
     for number, path in enumerate(paths, start=1):
         _paste(rng, frames, labels, cut_out, path, number)
-        cut_out = _turned(rng, cut_out) if look_alike else _cut_out(rng, pool)
+        # a look-alike is the same object under slightly other light
+        cut_out = varied(rng, cut_out.images, cut_out.alphas, 0.15) if look_alike else _cut_out(rng, pool)
     return StressClip(name, np.stack(frames), np.stack(labels))
 
 
@@ -135,10 +136,10 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
         sequence = pool.validation[rng.integers(len(pool.validation))]
         pair = sequence.frames[int(rng.integers(-(-len(sequence.frames) // EVERY))) * EVERY]
         image, label = read_pair(pair)
-        ids = np.unique(label[label > 0])
-        if not len(ids):
+        number = drawn_object(rng, label)
+        if number is None:
             continue
-        alpha = np.where(label == rng.choice(ids), 255, 0).astype(np.uint8)
+        alpha = np.where(label == number, 255, 0).astype(np.uint8)
         box = bounds(alpha)
         if max(box[2:]) >= SMALLEST_CUT:
             part = box_slices(box)
@@ -149,20 +150,12 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
     )
 
 
-def _turned(rng: np.random.Generator, cut_out: CutOut) -> CutOut:
-    """A look-alike: the same object, mirrored or not, under slightly other light."""
-    flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
-    source, outline = cut_out.at(0)
-    image = draw_colour(rng, 0.15).apply(np.ascontiguousarray(source[:, flip]))
-    return CutOut((image,), (np.ascontiguousarray(outline[:, flip]),))
-
-
 def _paste(
     rng: np.random.Generator,
     frames: list[np.ndarray],
     labels: list[np.ndarray],
     cut_out: CutOut,
-    path: Path,
+    path: Trajectory,
     number: int,
 ) -> None:
     source, outline = cut_out.at(0)

@@ -9,13 +9,12 @@ import numpy as np
 
 from stma.config import SegmenterConfig
 from stma.errors import DataError
-from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
-from stma.identity import IdentityCounter
+from stma.evaluation import DatasetScore, IdentityCounter, SequenceScore, SequenceScorer
 from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.training.distributed import Group
-from stma.training.pool import Sequence, read_label, read_pair
+from stma.training.pool import VideoSequence, read_label, read_pair
 
 
 @dataclass(frozen=True)
@@ -75,20 +74,22 @@ def follow_clip(
 
 
 def read_frames(
-    sequence: Sequence, stop: int | None = None, every: int = 1
+    sequence: VideoSequence, stop: int | None = None, every: int = 1
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
     for pair in sequence.frames[:stop:every]:
         yield read_pair(pair)
 
 
-def reversed_frames(sequence: Sequence, count: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def reversed_frames(
+    sequence: VideoSequence, count: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Frames and labels of a sequence from its last frame to its first: its last `count` frames, None for all. What
     grew shrinks, and what a close-up did not show comes into view."""
     return read_frames(replace(sequence, frames=sequence.frames[::-1]), count)
 
 
-def looped_frames(sequence: Sequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def looped_frames(sequence: VideoSequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`count` frames of a sequence played forward and backward in turn, so that no cut is seen."""
     last = len(sequence.frames) - 1
     for index in range(count):
@@ -105,7 +106,7 @@ class Validator:
         DataError: a sequence can give no score.
     """
 
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[VideoSequence, ...]
     config: SegmenterConfig
     stop: int | None = None  # frames per sequence; shorter while training, all for a figure that is reported
 

@@ -1,26 +1,30 @@
-"""The clips of `stma validate` followed one after the other, or by several processes."""
+"""The sets of clips that `stma validate` scores, followed one clip after the other, or by several processes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+
+from stma.calibration import calibration
+from stma.config import SegmenterConfig
 from stma.errors import DataError, SettingsError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from stma.config import SegmenterConfig
-    from stma.network.model import STMA
-    from stma.training.pool import TrainingPool
-    from stma.training.validate import ClipResult
+from stma.evaluation import DatasetScore
+from stma.network.model import STMA
+from stma.process import prepare_process
+from stma.resize import size_for_objects
+from stma.training.pool import TrainingPool
+from stma.training.stress import KINDS, stress_clip
+from stma.training.validate import ClipResult, follow_clip, looped_frames, read_frames, reversed_frames
 
 REAL, SPARSE, REVERSED, LOOPED = "real", "sparse", "reversed", "looped"
 SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 LOOPED_FRAMES = 501
+EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class ValidationSettings:
 
 
 @dataclass(frozen=True)
-class ClipJob:
+class _NumberedClip:
     """Clip number `number` of a set."""
 
     set: str
@@ -58,16 +62,12 @@ class ClipJob:
 class _Follower:
     """All that it takes to follow a clip; travels to the processes once."""
 
-    model: "STMA"
-    pool: "TrainingPool"
-    config: "SegmenterConfig"
+    model: STMA
+    pool: TrainingPool
+    config: SegmenterConfig
     settings: ValidationSettings
 
-    def follow(self, job: ClipJob) -> "ClipResult":
-        from stma.resize import size_for_objects
-        from stma.training.stress import KINDS, stress_clip
-        from stma.training.validate import follow_clip, looped_frames, read_frames, reversed_frames
-
+    def follow(self, job: _NumberedClip) -> ClipResult:
         frames: Iterable[tuple[np.ndarray, np.ndarray]]  # pictures and true labels
         if job.set in KINDS:
             clip = stress_clip(self.pool, job.set, job.number, self.settings.seed)
@@ -89,20 +89,18 @@ class _Follower:
 
 
 def run_sets(
-    model: "STMA",
-    pool: "TrainingPool",
-    config: "SegmenterConfig",
+    model: STMA,
+    pool: TrainingPool,
+    config: SegmenterConfig,
     settings: ValidationSettings,
-    on_clip: Callable[[str, "ClipResult"], None] = lambda name, result: None,
-) -> dict[str, list["ClipResult"]]:
+    on_clip: Callable[[str, ClipResult], None] = lambda name, result: None,
+) -> dict[str, list[ClipResult]]:
     """Follow every clip of every set; `on_clip` is told of each, in their order.
 
     Raises:
         SettingsError: a set is unknown.
         DataError: the folder lacks what a set needs.
     """
-    from stma.training.stress import KINDS
-
     known = (REAL, SPARSE, REVERSED, LOOPED, *KINDS)
     for name in settings.sets:
         if name not in known:
@@ -110,7 +108,7 @@ def run_sets(
     if not pool.validation:
         raise DataError('there is no sequence to score; name some under "validation" in splits.json')
     counts = {name: settings.clips if name in KINDS else len(pool.validation) for name in settings.sets}
-    jobs = [ClipJob(name, number) for name, count in counts.items() for number in range(count)]
+    jobs = [_NumberedClip(name, number) for name, count in counts.items() for number in range(count)]
     results: dict[str, list[ClipResult]] = {name: [] for name in counts}
     with _followed(_Follower(model, pool, config, settings), jobs) as every:
         for job, result in zip(jobs, every, strict=True):
@@ -120,7 +118,7 @@ def run_sets(
 
 
 @contextmanager
-def _followed(follower: _Follower, jobs: list[ClipJob]) -> "Iterator[Iterator[ClipResult]]":
+def _followed(follower: _Follower, jobs: list[_NumberedClip]) -> Iterator[Iterator[ClipResult]]:
     """The results of all jobs, in their order; on an error or Ctrl-C nothing more is begun."""
     settings = follower.settings
     workers = min(settings.workers, len(jobs))
@@ -139,11 +137,36 @@ _here: list[_Follower] = []  # of a worker process
 
 
 def _begin(follower: _Follower, threads: int) -> None:
-    from stma.process import prepare_process
-
     prepare_process(threads)
     _here.append(follower)
 
 
-def _follow(job: ClipJob) -> "ClipResult":
+def _follow(job: _NumberedClip) -> ClipResult:
     return _here[0].follow(job)
+
+
+def summary(name: str, results: list[ClipResult]) -> dict[str, Any]:
+    """Means of one set: J, F, J&F over clips, the worst clip, identity switches and the calibration."""
+    mean = DatasetScore(tuple(result.score for result in results)).over_sequences
+    worst = min(results, key=lambda result: result.score.score.mean)
+    masks = [mask for result in results for mask in result.masks]
+    row: dict[str, Any] = {
+        "set": name,
+        "clips": len(results),
+        "J": mean.region,
+        "F": mean.boundary,
+        "J&F": mean.mean,
+        "worst": {"name": worst.score.name, "J&F": worst.score.score.mean},
+        "seconds per frame": _mean([result.seconds_per_frame for result in results]),
+        "switches": sum(result.switches for result in results),
+        "confidence": asdict(calibration([m.confidence for m in masks], [m.region for m in masks])),
+        "sequences": {result.score.name: result.score.score.mean for result in results},
+    }
+    if name == LOOPED:
+        row["early J"] = _mean([result.region(*EARLY) for result in results])
+        row["late J"] = _mean([result.region(*LATE) for result in results])
+    return row
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
