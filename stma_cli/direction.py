@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.saving import output_error, write_saved
+from stma.saving import write_saved, writing
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
 from stma_cli.pipeline import PredictionLike, SegmenterLike
@@ -43,10 +43,8 @@ class SavedPredictions:
             OutputError: when it cannot be written.
         """
         path = self._path(frame.index)
-        try:
+        with writing(path):
             self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise output_error(path, error) from error
         write_saved(path, plain_prediction(frame, prediction))
 
     def read(self, index: int) -> PredictionLike:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import SettingsError
-from stma.saving import output_error
+from stma.saving import writing
 
 if TYPE_CHECKING:
     from stma_cli.checkpoint import Checkpoint
@@ -38,7 +38,7 @@ class KeptStates:
         if self._most == 0:
             return
         target = self._folder / f"{next_frame:08d}"
-        try:
+        with writing(target):
             self._folder.mkdir(exist_ok=True)
             target.unlink(missing_ok=True)
             try:
@@ -46,8 +46,6 @@ class KeptStates:
             except OSError:
                 shutil.copyfile(checkpoint, target)
             self._thin()
-        except OSError as error:
-            raise output_error(target, error) from error
 
     def newest_until(self, frame: int) -> "Checkpoint | None":
         """Return the latest usable state that has seen no frame from `frame` on, or None."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stma.errors import OutputError
-from stma.saving import output_error
+from stma.saving import writing
 from stma_cli.output import LOCK_FILE, make_folder
 
 
@@ -27,10 +27,8 @@ def only_one(lock: Path, command: str) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    try:
+    with writing(lock.parent):
         file = lock.open("w")
-    except OSError as error:
-        raise output_error(lock.parent, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

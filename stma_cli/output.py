@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import OutputError
-from stma.saving import output_error
+from stma.saving import writing
 
 LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
 
@@ -38,10 +38,8 @@ def make_folder(path: Path) -> OutputFolder:
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file: choose another folder with --out.")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
     return OutputFolder(path, tuple(reversed(missing)))
 
 
@@ -56,7 +54,7 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
     """
     folder = make_folder(path)
-    try:
+    with writing(path):
         if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty: choose another folder with --out, or add --force to write into it."
@@ -64,6 +62,4 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
         probe = path / ".stma-write-test"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise output_error(path, error) from error
     return folder

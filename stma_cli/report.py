@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
 from stma_cli.pipeline import PredictionLike
 from stma_cli.readable_json import readable_json
 
@@ -75,10 +75,8 @@ class ReportWriter:
         Raises:
             OutputError: when they cannot be written.
         """
-        try:
+        with writing(self.path):
             size = 0 if self._rows is None else self._rows.tell()  # this empties the buffer into the file
-        except OSError as error:
-            raise output_error(self.path, error) from error
         return {"bytes": size, "objects": {key: asdict(value) for key, value in self._objects.items()}}
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -91,12 +89,10 @@ class ReportWriter:
         self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
         if not state["bytes"]:
             return
-        try:
+        with writing(self._rows_path):
             self._rows = self._rows_path.open("r+", encoding="utf-8", newline="\n")
             self._rows.truncate(state["bytes"])
             self._rows.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise output_error(self._rows_path, error) from error
 
     def files(self) -> Iterator[str]:
         """Yield the file names of the masks so far, in order."""
@@ -128,12 +124,10 @@ class ReportWriter:
             "time": round(float(frame.time), 6),
             "objects": objects,
         }
-        try:
+        with writing(self.path):
             if self._rows is None:
                 self._rows = self._rows_path.open("w", encoding="utf-8", newline="\n")  # counted in bytes
             self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
-        except OSError as error:
-            raise output_error(self.path, error) from error
 
     def finish(self, head: Mapping[str, Any], names: Mapping[int, str]) -> Path:
         """Write `report.json`: `head`, then the objects, then the rows of all frames.
@@ -275,14 +269,15 @@ def restore_rows(folder: Path) -> None:
         OutputError: when they cannot be written.
     """
     target = folder / ROWS_FILE
-    try:
-        with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
-            _skip_head(report)
-            with temporary.open("w", encoding="utf-8", newline="\n") as rows:
-                shutil.copyfileobj(report, rows)
-                rows.truncate(rows.tell() - len(_ROWS_END))
-    except OSError as error:
-        raise output_error(target, error) from error
+    with (
+        writing(target),
+        (folder / REPORT_FILE).open(encoding="utf-8") as report,
+        replacing(target) as temporary,
+    ):
+        _skip_head(report)
+        with temporary.open("w", encoding="utf-8", newline="\n") as rows:
+            shutil.copyfileobj(report, rows)
+            rows.truncate(rows.tell() - len(_ROWS_END))
 
 
 def versions() -> dict[str, str]:

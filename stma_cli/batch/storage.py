@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import output_error, replacing, writing
 from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.direction import BACKWARD_FOLDER
 from stma_cli.output import LOCK_FILE
@@ -62,10 +62,8 @@ def open_storage(place: str) -> Storage:
     """
     if "://" not in place:
         folder = Path(place)
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(folder, error) from error
         return LocalStorage(folder.resolve())
     storage = RemoteStorage(place.rstrip("/"))
     storage.require_usable()

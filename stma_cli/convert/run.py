@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
 from stma_cli.convert.arrays import open_npz, write_npz
 from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
 from stma_cli.convert.coco import open_coco, write_coco
@@ -150,15 +150,14 @@ def _new_folder(path: Path) -> Iterator[Path]:
     absolute = path.absolute()
     temporary = absolute.with_name(f".{absolute.name}.part")
     try:
-        if temporary.exists():
-            shutil.rmtree(temporary)
-        temporary.mkdir(parents=True)
-        yield temporary
-        if absolute.is_dir():
-            absolute.rmdir()
-        os.replace(temporary, absolute)
-    except OSError as error:
-        raise output_error(path, error) from error
+        with writing(path):
+            if temporary.exists():
+                shutil.rmtree(temporary)
+            temporary.mkdir(parents=True)
+            yield temporary
+            if absolute.is_dir():
+                absolute.rmdir()
+            os.replace(temporary, absolute)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
 from stma_cli.rendering.overlay import object_colour
 from stma_cli.report_page.events import Event, Kind, find_events
 from stma_cli.report_page.pictures import draw_rows, find_video, sheet_rows
@@ -69,12 +69,10 @@ def write_page(
     sheet = sheet_rows(len(results.frames), pictures)
     drawn = draw_rows(results, source, {*sheet, *(each.row for each in suggestions)})
     html = _render(_content(results, events, suggestions, sheet, drawn, notes))
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             temporary.write_text(html, "utf-8", "backslashreplace")
-    except OSError as error:
-        raise output_error(target, error) from error
     counts = {kind: sum(event.kind is kind for event in events) for kind in Kind}
     frames = tuple(int(results.frames[each.row]) for each in suggestions)
     return PageSummary(target, counts, frames, tuple(notes))
