@@ -20,9 +20,9 @@ from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.kept_states import KeptStates
 from stma_cli.pipeline import SegmenterLike
-from stma_cli.reading import may_not_be_read
 from stma_cli.report import ReportWriter
 from stma_cli.segment_settings import SegmentSettings
+from stma_cli.wording import may_not_be_read
 
 CHECKPOINT_FILE = ".stma-checkpoint"
 _UNREADABLE = (

@@ -9,6 +9,7 @@ from stma.estimate import WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoInfo
@@ -53,14 +54,13 @@ class Forecast:
     def line(self) -> str:
         """Return it as a sentence without a full stop."""
         height, width = self.working_size
-        kind = "object" if self.objects == 1 else "objects"
         memory = f"about {_megabytes(self.memory)} of memory ({_megabytes(self.free)} are free)"
         time = ""
         if self.seconds is not None:
             time = f" and {duration(self.seconds)} on this CPU"
         elif self.seconds_per_frame is not None:
             time = f" and {duration(self.seconds_per_frame)} per frame on this CPU"
-        return f"{memory}{time}, {self.objects} {kind} with {self.model} at {width}x{height}"
+        return f"{memory}{time}, {counted(self.objects, 'object')} with {self.model} at {width}x{height}"
 
 
 def forecast(

@@ -9,7 +9,7 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma_cli.natural_order import files_in
-from stma_cli.reading import may_not_be_read
+from stma_cli.wording import may_not_be_read
 
 
 @dataclass(frozen=True)

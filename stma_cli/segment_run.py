@@ -34,6 +34,7 @@ from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sink
 from stma_cli.segment_resume import beginning, saved_run
 from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -125,7 +126,7 @@ def _opening_lines(
         f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
         f"{float(info.frame_rate):.3f} per second",
         f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
-        f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
+        f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
         *([f"adapts   {settings.adapt} steps on the first marked frame"] if settings.adapt else []),

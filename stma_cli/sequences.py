@@ -15,7 +15,7 @@ import numpy as np
 
 from stma.errors import DataError
 from stma_cli.natural_order import files_in, natural_key
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")

@@ -10,6 +10,7 @@ from stma_cli.batch.plan import PlannedClip, plan
 from stma_cli.batch.run import pairing_of
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma.config import ModelConfig
@@ -108,7 +109,7 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     seconds = max(sum(times) / workers, *times) if len(times) == len(todo) else None
     basis = (
         f"from {TIMED_CHUNKS * template.chunk} frames timed here at {largest.width}x{largest.height} with "
-        f"{largest.objects} {'object' if largest.objects == 1 else 'objects'}, decoding and writing left out"
+        f"{counted(largest.objects, 'object')}, decoding and writing left out"
     )
     return Preview(tuple(clips), pairing.notes, workers, seconds, basis, needs)
 

@@ -12,8 +12,8 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
 from stma_cli.segment_checks import given_note, mostly_given
-from stma_cli.shortened import shortened
 from stma_cli.tables import print_cells
+from stma_cli.wording import counted, shortened
 
 COLOURS = {
     Status.DONE: "green",
@@ -90,7 +90,7 @@ def print_preview(preview: Preview, console: Console) -> None:
     given = [clip for clip in todo if mostly_given(clip.annotated, clip.frames)]
     _print_given([clip.planned.pair.clip.name for clip in given], console)
     bad = sum(clip.problem is not None for clip in preview.clips)
-    workers = f"{preview.workers} {'worker' if preview.workers == 1 else 'workers'}"
+    workers = counted(preview.workers, "worker")
     if preview.seconds is None:
         estimate = "no estimate, as a length is unknown" if todo else "nothing to do"
     else:

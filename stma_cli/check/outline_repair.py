@@ -9,12 +9,12 @@ import numpy as np
 
 from stma.errors import AnnotationError, MaskError
 from stma.saving import replacing
-from stma_cli.check.findings import counted
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import POLYGON_TYPES
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.readable_json import readable_json
+from stma_cli.wording import counted
 
 MOST_OUTSIDE = 0.5  # of the points; an outline that is mostly outside was drawn on another picture
 Polygon = list[list[float]]

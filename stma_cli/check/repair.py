@@ -9,7 +9,6 @@ import numpy as np
 from stma.errors import MaskError, OutputError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
-from stma_cli.check.findings import counted
 from stma_cli.check.outline_repair import repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
@@ -21,7 +20,7 @@ from stma_cli.masks.colours import ids_from_colours, packed
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
-from stma_cli.shortened import shortened
+from stma_cli.wording import counted, shortened
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
 SHIFTED = 4.0  # distance in RGB by which JPEG moves a flat colour

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stma_cli.check.findings import Finding, Level, counted
+from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import CheckResult
 from stma_cli.readable_json import readable_json
+from stma_cli.wording import counted
 
 COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 ORDER = list(Level)

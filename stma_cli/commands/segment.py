@@ -156,7 +156,7 @@ def segment(
     from stma_cli.segment_resume import after_ctrl_c
     from stma_cli.segment_run import segment_video
     from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
-    from stma_cli.shell_command import as_argument, shell_command
+    from stma_cli.wording import as_argument, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)

@@ -16,7 +16,7 @@ from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import segmentation_mask
 from stma_cli.masks.fit import Fit
 from stma_cli.readable_json import readable_json
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 _CLIPS_SHOWN = 5
 

@@ -14,7 +14,7 @@ from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
 from stma_cli.natural_order import name_stem, trailing_number
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 NAMES_SHOWN = 4  # pictures of a file named in a message
 

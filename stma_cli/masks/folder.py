@@ -8,8 +8,7 @@ from stma.errors import MaskError
 from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.names import NAMES_FILE
 from stma_cli.natural_order import natural_key
-from stma_cli.reading import may_not_be_read
-from stma_cli.shell_command import shell_command
+from stma_cli.wording import may_not_be_read, shell_command
 
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})

@@ -14,7 +14,6 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma_cli.natural_order import named_by_number
-from stma_cli.reading import may_not_be_read
 from stma_cli.video.colour import ColourTags
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (
@@ -26,6 +25,7 @@ from stma_cli.video.source import (
     check_range,
     start_beyond_end,
 )
+from stma_cli.wording import may_not_be_read
 
 _UNDECODABLE = (
     OSError,
