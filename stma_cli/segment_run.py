@@ -24,7 +24,6 @@ from stma_cli.segment_backward import directed_segmenter, remove_saved_predictio
 from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
-    frame_stems,
     given_note,
     mostly_given,
     require_frame_exists,
@@ -66,11 +65,11 @@ def segment_video(
     from stma_cli.video.source import open_at_rate
 
     source = open_at_rate(settings.video, settings.frame_rate)
-    masks = expand_folders(settings.masks, frame_stems(source), settings.video)
+    masks = expand_folders(settings.masks, source.stems, settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
-    require_places(settings, all_names(annotations), frame_stems(source))
+    require_places(settings, all_names(annotations), source.stems)
     with only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
 

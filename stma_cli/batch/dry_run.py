@@ -124,7 +124,7 @@ def _unmade(place: str) -> Storage:
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
     from stma_cli.model_setup import sized
-    from stma_cli.segment_checks import all_names, checked_annotations, frame_stems
+    from stma_cli.segment_checks import all_names, checked_annotations
     from stma_cli.video import open_video
 
     if clip.job is None:
@@ -134,7 +134,7 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
     settings = clip.job.settings
     try:
         source = open_video(settings.video)
-        masks = expand_folders(settings.masks, frame_stems(source), settings.video)
+        masks = expand_folders(settings.masks, source.stems, settings.video)
         annotations = checked_annotations(replace(settings, masks=masks), source)
     except StmaError as error:
         return ClipPreview(clip, str(error))

@@ -56,7 +56,7 @@ class FolderSource(PictureSource):
 
     @property
     def stems(self) -> list[str]:
-        """The names of the frames: those of their files without ending."""
+        """See `VideoSource.stems`."""
         return [file.stem for file in self.files]
 
     def count_frames(self) -> int:

@@ -58,11 +58,6 @@ class PictureSource(VideoSource):
 
     levels: Levels = FULL
 
-    @property
-    def stems(self) -> list[str]:
-        """The names of the frames: those of their files without ending; none where they come from one file."""
-        return []
-
     @abstractmethod
     def _name(self, index: int) -> str:
         """Return the name of a frame."""

@@ -108,6 +108,11 @@ class VideoSource(ABC):
             VideoError: a frame before `end` cannot be decoded.
         """
 
+    @property
+    def stems(self) -> list[str]:
+        """The names of the frames: those of their files without ending; none where they come from one file."""
+        return []
+
     @abstractmethod
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them where nothing else can be trusted."""
