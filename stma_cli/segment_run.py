@@ -62,7 +62,7 @@ def segment_video(
         SegmentInterrupted: on Ctrl-C; complete files stay.
     """
     from stma_cli.masks import expand_folders
-    from stma_cli.video.source import open_at_rate
+    from stma_cli.video.opening import open_at_rate
 
     source = open_at_rate(settings.video, settings.frame_rate)
     masks = expand_folders(settings.masks, source.stems, settings.video)

@@ -17,7 +17,7 @@ def frame_rate_or_none(text: str | None) -> str | None:
     Raises:
         SettingsError: it is none.
     """
-    from stma_cli.video.source import parse_rate
+    from stma_cli.video.opening import parse_rate
 
     if text is not None:
         parse_rate(text)
