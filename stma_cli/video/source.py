@@ -37,9 +37,9 @@ class Frame:
     duration: Fraction | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What is known of a video before its frames are read.
+    """What is known of a video before its frames are read; the defaults are those of ordinary pictures.
 
     Attributes:
         path: the file or folder.
@@ -65,12 +65,12 @@ class VideoInfo:
     frame_rate: Fraction
     time_base: Fraction
     frame_count_hint: int | None
-    variable_frame_rate: bool | None
-    rotation: int
-    sample_aspect_ratio: Fraction
-    colour: ColourTags
-    has_audio: bool
-    start_time: Fraction
+    variable_frame_rate: bool | None = False
+    rotation: int = 0
+    sample_aspect_ratio: Fraction = Fraction(1)
+    colour: ColourTags = field(default_factory=ColourTags)
+    has_audio: bool = False
+    start_time: Fraction = Fraction(0)
     codec: str
 
 
