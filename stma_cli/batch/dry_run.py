@@ -1,7 +1,6 @@
 """What a batch would do, and about how long it would take, without doing it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ class Preview:
         return any(clip.problem is not None for clip in self.clips)
 
 
-def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None) -> Preview:
+def preview(settings: BatchSettings) -> Preview:
     """Pair, open every video that is to be done, read its masks, and time the model on a few frames.
 
     Raises:
@@ -83,10 +82,7 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
     planned = plan(settings, pairing, _unmade(settings.out), weights.sha256)
-    clips = []
-    for clip in planned:
-        clips.append(_previewed(clip))
-        on_clip()
+    clips = [_previewed(clip) for clip in planned]
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
     workers, device, threads = _workers(settings, sum(clip.planned.job is not None for clip in clips))
     if not todo:

@@ -1,7 +1,7 @@
 """What a batch has to do, decided before any worker starts: per clip a job, or why there is none."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stma.errors import StmaError
@@ -29,13 +29,7 @@ class PlannedClip:
     reason: str = ""
 
 
-def plan(
-    settings: BatchSettings,
-    pairing: Pairing,
-    storage: Storage,
-    weights: str,
-    on_clip: Callable[[], None] = lambda: None,
-) -> list[PlannedClip]:
+def plan(settings: BatchSettings, pairing: Pairing, storage: Storage, weights: str) -> list[PlannedClip]:
     """Decide what to do with each clip; problems of a clip become its outcome.
 
     Args:
@@ -43,13 +37,8 @@ def plan(
         pairing: clips and masks.
         storage: where results are.
         weights: SHA-256 of the weights.
-        on_clip: called after each clip.
     """
-    planned = []
-    for pair in pairing.pairs:
-        planned.append(_planned(settings, pair, storage, weights))
-        on_clip()
-    return planned
+    return [_planned(settings, pair, storage, weights) for pair in pairing.pairs]
 
 
 def largest_first(jobs: Iterable[ClipJob]) -> list[ClipJob]:
