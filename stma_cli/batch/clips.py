@@ -38,6 +38,25 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A clip and its masks, or why there are none.
+
+    Attributes:
+        clip: the clip.
+        masks: as `stma segment --mask` takes them.
+        start, end, objects: as the options of `stma segment`; only a manifest gives them.
+        problem: what keeps the clip from being segmented, or None.
+    """
+
+    clip: Clip
+    masks: tuple[str, ...] = ()
+    start: int = 0
+    end: int | None = None
+    objects: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class FoundClips:
     """What a folder holds.
 
