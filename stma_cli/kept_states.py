@@ -5,13 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stma.errors import SettingsError
 from stma.saving import writing
-
-if TYPE_CHECKING:
-    from stma_cli.checkpoint import Checkpoint
+from stma_cli.checkpoint import Checkpoint, read_checkpoint
 
 STATES_FOLDER = ".stma-states"
 
@@ -47,10 +44,8 @@ class KeptStates:
                 shutil.copyfile(checkpoint, target)
             self._thin()
 
-    def newest_until(self, frame: int) -> "Checkpoint | None":
+    def newest_until(self, frame: int) -> Checkpoint | None:
         """Return the latest usable state that has seen no frame from `frame` on, or None."""
-        from stma_cli.checkpoint import read_checkpoint
-
         for kept, path in sorted(self._states(), reverse=True):
             if kept <= frame:
                 with suppress(SettingsError):  # damaged: an earlier one does as well, only later

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError, VideoError
-from stma_cli.checkpoint import Checkpoint, Checkpointer
+from stma_cli.checkpoint import Checkpoint
+from stma_cli.checkpointer import Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
