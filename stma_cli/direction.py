@@ -21,12 +21,11 @@ from stma_cli.held_back import plain_prediction, restored_prediction
 from stma_cli.pipeline import PredictionLike, SegmenterLike
 from stma_cli.postprocessing import FinalPrediction
 from stma_cli.report import START_AGAIN
+from stma_cli.result_layout import BACKWARD_FOLDER
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
     from stma_cli.video import Frame
-
-BACKWARD_FOLDER = ".stma-backward"
 
 
 class SavedPredictions:

@@ -9,8 +9,7 @@ from pathlib import Path
 from stma.errors import SettingsError
 from stma.saving import writing
 from stma_cli.checkpoint import Checkpoint, read_checkpoint
-
-STATES_FOLDER = ".stma-states"
+from stma_cli.result_layout import STATES_FOLDER
 
 
 class KeptStates:

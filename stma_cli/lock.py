@@ -6,7 +6,8 @@ from pathlib import Path
 
 from stma.errors import OutputError
 from stma.saving import writing
-from stma_cli.output import LOCK_FILE, make_folder
+from stma_cli.output import make_folder
+from stma_cli.result_layout import LOCK_FILE
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stma.errors import OutputError
 from stma.saving import writing
-
-LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
+from stma_cli.result_layout import LOCK_FILE
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,13 @@ from stma.errors import OutputError
 from stma.saving import replacing, writing
 from stma_cli.pipeline import PredictionLike
 from stma_cli.readable_json import readable_json
+from stma_cli.result_layout import REPORT_FILE, ROWS_FILE
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
 
 FORMAT = 1
 PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
-REPORT_FILE = "report.json"
-ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _AFTER_ROWS = "  ]\n"
 _ROWS_END = f"\n{_AFTER_ROWS}}}\n"

@@ -20,7 +20,8 @@ from stma_cli.output import prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import REPORT_FILE, ReportWriter, finished_files, peak_memory, versions
+from stma_cli.report import ReportWriter, finished_files, peak_memory, versions
+from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
     all_names,

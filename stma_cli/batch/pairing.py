@@ -10,6 +10,7 @@ from stma.errors import MaskError
 from stma_cli.batch.clips import Clip, FoundClips, Pair, find_clips, holds_results, require_folder_of_clips
 from stma_cli.batch.manifest import read_manifest
 from stma_cli.natural_order import natural_key
+from stma_cli.result_layout import NAMES_FILE
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
 
@@ -95,7 +96,6 @@ class _MaskFiles:
 
     def __init__(self, root: Path) -> None:
         from stma_cli.masks.folder import MASK_SUFFIXES
-        from stma_cli.masks.names import NAMES_FILE
 
         self.root = root
         self._by_path: defaultdict[Path, list[Path]] = defaultdict(list)

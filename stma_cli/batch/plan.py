@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from stma.errors import StmaError
 from stma_cli.batch.clips import Pair
-from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status
+from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status
 from stma_cli.batch.pairing import Pairing
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.standing import Finding, Standing, look
 from stma_cli.batch.storage import Storage
+from stma_cli.result_layout import OVERLAY_FILE
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from stma_cli.batch import plan as batch_plan
 from stma_cli.batch.standing import Finding, look
-from stma_cli.direction import BACKWARD_FOLDER
 from stma_cli.main import app
 from stma_cli.masks import read_labels
+from stma_cli.result_layout import BACKWARD_FOLDER
 
 
 @pytest.fixture

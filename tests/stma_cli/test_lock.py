@@ -14,7 +14,7 @@ from stma.errors import OutputError
 from stma_cli import segment_run
 from stma_cli.lock import only_one
 from stma_cli.main import app
-from stma_cli.output import LOCK_FILE
+from stma_cli.result_layout import LOCK_FILE
 
 
 def run(*words: str) -> Result:
