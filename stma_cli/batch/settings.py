@@ -1,6 +1,6 @@
 """The settings and the result of `stma batch`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import SettingsError
@@ -68,7 +68,7 @@ class BatchResult:
 
     outcomes: tuple[ClipOutcome, ...]
     seconds: float = 0.0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     interrupted: bool = False
 
     def count(self, status: Status) -> int:
