@@ -1,12 +1,52 @@
-"""Results on disk: complete files only, an output folder that was ours to fill, errors with a fix."""
+"""Places of results: looked at before the long work, a folder that was ours to fill, one writer at a time."""
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stma.errors import OutputError
+from stma.errors import OutputError, SettingsError
 from stma.saving import writing
 from stma_cli.result_layout import LOCK_FILE
+
+
+def require_file_place(option: str, path: Path | None, *suffixes: str) -> None:
+    """Refuse a place where a file could not be written, or would replace one of another kind; None is fine.
+
+    Args:
+        option: how the place was given.
+        path: the file to write.
+        suffixes: endings of files of its kind, which it may replace.
+
+    Raises:
+        SettingsError: it is a folder, or lies in one that does not exist.
+        OutputError: its folder is not writable, or a file of another kind is there.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir():
+        raise SettingsError(
+            f"{option} {path} is a folder or lies in one that does not exist; give a file in an existing folder"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{option} {path} lies in a folder that is not writable; choose another, or change its permissions"
+        )
+    require_same_kind(option, path, *suffixes)
+
+
+def require_same_kind(option: str, path: Path, *suffixes: str) -> None:
+    """Refuse to replace a file of another kind, such as a mask by a table.
+
+    Raises:
+        OutputError: naming it.
+    """
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"{option} {path} is there already and of another kind; give a name that ends in {suffixes[0]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -62,3 +102,53 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
         probe.touch()
         probe.unlink()
     return folder
+
+
+@contextmanager
+def only_one(lock: Path, command: str) -> Iterator[None]:
+    """Hold a lock on a file, which is gone afterwards; the system releases it also when the process is killed.
+
+    Without file locks (Windows, some file systems) nothing is refused.
+
+    Args:
+        lock: the file, in an existing folder of results.
+        command: what holds it, for the message.
+
+    Raises:
+        OutputError: another process holds it, or the folder is not writable.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with writing(lock.parent):
+        file = lock.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another {command} is writing into {lock.parent}; wait for it, or choose another --out"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_run_into(out: Path) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
+
+    Raises:
+        OutputError: another run is writing there, or the folder cannot be made.
+    """
+    folder = make_folder(out)
+    try:
+        with only_one(out / LOCK_FILE, "stma segment"):
+            yield
+    finally:
+        folder.remove_if_unused()

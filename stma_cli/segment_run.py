@@ -13,10 +13,9 @@ from stma_cli.checkpointer import Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
 from stma_cli.kept_states import KeptStates
-from stma_cli.lock import only_run_into
 from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
-from stma_cli.output import prepare_folder
+from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for

@@ -18,7 +18,7 @@ from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
 from stma_cli.batch.storage import LocalStorage, Storage, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
-from stma_cli.lock import only_one
+from stma_cli.output import only_one
 from stma_cli.readable_json import readable_json
 from stma_cli.result_layout import BATCH_FILE, BATCH_LOCK_FILE
 

@@ -53,7 +53,7 @@ def evaluate(
 
     from stma.baselines import BASELINES
     from stma.evaluation import DatasetScore
-    from stma_cli.result_files import require_file_place
+    from stma_cli.output import require_file_place
     from stma_cli.score_report import json_text, print_table, write_csv
     from stma_cli.scoring import score_baseline, score_predictions
     from stma_cli.sequences import find_sequences

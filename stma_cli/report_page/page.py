@@ -9,13 +9,13 @@ import numpy as np
 
 from stma.errors import OutputError
 from stma.saving import replacing, writing
+from stma_cli.output import require_same_kind
 from stma_cli.rendering.overlay import object_colour
 from stma_cli.report_page.events import Event, Kind, find_events
 from stma_cli.report_page.pictures import draw_rows, find_video, sheet_rows
 from stma_cli.report_page.plots import curves, timeline
 from stma_cli.report_page.results import Results, read_results
 from stma_cli.report_page.suggest import Suggestion, suggest
-from stma_cli.result_files import require_same_kind
 from stma_cli.wording import counted
 
 TEMPLATE = "page.html"
