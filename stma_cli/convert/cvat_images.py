@@ -19,7 +19,7 @@ from stma_cli.convert.cvat import (
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
 
 
 def open_cvat_images(path: Path) -> Source:
@@ -52,7 +52,7 @@ def open_cvat_images(path: Path) -> Source:
             label, group, track = shape.get("label", "object"), shape.get("group_id"), stated_id(shape)
             alone = track is None and not group
             counts[label] += alone
-            name = f"{label} {counts[label]}" if alone and counts[label] > 1 else label
+            name = numbered(label, counts[label]) if alone else label
             key: Hashable = ("untracked", name)
             if not alone:
                 key = ("group", label, group) if track is None else ("track", track)

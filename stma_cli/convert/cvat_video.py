@@ -25,7 +25,7 @@ from stma_cli.convert.cvat import (
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
 
 _MOST_FRAMES = 10_000_000  # four days of video; a damaged number would otherwise never come to an end
 
@@ -68,8 +68,7 @@ def open_cvat_video(path: Path) -> Source:
         counts: Counter[str] = Counter()
         for shape in sorted(shapes[frame], key=lambda shape: z_order(shape.element)):
             counts[shape.label] += shape.key is None
-            number = counts[shape.label]
-            name = f"{shape.label} {number}" if shape.key is None and number > 1 else shape.label
+            name = numbered(shape.label, counts[shape.label]) if shape.key is None else shape.label
             key = ("untracked", name) if shape.key is None else shape.key
             what = f"{source}: a {shape.element.tag} of '{shape.label}' on frame {frame}"
             yield object_ids.id_for(key, name), shape_mask(shape.element, width, height, what)
