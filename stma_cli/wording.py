@@ -23,6 +23,11 @@ def may_not_be_read(path: Path, error: OSError) -> str:
     return f"{path} may not be read ({error.strerror}): change its permissions."
 
 
+def has_wrong_field(path: Path, error: Exception) -> str:
+    """Return the message about a file of a known format, in which a field has another kind of value than it should."""
+    return f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
+
+
 def shell_command(words: Sequence[str]) -> str:
     """Return words as one line, quoted as the shell of the system reads them."""
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

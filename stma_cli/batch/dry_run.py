@@ -8,7 +8,7 @@ from stma.errors import StmaError
 from stma_cli.batch.plan import PlannedClip, plan
 from stma_cli.batch.run import pairing_of
 from stma_cli.batch.settings import BatchSettings
-from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
+from stma_cli.batch.storage import storage_at
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def preview(settings: BatchSettings) -> Preview:
 
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
-    planned = plan(settings, pairing, _unmade(settings.out), weights.sha256)
+    planned = plan(settings, pairing, storage_at(settings.out), weights.sha256)
     clips = [_previewed(clip) for clip in planned]
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
     workers, device, threads = _workers(settings, sum(clip.planned.job is not None for clip in clips))
@@ -108,13 +108,6 @@ def preview(settings: BatchSettings) -> Preview:
         f"{counted(largest.objects, 'object')}, decoding and writing left out"
     )
     return Preview(tuple(clips), pairing.notes, workers, seconds, basis, needs)
-
-
-def _unmade(place: str) -> Storage:
-    """Return the storage without making its folder."""
-    from pathlib import Path
-
-    return RemoteStorage(place.rstrip("/")) if "://" in place else LocalStorage(Path(place).resolve())
 
 
 def _previewed(clip: PlannedClip) -> ClipPreview:

@@ -16,7 +16,7 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.pairing import Pairing, pair
 from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
-from stma_cli.batch.storage import LocalStorage, Storage, open_storage
+from stma_cli.batch.storage import LocalStorage, Storage, is_url, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
 from stma_cli.output import only_one
 from stma_cli.readable_json import readable_json
@@ -28,7 +28,7 @@ SECONDS_BETWEEN_WRITES = 2.0  # batch.json is for reading along; the reports of 
 
 def pairing_of(settings: BatchSettings) -> Pairing:
     """Pair clips and masks, with full paths, as workers may run elsewhere; see `pair`."""
-    out = [] if "://" in settings.out else [Path(settings.out)]
+    out = [] if is_url(settings.out) else [Path(settings.out)]
     return pair(settings.clips.resolve(), settings.masks.resolve(), out)
 
 

@@ -52,19 +52,28 @@ class Storage(Protocol):
         """
 
 
+def is_url(place: str) -> bool:
+    """Return whether results go to a URL, not to a folder."""
+    return "://" in place
+
+
+def storage_at(place: str) -> Storage:
+    """Return the storage for a folder or a URL without making anything there."""
+    return RemoteStorage(place.rstrip("/")) if is_url(place) else LocalStorage(Path(place).resolve())
+
+
 def open_storage(place: str) -> Storage:
-    """Return the storage for a folder or a URL.
+    """Return the storage for a folder, which is made, or a URL.
 
     Raises:
         OutputError: the folder cannot be made, or nothing here can write to such a URL.
     """
-    if "://" not in place:
-        folder = Path(place)
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        return LocalStorage(folder.resolve())
-    storage = RemoteStorage(place.rstrip("/"))
-    storage.require_usable()
+    if not is_url(place):
+        with writing(Path(place)):
+            Path(place).mkdir(parents=True, exist_ok=True)
+    storage = storage_at(place)
+    if isinstance(storage, RemoteStorage):
+        storage.require_usable()
     return storage
 
 

@@ -22,6 +22,7 @@ from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
 from stma_cli.information import processor_name
+from stma_cli.model_setup import identified
 from stma_cli.report import versions
 from stma_cli.threads import default_threads, usable_cores
 
@@ -51,7 +52,7 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
             for objects in settings.objects:
                 say(f"measuring {objects} objects at {size} in {name}")
                 rows.append(_measure(settings, loaded.model, size, objects, name, peaks[name]))
-    model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
+    model = identified(loaded.info)
     return BenchResult(machine, model, settings, peaks, tuple(rows))
 
 

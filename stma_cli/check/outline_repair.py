@@ -14,7 +14,7 @@ from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import POLYGON_TYPES
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.readable_json import readable_json
-from stma_cli.wording import counted
+from stma_cli.wording import counted, has_wrong_field
 
 MOST_OUTSIDE = 0.5  # of the points; an outline that is mostly outside was drawn on another picture
 Polygon = list[list[float]]
@@ -88,9 +88,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     except AnnotationError as error:
         raise MaskError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MaskError(
-            f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
-        ) from error
+        raise MaskError(has_wrong_field(path, error)) from error
     if changes:
         with replacing(out) as temporary:
             temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")

@@ -51,7 +51,7 @@ def evaluate(
     from rich.console import Console
     from rich.progress import track
 
-    from stma.baselines import BASELINES
+    from stma.baselines import parse_baseline
     from stma.evaluation import DatasetScore
     from stma_cli.output import require_file_place
     from stma_cli.score_report import json_text, print_table, write_csv
@@ -64,9 +64,7 @@ def evaluate(
             if baseline
             else "Two folders are needed, predictions and ground truth: stma evaluate PRED GT."
         )
-    known_baseline = next((name for name in BASELINES if name == baseline), None)
-    if baseline and known_baseline is None:
-        raise SettingsError(f"There is no baseline {baseline!r}: choose one of {', '.join(BASELINES)}.")
+    known_baseline = parse_baseline(baseline) if baseline else None
     require_file_place("--csv", csv, ".csv")
     truth_root = folders[-1]
     truth = _chosen(find_sequences(truth_root), sequences or [], split, truth_root)

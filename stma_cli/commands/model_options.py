@@ -8,7 +8,6 @@ import typer
 from stma_cli.threads import at_most_usable
 
 AFTERWARDS = "Post-processing"
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def frame_rate_or_none(text: str | None) -> str | None:

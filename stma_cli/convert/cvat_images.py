@@ -13,6 +13,7 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
+    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
@@ -100,7 +101,7 @@ def images_in(path: Path) -> Iterator[Element]:
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ParseError, StopIteration, ValueError) as error:
-        raise AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.") from error
+        raise invalid_xml(path, error) from error
 
 
 def _size(image: Element, source: str) -> tuple[int, int]:

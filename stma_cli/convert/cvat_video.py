@@ -19,6 +19,7 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id, 
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
+    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
@@ -52,7 +53,7 @@ def open_cvat_video(path: Path) -> Source:
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ParseError, ValueError) as error:
-        raise AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.") from error
+        raise invalid_xml(path, error) from error
     width, height = (_number(root, f".//original_size/{side}") for side in ("width", "height"))
     if not width or not height:
         raise AnnotationError(f"{source} has no <original_size>: export 'CVAT for video 1.1'.")

@@ -22,6 +22,7 @@ from stma_cli.convert.several import clip_folders, names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.masks.json_file import load_json
+from stma_cli.wording import has_wrong_field
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: Non
     except StmaError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(
-            f"{wanted.source} has a field of the wrong kind ({error}): export it again with the tool that made it."
-        ) from error
+        raise AnnotationError(has_wrong_field(wanted.source, error)) from error
     except OSError as error:
         raise AnnotationError(
             f"{wanted.source} cannot be read ({error.strerror}): check its permissions."
