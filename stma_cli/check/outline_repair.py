@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stma.errors import AnnotationError, MaskError
+from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
 from stma.saving import replacing
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.json_file import load_json
@@ -38,15 +38,13 @@ class _Mender:
         named = f"{self.source}: {what}"
         try:
             points = read_points(raw, named)
-        except AnnotationError as error:
-            if "fewer than three" not in str(error):
-                raise
+        except TooFewPointsError:
             self.changes.append(f"{what} removed, it has fewer than three points")
             return []
         moved = self._moved_inside(points, what, named)
         try:
             require_simple(moved, named)
-        except AnnotationError:
+        except CrossingError:
             found = [loop.tolist() for loop in outlines(fill_wound(moved, self.columns, self.rows))]
             self.changes.append(f"{what} crossed itself, now {counted(len(found), 'simple outline')}")
             return found
@@ -55,7 +53,7 @@ class _Mender:
     def _moved_inside(self, points: np.ndarray, what: str, named: str) -> np.ndarray:
         try:
             require_inside(points, self.columns, self.rows, named)
-        except AnnotationError:
+        except OutsideFrameError:
             inside = np.asarray(np.clip(points, 0, [self.columns, self.rows]))
             count = int((inside != points).any(axis=1).sum())
             if count > MOST_OUTSIDE * len(points):
