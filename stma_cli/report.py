@@ -5,13 +5,10 @@ Rows of frames go to a temporary file as they come, so that memory does not grow
 
 import json
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from stma_cli.video import Frame
 
 FORMAT = 1
-PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _AFTER_ROWS = "  ]\n"
 _ROWS_END = f"\n{_AFTER_ROWS}}}\n"
@@ -277,36 +273,3 @@ def restore_rows(folder: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="\n") as rows:
             shutil.copyfileobj(report, rows)
             rows.truncate(rows.tell() - len(_ROWS_END))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of stma, Python, the system and the packages that change results."""
-    from stma import __version__
-
-    found = {"stma": __version__, "python": platform.python_version(), "system": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
-
-
-def peak_memory() -> dict[str, int]:
-    """Return the largest memory this process has used, in bytes: "process", and "gpu" where CUDA is used."""
-    peak = {"process": _peak_resident()}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        peak["gpu"] = int(torch.cuda.max_memory_allocated())
-    return peak
-
-
-def _peak_resident() -> int:
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS

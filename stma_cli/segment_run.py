@@ -12,6 +12,7 @@ from stma_cli.checkpoint import Checkpoint
 from stma_cli.checkpointer import Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
+from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
 from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
@@ -19,7 +20,7 @@ from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, finished_files, peak_memory, versions
+from stma_cli.report import ReportWriter, finished_files
 from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (

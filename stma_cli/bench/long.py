@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from stma.benchmark import FrameLoop, resident
+from stma.benchmark import FrameLoop
 from stma.network.model import STMA
-from stma.process import prepare_process
+from stma.process import prepare_process, resident
 from stma.segmenter import Segmenter
 from stma.weights import load_model
 from stma_cli.bench.run import describe_machine
