@@ -9,7 +9,7 @@ from stma_cli.batch.clips import Pair
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status
 from stma_cli.batch.pairing import Pairing
 from stma_cli.batch.settings import BatchSettings
-from stma_cli.batch.standing import Finding, Standing, look
+from stma_cli.batch.standing import ClipStanding, Standing, look
 from stma_cli.batch.storage import Storage
 from stma_cli.result_layout import OVERLAY_FILE
 
@@ -89,7 +89,7 @@ def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str
     return PlannedClip(pair, job, None, _reason(finding))
 
 
-def _reason(finding: Finding) -> str:
+def _reason(finding: ClipStanding) -> str:
     if finding.standing is Standing.CHANGED:
         return f"changed: {finding.reason}"
     if finding.standing is Standing.COMPLETE:

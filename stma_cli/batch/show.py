@@ -53,7 +53,7 @@ def print_result(result: BatchResult, console: Console) -> None:
     _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
-    print_line(console, f"total    {len(rows)} clips: {said}; {duration(result.seconds)}")
+    print_line(console, f"total    {len(rows)} clips: {said}; {wall_time(result.seconds)}")
 
 
 def result_json(result: BatchResult) -> str:
@@ -94,7 +94,7 @@ def print_preview(preview: Preview, console: Console) -> None:
     if preview.seconds is None:
         estimate = "no estimate, as a length is unknown" if todo else "nothing to do"
     else:
-        estimate = f"about {duration(preview.seconds)} with {workers}, {preview.basis}"
+        estimate = f"about {wall_time(preview.seconds)} with {workers}, {preview.basis}"
     print_line(
         console, f"total    {len(preview.clips)} clips: {len(todo)} to do, {bad} cannot be used; {estimate}"
     )
@@ -128,7 +128,7 @@ def preview_json(preview: Preview) -> str:
     return readable_json(document, indent=2)
 
 
-def duration(seconds: float) -> str:
+def wall_time(seconds: float) -> str:
     """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
     if seconds < MINUTE:
         return f"{seconds:.1f} s"

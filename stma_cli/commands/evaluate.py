@@ -8,7 +8,7 @@ import typer
 from stma.errors import SettingsError
 
 if TYPE_CHECKING:
-    from stma_cli.sequences import Sequence
+    from stma_cli.sequences import MaskSequence
 
 
 def evaluate(
@@ -91,7 +91,7 @@ def evaluate(
         print_table(total, f"baseline {baseline}" if baseline else str(folders[0]), Console())
 
 
-def _chosen(found: "list[Sequence]", wanted: list[str], split: str, root: Path) -> "list[Sequence]":
+def _chosen(found: "list[MaskSequence]", wanted: list[str], split: str, root: Path) -> "list[MaskSequence]":
     """Return the sequences asked for with --sequences, all of them where nothing was asked for."""
     from stma_cli.sequences import read_split, select_sequences
 
