@@ -16,18 +16,17 @@ import numpy as np
 
 from stma.errors import OutputError
 from stma.labels import id_dtype
-from stma.saving import output_error, write_saved
+from stma.saving import write_saved, writing
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
 from stma_cli.pipeline import PredictionLike, SegmenterLike
 from stma_cli.postprocessing import FinalPrediction
 from stma_cli.report import START_AGAIN
+from stma_cli.result_layout import BACKWARD_FOLDER
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
     from stma_cli.video import Frame
-
-BACKWARD_FOLDER = ".stma-backward"
 
 
 class SavedPredictions:
@@ -44,10 +43,8 @@ class SavedPredictions:
             OutputError: when it cannot be written.
         """
         path = self._path(frame.index)
-        try:
+        with writing(path):
             self._folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise output_error(path, error) from error
         write_saved(path, plain_prediction(frame, prediction))
 
     def read(self, index: int) -> PredictionLike:

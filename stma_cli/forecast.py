@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stma.config import USUAL_SIZE, MemoryConfig
+from stma.config import MemoryConfig
 from stma.estimate import WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoInfo
 
+MODEL, CHUNK = "small", 4
 QUEUES = 3  # chunks of frames at once: waiting for the model, in it, waiting to be written
 
 
@@ -53,34 +55,30 @@ class Forecast:
     def line(self) -> str:
         """Return it as a sentence without a full stop."""
         height, width = self.working_size
-        kind = "object" if self.objects == 1 else "objects"
         memory = f"about {_megabytes(self.memory)} of memory ({_megabytes(self.free)} are free)"
         time = ""
         if self.seconds is not None:
             time = f" and {duration(self.seconds)} on this CPU"
         elif self.seconds_per_frame is not None:
             time = f" and {duration(self.seconds_per_frame)} per frame on this CPU"
-        return f"{memory}{time}, {self.objects} {kind} with {self.model} at {width}x{height}"
+        return f"{memory}{time}, {counted(self.objects, 'object')} with {self.model} at {width}x{height}"
 
 
 def forecast(
     info: "VideoInfo",
     frames: int | None,
     objects: int,
-    annotated_frames: int = 1,
-    *,
-    model: str = "small",
-    size: int = USUAL_SIZE,
-    chunk: int = 4,
+    annotated_frames: int,
+    size: int,
 ) -> Forecast:
-    """Estimate a run on the CPU.
+    """Estimate a run on the CPU, with the model and chunks that `stma segment` has without options.
 
     Args:
         info: of the video.
         frames: how many it has, None where that is not known.
         objects: objects that are followed.
         annotated_frames: frames with a mask.
-        model, size, chunk: as the options of `stma segment`.
+        size: as the option of `stma segment`.
 
     Raises:
         WeightsError: the weights cannot be read.
@@ -90,7 +88,7 @@ def forecast(
 
     from stma.resize import model_size
 
-    path = find_weights(model)
+    path = find_weights(MODEL)
     config, numbers = read_config(path), stored_numbers(path)
     height, width = model_size(info.height, info.width, size or None)
     memory = estimate_memory(
@@ -99,18 +97,18 @@ def forecast(
         height,
         width,
         objects,
-        chunk,
+        CHUNK,
         np.dtype(np.float16 if has_fast_bf16() else np.float32),  # bf16 is as long
         annotated_frames,
         weights=WeightCount(numbers, numbers),
         frame_size=(info.height, info.width),
-        frames_held=QUEUES * chunk,
+        frames_held=QUEUES * CHUNK,
         in_parts=True,
         int8=has_int8_products(),
     )
     gflop = gflop_per_frame(config, height, width, objects)
     return Forecast(
-        model=model,
+        model=MODEL,
         working_size=(height, width),
         objects=objects,
         memory=memory.total,

@@ -1,4 +1,4 @@
-"""What `stma info` tells: versions, devices, codecs, models, and what is missing."""
+"""What `stma info` tells, and reports in part: versions, devices, memory, codecs, models, and what is missing."""
 
 import platform
 import re
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from stma.errors import WeightsError
+from stma.process import peak_resident_ever
 from stma_cli.threads import default_threads, usable_cores
 
 DISTRIBUTION = "stma-cli"
+PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")  # those that change results
 DEVELOPMENT = "dev"  # the extra that no user misses
 GIBIBYTE = 1 << 30
 # What people have, by the names under which FFmpeg knows them.
@@ -119,6 +121,23 @@ def processor_name() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of stma, Python, the system and the packages that change results."""
+    from stma import __version__
+
+    found = {"stma": __version__, "python": platform.python_version(), "system": platform.platform()}
+    return found | {package: _version(package) or "unknown" for package in PACKAGES}
+
+
+def peak_memory() -> dict[str, int]:
+    """Return the largest memory this process has used, in bytes: "process", and "gpu" where CUDA is used."""
+    peak = {"process": peak_resident_ever()}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        peak["gpu"] = int(torch.cuda.max_memory_allocated())
+    return peak
 
 
 def _memory() -> list[Fact]:

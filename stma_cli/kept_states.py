@@ -5,15 +5,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stma.errors import SettingsError
-from stma.saving import output_error
-
-if TYPE_CHECKING:
-    from stma_cli.checkpoint import Checkpoint
-
-STATES_FOLDER = ".stma-states"
+from stma.saving import writing
+from stma_cli.checkpoint import Checkpoint, read_checkpoint
+from stma_cli.result_layout import STATES_FOLDER
 
 
 class KeptStates:
@@ -38,7 +34,7 @@ class KeptStates:
         if self._most == 0:
             return
         target = self._folder / f"{next_frame:08d}"
-        try:
+        with writing(target):
             self._folder.mkdir(exist_ok=True)
             target.unlink(missing_ok=True)
             try:
@@ -46,13 +42,9 @@ class KeptStates:
             except OSError:
                 shutil.copyfile(checkpoint, target)
             self._thin()
-        except OSError as error:
-            raise output_error(target, error) from error
 
-    def newest_until(self, frame: int) -> "Checkpoint | None":
+    def newest_until(self, frame: int) -> Checkpoint | None:
         """Return the latest usable state that has seen no frame from `frame` on, or None."""
-        from stma_cli.checkpoint import read_checkpoint
-
         for kept, path in sorted(self._states(), reverse=True):
             if kept <= frame:
                 with suppress(SettingsError):  # damaged: an earlier one does as well, only later

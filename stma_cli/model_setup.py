@@ -10,6 +10,7 @@ from stma_cli.segment_settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma.weights import LoadedModel
+    from stma.weights_file import ModelInfo
     from stma_cli.masks import Annotation
 
 
@@ -36,6 +37,11 @@ class ModelSetup:
     working_size: tuple[int, int]
     description: dict[str, Any]
     needs: Callable[[int, int], str] | None = None
+
+
+def identified(model: "ModelInfo") -> dict[str, Any]:
+    """Return which model it was, for reports: its name, the sha256 of the weights, and how many they are."""
+    return {"name": model.name, "sha256": model.sha256, "parameters": model.parameters}
 
 
 def sized(settings: SegmentSettings, annotations: "Mapping[int, Annotation]") -> SegmentSettings:
@@ -92,9 +98,7 @@ def set_up_model(
     segmenter.frame_size = (height, width)
     device, precision = str(segmenter.device), segmenter.precision.name
     description = {
-        "name": loaded.info.name,
-        "sha256": loaded.info.sha256,
-        "parameters": loaded.info.parameters,
+        **identified(loaded.info),
         "device": device,
         "precision": precision,
         "threads": threads,

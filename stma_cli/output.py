@@ -1,13 +1,52 @@
-"""Results on disk: complete files only, an output folder that was ours to fill, errors with a fix."""
+"""Places of results: looked at before the long work, a folder that was ours to fill, one writer at a time."""
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stma.errors import OutputError
-from stma.saving import output_error
+from stma.errors import OutputError, SettingsError
+from stma.saving import writing
+from stma_cli.result_layout import LOCK_FILE
 
-LOCK_FILE = ".stma-segment.lock"  # in a folder that a run is writing into
+
+def require_file_place(option: str, path: Path | None, *suffixes: str) -> None:
+    """Refuse a place where a file could not be written, or would replace one of another kind; None is fine.
+
+    Args:
+        option: how the place was given.
+        path: the file to write.
+        suffixes: endings of files of its kind, which it may replace.
+
+    Raises:
+        SettingsError: it is a folder, or lies in one that does not exist.
+        OutputError: its folder is not writable, or a file of another kind is there.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir():
+        raise SettingsError(
+            f"{option} {path} is a folder or lies in one that does not exist; give a file in an existing folder"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{option} {path} lies in a folder that is not writable; choose another, or change its permissions"
+        )
+    require_same_kind(option, path, *suffixes)
+
+
+def require_same_kind(option: str, path: Path, *suffixes: str) -> None:
+    """Refuse to replace a file of another kind, such as a mask by a table.
+
+    Raises:
+        OutputError: naming it.
+    """
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"{option} {path} is there already and of another kind; give a name that ends in {suffixes[0]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -38,10 +77,8 @@ def make_folder(path: Path) -> OutputFolder:
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file: choose another folder with --out.")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(path, error) from error
     return OutputFolder(path, tuple(reversed(missing)))
 
 
@@ -56,7 +93,7 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
     """
     folder = make_folder(path)
-    try:
+    with writing(path):
         if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(
                 f"{path} is not empty: choose another folder with --out, or add --force to write into it."
@@ -64,6 +101,54 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
         probe = path / ".stma-write-test"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise output_error(path, error) from error
     return folder
+
+
+@contextmanager
+def only_one(lock: Path, command: str) -> Iterator[None]:
+    """Hold a lock on a file, which is gone afterwards; the system releases it also when the process is killed.
+
+    Without file locks (Windows, some file systems) nothing is refused.
+
+    Args:
+        lock: the file, in an existing folder of results.
+        command: what holds it, for the message.
+
+    Raises:
+        OutputError: another process holds it, or the folder is not writable.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with writing(lock.parent):
+        file = lock.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another {command} is writing into {lock.parent}; wait for it, or choose another --out"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_run_into(out: Path) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
+
+    Raises:
+        OutputError: another run is writing there, or the folder cannot be made.
+    """
+    folder = make_folder(out)
+    try:
+        with only_one(out / LOCK_FILE, "stma segment"):
+            yield
+    finally:
+        folder.remove_if_unused()

@@ -5,29 +5,24 @@ Rows of frames go to a temporary file as they come, so that memory does not grow
 
 import json
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
 from stma_cli.pipeline import PredictionLike
 from stma_cli.readable_json import readable_json
+from stma_cli.result_layout import REPORT_FILE, ROWS_FILE
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
 
 FORMAT = 1
-PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "pillow")
-REPORT_FILE = "report.json"
-ROWS_FILE = f".{REPORT_FILE}.rows.part"
 _ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
 _AFTER_ROWS = "  ]\n"
 _ROWS_END = f"\n{_AFTER_ROWS}}}\n"
@@ -75,10 +70,8 @@ class ReportWriter:
         Raises:
             OutputError: when they cannot be written.
         """
-        try:
+        with writing(self.path):
             size = 0 if self._rows is None else self._rows.tell()  # this empties the buffer into the file
-        except OSError as error:
-            raise output_error(self.path, error) from error
         return {"bytes": size, "objects": {key: asdict(value) for key, value in self._objects.items()}}
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -91,12 +84,10 @@ class ReportWriter:
         self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
         if not state["bytes"]:
             return
-        try:
+        with writing(self._rows_path):
             self._rows = self._rows_path.open("r+", encoding="utf-8", newline="\n")
             self._rows.truncate(state["bytes"])
             self._rows.seek(0, os.SEEK_END)
-        except OSError as error:
-            raise output_error(self._rows_path, error) from error
 
     def files(self) -> Iterator[str]:
         """Yield the file names of the masks so far, in order."""
@@ -128,12 +119,10 @@ class ReportWriter:
             "time": round(float(frame.time), 6),
             "objects": objects,
         }
-        try:
+        with writing(self.path):
             if self._rows is None:
                 self._rows = self._rows_path.open("w", encoding="utf-8", newline="\n")  # counted in bytes
             self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
-        except OSError as error:
-            raise output_error(self.path, error) from error
 
     def finish(self, head: Mapping[str, Any], names: Mapping[int, str]) -> Path:
         """Write `report.json`: `head`, then the objects, then the rows of all frames.
@@ -275,44 +264,12 @@ def restore_rows(folder: Path) -> None:
         OutputError: when they cannot be written.
     """
     target = folder / ROWS_FILE
-    try:
-        with (folder / REPORT_FILE).open(encoding="utf-8") as report, replacing(target) as temporary:
-            _skip_head(report)
-            with temporary.open("w", encoding="utf-8", newline="\n") as rows:
-                shutil.copyfileobj(report, rows)
-                rows.truncate(rows.tell() - len(_ROWS_END))
-    except OSError as error:
-        raise output_error(target, error) from error
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of stma, Python, the system and the packages that change results."""
-    from stma import __version__
-
-    found = {"stma": __version__, "python": platform.python_version(), "system": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
-
-
-def peak_memory() -> dict[str, int]:
-    """Return the largest memory this process has used, in bytes: "process", and "gpu" where CUDA is used."""
-    peak = {"process": _peak_resident()}
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        peak["gpu"] = int(torch.cuda.max_memory_allocated())
-    return peak
-
-
-def _peak_resident() -> int:
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS
+    with (
+        writing(target),
+        (folder / REPORT_FILE).open(encoding="utf-8") as report,
+        replacing(target) as temporary,
+    ):
+        _skip_head(report)
+        with temporary.open("w", encoding="utf-8", newline="\n") as rows:
+            shutil.copyfileobj(report, rows)
+            rows.truncate(rows.tell() - len(_ROWS_END))

@@ -9,7 +9,8 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma_cli.natural_order import files_in
-from stma_cli.reading import may_not_be_read
+from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
+from stma_cli.wording import may_not_be_read
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,14 @@ def find_masks(path: Path) -> SavedMasks:
 
 
 def _names_for(folder: Path) -> dict[int, str]:
-    for file in (folder / "names.json", folder / "report.json", folder.resolve().parent / "report.json"):
+    for file in (folder / NAMES_FILE, folder / REPORT_FILE, folder.resolve().parent / REPORT_FILE):
         try:
             objects = json.loads(file.read_text("utf-8"))["objects"]
             return {int(entry["id"]): str(entry["name"]) for entry in objects}
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError) as error:
-            if file.name == "names.json":
+            if file.name == NAMES_FILE:
                 if isinstance(error, PermissionError):
                     raise MaskError(may_not_be_read(file, error)) from error
                 raise MaskError(

@@ -8,10 +8,10 @@ import numpy as np
 from stma.baselines import Baseline, run_baseline
 from stma.errors import DataError
 from stma.evaluation import SequenceScore, SequenceScorer
-from stma_cli.sequences import Sequence, pictures_of, predicted_sequence, read_sequence_labels
+from stma_cli.sequences import MaskSequence, pictures_of, predicted_sequence, read_sequence_labels
 
 
-def score_predictions(predictions: Path, truth: Sequence, alone: bool) -> SequenceScore:
+def score_predictions(predictions: Path, truth: MaskSequence, alone: bool) -> SequenceScore:
     """Score the predictions of one sequence.
 
     Args:
@@ -24,7 +24,7 @@ def score_predictions(predictions: Path, truth: Sequence, alone: bool) -> Sequen
         MaskError: when a label PNG cannot be read.
     """
     predicted = predicted_sequence(predictions, truth, alone)
-    wanted = Sequence(
+    wanted = MaskSequence(
         predicted.name,
         predicted.folder,
         {stem: predicted.labels[stem] for stem in truth.labels if stem in predicted.labels},
@@ -37,7 +37,7 @@ def score_predictions(predictions: Path, truth: Sequence, alone: bool) -> Sequen
     return scorer.result()
 
 
-def score_baseline(baseline: Baseline, truth: Sequence) -> SequenceScore:
+def score_baseline(baseline: Baseline, truth: MaskSequence) -> SequenceScore:
     """Run a training-free baseline over the pictures of one sequence and score it.
 
     It is given the ground truth of each object on the first frame that shows it.
@@ -57,7 +57,7 @@ def score_baseline(baseline: Baseline, truth: Sequence) -> SequenceScore:
     return scorer.result()
 
 
-def _first_appearances(truth: Sequence) -> dict[int, np.ndarray]:
+def _first_appearances(truth: MaskSequence) -> dict[int, np.ndarray]:
     """Return, by position of the frame, label maps of the objects that appear there for the first time."""
     known = {0}
     annotations = {}
@@ -69,7 +69,7 @@ def _first_appearances(truth: Sequence) -> dict[int, np.ndarray]:
     return annotations
 
 
-def _frames(pictures: list[Path], truth: Sequence) -> Iterator[np.ndarray]:
+def _frames(pictures: list[Path], truth: MaskSequence) -> Iterator[np.ndarray]:
     from PIL import Image, UnidentifiedImageError
 
     for path, label_path in zip(pictures, truth.labels.values(), strict=True):

@@ -30,7 +30,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
         raise SettingsError(
             f"--end {end} is not after --start {start}: give an --end of {start + 1} or more."
         )
-    annotations = read_mask_options(settings.masks, info.width, info.height, start, frame_stems(source))
+    annotations = read_mask_options(settings.masks, info.width, info.height, start, source.stems)
     if settings.objects is not None:
         annotations = select_objects(annotations, settings.objects)
     if settings.first_mask_only:
@@ -50,7 +50,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     if hint is not None and last >= hint:
         count = source.count_frames()  # the container's own count proves nothing
         if start >= count:
-            raise start_beyond_end(info.path, start, count, frame_stems(source))
+            raise start_beyond_end(info.path, start, count, source.stems)
         require_frame_exists(last, count, source)
     return annotations
 
@@ -68,13 +68,6 @@ def given_note(where: str) -> str:
     )
 
 
-def frame_stems(source: "VideoSource") -> list[str]:
-    """Return the file names of all frames without ending where the video is a folder, else nothing."""
-    from stma_cli.video.folder import FolderSource
-
-    return source.stems if isinstance(source, FolderSource) else []
-
-
 def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     """Refuse an annotated frame beyond the `count` frames of the video.
 
@@ -84,7 +77,7 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     if frame >= count:
         raise MaskError(
             f"There is a mask for frame {frame}, but {source.info.path} has {count} frames: "
-            f"give a number from 0 to {count - 1}{named_by_number(frame, frame_stems(source))}."
+            f"give a number from 0 to {count - 1}{named_by_number(frame, source.stems)}."
         )
 
 

@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError, VideoError
-from stma_cli.checkpoint import Checkpoint, Checkpointer
+from stma_cli.checkpoint import Checkpoint
+from stma_cli.checkpointer import Checkpointer
 from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
+from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
-from stma_cli.lock import only_run_into
 from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
-from stma_cli.output import prepare_folder
+from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import REPORT_FILE, ReportWriter, finished_files, peak_memory, versions
+from stma_cli.report import ReportWriter, finished_files
+from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
     all_names,
     checked_annotations,
-    frame_stems,
     given_note,
     mostly_given,
     require_frame_exists,
@@ -34,6 +35,7 @@ from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sink
 from stma_cli.segment_resume import beginning, saved_run
 from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -62,14 +64,14 @@ def segment_video(
         SegmentInterrupted: on Ctrl-C; complete files stay.
     """
     from stma_cli.masks import expand_folders
-    from stma_cli.video.source import open_at_rate
+    from stma_cli.video.opening import open_at_rate
 
     source = open_at_rate(settings.video, settings.frame_rate)
-    masks = expand_folders(settings.masks, frame_stems(source), settings.video)
+    masks = expand_folders(settings.masks, source.stems, settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
-    require_places(settings, all_names(annotations), frame_stems(source))
+    require_places(settings, all_names(annotations), source.stems)
     with only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
 
@@ -125,7 +127,7 @@ def _opening_lines(
         f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
         f"{float(info.frame_rate):.3f} per second",
         f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
-        f"{settings.chunk} frames at once, {setup.threads} {'thread' if setup.threads == 1 else 'threads'}",
+        f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
         *([f"adapts   {settings.adapt} steps on the first marked frame"] if settings.adapt else []),

@@ -8,8 +8,9 @@ from typing import Any
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.configuration import NO_CONFIG
 from stma_cli.rendering.settings import RenderSettings
-from stma_cli.shell_command import as_argument, shell_command
+from stma_cli.wording import as_argument, shell_command
 
+INTERRUPTED = 130  # exit status, as a shell reports it for a program that Ctrl-C ended
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",

@@ -15,7 +15,7 @@ import numpy as np
 
 from stma.errors import DataError
 from stma_cli.natural_order import files_in, natural_key
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")
@@ -23,7 +23,7 @@ _VOID = 255  # DAVIS marks pixels that belong to nobody with it
 
 
 @dataclass(frozen=True)
-class Sequence:
+class MaskSequence:
     """One clip.
 
     Attributes:
@@ -37,7 +37,7 @@ class Sequence:
     labels: Mapping[str, Path]
 
 
-def find_sequences(root: Path) -> list[Sequence]:
+def find_sequences(root: Path) -> list[MaskSequence]:
     """Return the sequences below `root`, or `root` itself when it holds label PNGs; in natural order.
 
     Raises:
@@ -57,7 +57,7 @@ def find_sequences(root: Path) -> list[Sequence]:
     return sequences
 
 
-def select_sequences(sequences: list[Sequence], names: Iterable[str], origin: Path) -> list[Sequence]:
+def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin: Path) -> list[MaskSequence]:
     """Return the sequences called `names`, in that order; a name may leave out leading folders.
 
     Raises:
@@ -115,7 +115,7 @@ def _lines_of(path: Path) -> list[str]:
     return [name for name in names if name]
 
 
-def predicted_sequence(root: Path, truth: Sequence, alone: bool) -> Sequence:
+def predicted_sequence(root: Path, truth: MaskSequence, alone: bool) -> MaskSequence:
     """Return the predictions for one ground-truth sequence.
 
     Args:
@@ -146,7 +146,7 @@ def predicted_sequence(root: Path, truth: Sequence, alone: bool) -> Sequence:
     return found
 
 
-def pictures_of(sequence: Sequence) -> list[Path]:
+def pictures_of(sequence: MaskSequence) -> list[Path]:
     """Return the picture of each label PNG.
 
     Raises:
@@ -173,7 +173,7 @@ def _davis_pictures(labels: Path) -> list[Path]:
     return [above.with_name("JPEGImages") / absolute.relative_to(above)] if above else []
 
 
-def read_sequence_labels(sequence: Sequence) -> Iterator[tuple[str, np.ndarray]]:
+def read_sequence_labels(sequence: MaskSequence) -> Iterator[tuple[str, np.ndarray]]:
     """Yield stem and (H, W) label map of every frame, one at a time.
 
     Ids are taken as they are, but for 255 in 8-bit files, which DAVIS uses in two ways. Where the first
@@ -195,17 +195,17 @@ def read_sequence_labels(sequence: Sequence) -> Iterator[tuple[str, np.ndarray]]
         yield stem, labels
 
 
-def _sequence_at(folder: Path, name: str) -> Sequence | None:
+def _sequence_at(folder: Path, name: str) -> MaskSequence | None:
     """Return the sequence whose label PNGs lie in `folder`, if there are any."""
     if not folder.is_dir():
         return None
     files = files_in(folder, ".png")
     if not files:
         return None
-    return Sequence(name, folder, {path.stem: path for path in files})
+    return MaskSequence(name, folder, {path.stem: path for path in files})
 
 
-def _sequences_below(folder: Path, prefix: str, depth: int) -> Iterator[Sequence]:
+def _sequences_below(folder: Path, prefix: str, depth: int) -> Iterator[MaskSequence]:
     children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     for child in sorted(children, key=lambda path: natural_key(path.name)):
         name = prefix + child.name

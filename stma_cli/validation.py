@@ -10,7 +10,7 @@ from rich.table import Table
 
 from stma.saving import replacing
 from stma.training.validation_sets import EARLY, LATE
-from stma_cli.tables import print_cells
+from stma_cli.tables import print_cells, print_line
 
 COLUMNS = ("set", "clips", "J", "F", "J&F", "s/frame", "switches", "Spearman", "warnings right")
 
@@ -39,7 +39,7 @@ def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None
                 f"{100 * row['late J']:.1f} at frames {LATE[0]} to {LATE[1] - 1}"
             )
         for text in lines:
-            console.print(f"{row['set']}: {text}", markup=False, highlight=False, soft_wrap=True)
+            print_line(console, f"{row['set']}: {text}")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

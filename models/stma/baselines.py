@@ -23,6 +23,18 @@ _ITERATIONS = 2  # more rounds let the colour models drift off the object
 _MINIMUM_CORE = 16  # pixels of certain object below which GrabCut has no colours to learn from
 
 
+def parse_baseline(text: str) -> Baseline:
+    """Return the baseline of this name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for name in BASELINES:
+        if name == text:
+            return name
+    raise SettingsError(f"There is no baseline {text!r}: choose one of {', '.join(BASELINES)}.")
+
+
 def run_baseline(
     baseline: Baseline, frames: Iterable[np.ndarray], annotations: Mapping[int, np.ndarray]
 ) -> Iterator[np.ndarray]:
@@ -41,8 +53,7 @@ def run_baseline(
     Raises:
         SettingsError: when the baseline is unknown, nothing is annotated, or sizes differ.
     """
-    if baseline not in BASELINES:
-        raise SettingsError(f"There is no baseline {baseline!r}: choose one of {', '.join(BASELINES)}.")
+    parse_baseline(baseline)
     if not any(np.any(annotation) for annotation in annotations.values()):
         raise SettingsError("No object is annotated: give at least one label map with an id above 0.")
     return _follow(baseline, frames, annotations)

@@ -1,11 +1,9 @@
 """Speed of the model on synthetic frames, its arithmetic, and what the machine could do at most."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from stma.estimate import MemoryEstimate
 from stma.network.int8 import STEPS, Int8Conv2d, quantized
 from stma.network.layers import packed
 from stma.network.model import STMA
+from stma.process import peak_resident
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
 
@@ -252,31 +251,3 @@ def profile_model(segmenter: Segmenter, loop: FrameLoop, frames: int, count: int
     return [
         OperationCost(name, us / 1e3 / done, calls / done, us / total) for name, us, calls in rows[:count]
     ]
-
-
-def reset_peak_resident() -> bool:
-    """Let the peak of resident memory begin anew, where the system can; it then counts what is resident now."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def resident() -> int:
-    """Resident memory of this process in bytes, now."""
-    import psutil
-
-    return int(psutil.Process(os.getpid()).memory_info().rss)
-
-
-def peak_resident() -> int:
-    """Largest resident memory of this process in bytes, since `reset_peak_resident` where that works."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        import psutil
-
-        memory = psutil.Process(os.getpid()).memory_info()
-        return int(getattr(memory, "peak_wset", memory.rss))

@@ -5,6 +5,9 @@ StmaError                 exit status 2: the caller can mend it
  │  ├ VideoError          the video or the folder of frames
  │  ├ MaskError           a mask image or the label map given for a frame
  │  ├ AnnotationError     a JSON file with polygons or run-length masks
+ │  │  ├ TooFewPointsError   an outline of fewer than three different points
+ │  │  ├ CrossingError       an outline that crosses itself
+ │  │  └ OutsideFrameError   an outline that leaves the frame
  │  └ SettingsError       an option, or options that contradict each other
  ├ OutputError            a result cannot be written
  ├ DeviceError            the computing device asked for is missing or too small
@@ -33,6 +36,18 @@ class MaskError(InputError):
 
 class AnnotationError(InputError):
     """Raised when a JSON annotation cannot be turned into masks."""
+
+
+class TooFewPointsError(AnnotationError):
+    """Raised when an outline has fewer than three different points."""
+
+
+class CrossingError(AnnotationError):
+    """Raised when an outline crosses itself."""
+
+
+class OutsideFrameError(AnnotationError):
+    """Raised when an outline leaves the frame."""
 
 
 class SettingsError(InputError):

@@ -15,7 +15,9 @@ import numpy as np
 from stma.bounding import bounding_window
 from stma.errors import SettingsError
 
-BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
+BOUNDARY_TOLERANCE = (
+    0.008  # distance of boundaries that match, of the image diagonal; rounded up to whole pixels
+)
 
 
 def region_similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
@@ -38,9 +40,7 @@ def region_similarity(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.count_nonzero(predicted & true) / union)
 
 
-def boundary_accuracy(
-    prediction: np.ndarray, truth: np.ndarray, tolerance: float = BOUNDARY_TOLERANCE
-) -> float:
+def boundary_accuracy(prediction: np.ndarray, truth: np.ndarray) -> float:
     """Return F, the F-measure of the boundary pixels of two masks of one object.
 
     A mask without boundary pixels (empty, or covering the whole picture) has precision 1 and recall 0
@@ -50,7 +50,6 @@ def boundary_accuracy(
     Args:
         prediction: (H, W) bool or integer array; non-zero is the object.
         truth: the same, of the same size.
-        tolerance: matching distance as a share of the image diagonal, rounded up to whole pixels.
 
     Returns:
         F in 0..1.
@@ -59,7 +58,7 @@ def boundary_accuracy(
         SettingsError: when the arrays are not two planes of one size.
     """
     predicted, true = _as_masks(prediction, truth)
-    radius = math.ceil(tolerance * math.hypot(*true.shape))
+    radius = math.ceil(BOUNDARY_TOLERANCE * math.hypot(*true.shape))
     predicted_boundary, true_boundary = boundary_map(predicted), boundary_map(true)
     predicted_count = np.count_nonzero(predicted_boundary)
     true_count = np.count_nonzero(true_boundary)

@@ -1,7 +1,9 @@
-"""What a process can do for speed before it follows objects: threads, freed memory, denormal numbers."""
+"""What a process can do for speed before it follows objects (threads, freed memory, denormal numbers); its memory."""
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h in glibc
 _LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc accepts no more
@@ -43,3 +45,43 @@ def keep_freed_memory() -> bool:
         return bool(changed and library.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD))
     except (OSError, AttributeError):
         return False
+
+
+def reset_peak_resident() -> bool:
+    """Let the peak of resident memory begin anew, where the system can; it then counts what is resident now."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def resident() -> int:
+    """Resident memory of this process in bytes, now."""
+    import psutil
+
+    return int(psutil.Process(os.getpid()).memory_info().rss)
+
+
+def peak_resident() -> int:
+    """Largest resident memory of this process in bytes, since `reset_peak_resident` where that works."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import psutil
+
+        memory = psutil.Process(os.getpid()).memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
+
+
+def peak_resident_ever() -> int:
+    """Return the largest resident memory of this process in bytes since it began, as the system tells it."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS

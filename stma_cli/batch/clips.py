@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stma.errors import VideoError
-from stma_cli.batch.jobs import OVERLAY_FILE
-from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.natural_order import natural_key
-from stma_cli.report import REPORT_FILE, read_report_head
+from stma_cli.report import read_report_head
+from stma_cli.result_layout import BATCH_FILE, CHECKPOINT_FILE, OVERLAY_FILE, REPORT_FILE
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".mts", ".m2ts", ".ts"}
     | {".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m", ".gif"}
 )
-BATCH_FILE = "batch.json"  # beside the results, so no clip can have this name
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,25 @@ class Clip:
     def stem(self) -> str:
         """The last part of the name."""
         return self.name.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clip and its masks, or why there are none.
+
+    Attributes:
+        clip: the clip.
+        masks: as `stma segment --mask` takes them.
+        start, end, objects: as the options of `stma segment`; only a manifest gives them.
+        problem: what keeps the clip from being segmented, or None.
+    """
+
+    clip: Clip
+    masks: tuple[str, ...] = ()
+    start: int = 0
+    end: int | None = None
+    objects: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

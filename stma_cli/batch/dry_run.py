@@ -1,7 +1,6 @@
 """What a batch would do, and about how long it would take, without doing it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,8 @@ from stma.errors import StmaError
 from stma_cli.batch.plan import PlannedClip, plan
 from stma_cli.batch.run import pairing_of
 from stma_cli.batch.settings import BatchSettings
-from stma_cli.batch.storage import LocalStorage, RemoteStorage, Storage
+from stma_cli.batch.storage import storage_at
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma.config import ModelConfig
@@ -70,7 +70,7 @@ class Preview:
         return any(clip.problem is not None for clip in self.clips)
 
 
-def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None) -> Preview:
+def preview(settings: BatchSettings) -> Preview:
     """Pair, open every video that is to be done, read its masks, and time the model on a few frames.
 
     Raises:
@@ -81,11 +81,8 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
 
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
-    planned = plan(settings, pairing, _unmade(settings.out), weights.sha256)
-    clips = []
-    for clip in planned:
-        clips.append(_previewed(clip))
-        on_clip()
+    planned = plan(settings, pairing, storage_at(settings.out), weights.sha256)
+    clips = [_previewed(clip) for clip in planned]
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
     workers, device, threads = _workers(settings, sum(clip.planned.job is not None for clip in clips))
     if not todo:
@@ -108,22 +105,15 @@ def preview(settings: BatchSettings, on_clip: Callable[[], None] = lambda: None)
     seconds = max(sum(times) / workers, *times) if len(times) == len(todo) else None
     basis = (
         f"from {TIMED_CHUNKS * template.chunk} frames timed here at {largest.width}x{largest.height} with "
-        f"{largest.objects} {'object' if largest.objects == 1 else 'objects'}, decoding and writing left out"
+        f"{counted(largest.objects, 'object')}, decoding and writing left out"
     )
     return Preview(tuple(clips), pairing.notes, workers, seconds, basis, needs)
-
-
-def _unmade(place: str) -> Storage:
-    """Return the storage without making its folder."""
-    from pathlib import Path
-
-    return RemoteStorage(place.rstrip("/")) if "://" in place else LocalStorage(Path(place).resolve())
 
 
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
     from stma_cli.model_setup import sized
-    from stma_cli.segment_checks import all_names, checked_annotations, frame_stems
+    from stma_cli.segment_checks import all_names, checked_annotations
     from stma_cli.video import open_video
 
     if clip.job is None:
@@ -133,7 +123,7 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
     settings = clip.job.settings
     try:
         source = open_video(settings.video)
-        masks = expand_folders(settings.masks, frame_stems(source), settings.video)
+        masks = expand_folders(settings.masks, source.stems, settings.video)
         annotations = checked_annotations(replace(settings, masks=masks), source)
     except StmaError as error:
         return ClipPreview(clip, str(error))

@@ -6,8 +6,6 @@ from typing import Any, Protocol
 
 from stma_cli.segment_settings import SegmentSettings
 
-OVERLAY_FILE = "overlay.mp4"
-
 
 class Status(StrEnum):
     """What became of a clip."""

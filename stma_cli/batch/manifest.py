@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stma.errors import InputError, SettingsError
-from stma_cli.batch.clips import Clip, clip_at
-from stma_cli.batch.pairing import Pair
+from stma_cli.batch.clips import Clip, Pair, clip_at
 
 COLUMNS = ("clip", "mask", "frame", "object", "start", "end", "objects")
 _CLIP_KEYS = ("clip", "mask", "masks", "frame", "object", "start", "end", "objects")

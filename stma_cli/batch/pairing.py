@@ -7,29 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from stma.errors import MaskError
-from stma_cli.batch.clips import Clip, FoundClips, find_clips, holds_results, require_folder_of_clips
+from stma_cli.batch.clips import Clip, FoundClips, Pair, find_clips, holds_results, require_folder_of_clips
+from stma_cli.batch.manifest import read_manifest
 from stma_cli.natural_order import natural_key
+from stma_cli.result_layout import NAMES_FILE
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A clip and its masks, or why there are none.
-
-    Attributes:
-        clip: the clip.
-        masks: as `stma segment --mask` takes them.
-        start, end, objects: as the options of `stma segment`; only a manifest gives them.
-        problem: what keeps the clip from being segmented, or None.
-    """
-
-    clip: Clip
-    masks: tuple[str, ...] = ()
-    start: int = 0
-    end: int | None = None
-    objects: str | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,8 +42,6 @@ def pair(clips: Path, masks: Path, leave_out: Sequence[Path] = ()) -> Pairing:
         pairs: Iterable[Pair] = _by_stem(found, masks)
         notes = found.notes
     elif masks.is_file() and masks.suffix.lower() in MANIFEST_SUFFIXES:
-        from stma_cli.batch.manifest import read_manifest
-
         pairs, notes = read_manifest(masks, clips), ()
     else:
         raise MaskError(
@@ -115,7 +96,6 @@ class _MaskFiles:
 
     def __init__(self, root: Path) -> None:
         from stma_cli.masks.folder import MASK_SUFFIXES
-        from stma_cli.masks.names import NAMES_FILE
 
         self.root = root
         self._by_path: defaultdict[Path, list[Path]] = defaultdict(list)

@@ -1,15 +1,17 @@
 """What a batch has to do, decided before any worker starts: per clip a job, or why there is none."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from stma.errors import StmaError
-from stma_cli.batch.jobs import OVERLAY_FILE, ClipJob, ClipOutcome, Status
-from stma_cli.batch.pairing import Pair, Pairing
+from stma_cli.batch.clips import Pair
+from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status
+from stma_cli.batch.pairing import Pairing
 from stma_cli.batch.settings import BatchSettings
-from stma_cli.batch.standing import Finding, Standing, look
+from stma_cli.batch.standing import ClipStanding, Standing, look
 from stma_cli.batch.storage import Storage
+from stma_cli.result_layout import OVERLAY_FILE
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,7 @@ class PlannedClip:
     reason: str = ""
 
 
-def plan(
-    settings: BatchSettings,
-    pairing: Pairing,
-    storage: Storage,
-    weights: str,
-    on_clip: Callable[[], None] = lambda: None,
-) -> list[PlannedClip]:
+def plan(settings: BatchSettings, pairing: Pairing, storage: Storage, weights: str) -> list[PlannedClip]:
     """Decide what to do with each clip; problems of a clip become its outcome.
 
     Args:
@@ -43,13 +39,8 @@ def plan(
         pairing: clips and masks.
         storage: where results are.
         weights: SHA-256 of the weights.
-        on_clip: called after each clip.
     """
-    planned = []
-    for pair in pairing.pairs:
-        planned.append(_planned(settings, pair, storage, weights))
-        on_clip()
-    return planned
+    return [_planned(settings, pair, storage, weights) for pair in pairing.pairs]
 
 
 def largest_first(jobs: Iterable[ClipJob]) -> list[ClipJob]:
@@ -98,7 +89,7 @@ def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str
     return PlannedClip(pair, job, None, _reason(finding))
 
 
-def _reason(finding: Finding) -> str:
+def _reason(finding: ClipStanding) -> str:
     if finding.standing is Standing.CHANGED:
         return f"changed: {finding.reason}"
     if finding.standing is Standing.COMPLETE:

@@ -10,17 +10,17 @@ from threading import Event, current_thread, main_thread
 from typing import Any
 
 from stma.errors import OutputError
-from stma_cli.batch.clips import BATCH_FILE
 from stma_cli.batch.engine import Engine
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.pairing import Pairing, pair
 from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
-from stma_cli.batch.storage import LocalStorage, Storage, open_storage
+from stma_cli.batch.storage import LocalStorage, Storage, is_url, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
-from stma_cli.lock import only_one
+from stma_cli.output import only_one
 from stma_cli.readable_json import readable_json
+from stma_cli.result_layout import BATCH_FILE, BATCH_LOCK_FILE
 
 FORMAT = 1
 SECONDS_BETWEEN_WRITES = 2.0  # batch.json is for reading along; the reports of the clips are what counts
@@ -28,7 +28,7 @@ SECONDS_BETWEEN_WRITES = 2.0  # batch.json is for reading along; the reports of 
 
 def pairing_of(settings: BatchSettings) -> Pairing:
     """Pair clips and masks, with full paths, as workers may run elsewhere; see `pair`."""
-    out = [] if "://" in settings.out else [Path(settings.out)]
+    out = [] if is_url(settings.out) else [Path(settings.out)]
     return pair(settings.clips.resolve(), settings.masks.resolve(), out)
 
 
@@ -190,5 +190,5 @@ def _only_one(storage: Storage) -> Iterator[None]:
     if not isinstance(storage, LocalStorage):
         yield
         return
-    with only_one(storage.root / ".stma-batch.lock", "stma batch"):
+    with only_one(storage.root / BATCH_LOCK_FILE, "stma batch"):
         yield

@@ -1,12 +1,12 @@
 """The settings and the result of `stma batch`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stma.errors import SettingsError
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment_settings import INTERRUPTED, SegmentSettings
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class BatchResult:
 
     outcomes: tuple[ClipOutcome, ...]
     seconds: float = 0.0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     interrupted: bool = False
 
     def count(self, status: Status) -> int:
@@ -77,7 +77,7 @@ class BatchResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all clips are complete, 1 when one is not, 130 after Ctrl-C."""
+        """0 when all clips are complete, 1 when one is not, `INTERRUPTED` after Ctrl-C."""
         if self.interrupted:
-            return 130
+            return INTERRUPTED
         return int(self.count(Status.FAILED) + self.count(Status.WAITING) > 0)

@@ -12,8 +12,8 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
 from stma_cli.segment_checks import given_note, mostly_given
-from stma_cli.shortened import shortened
-from stma_cli.tables import print_cells
+from stma_cli.tables import print_cells, print_line
+from stma_cli.wording import counted, shortened
 
 COLOURS = {
     Status.DONE: "green",
@@ -53,7 +53,7 @@ def print_result(result: BatchResult, console: Console) -> None:
     _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
-    _line(console, f"total    {len(rows)} clips: {said}; {duration(result.seconds)}")
+    print_line(console, f"total    {len(rows)} clips: {said}; {wall_time(result.seconds)}")
 
 
 def result_json(result: BatchResult) -> str:
@@ -70,7 +70,7 @@ def result_json(result: BatchResult) -> str:
 def print_preview(preview: Preview, console: Console) -> None:
     """Print the pairing, frame counts and the estimate."""
     for note in preview.notes:
-        _line(console, f"note     {note}")
+        print_line(console, f"note     {note}")
     titles = ("clip", "masks", "size", "frames", "objects", "seconds", "")
     rows = [_preview_row(clip) for clip in preview.clips]
     if console.is_terminal:
@@ -85,17 +85,17 @@ def print_preview(preview: Preview, console: Console) -> None:
         for row in (titles, *rows):
             print_cells(console, row)
     if preview.needs:
-        _line(console, f"needs    {preview.needs}")
+        print_line(console, f"needs    {preview.needs}")
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
     given = [clip for clip in todo if mostly_given(clip.annotated, clip.frames)]
     _print_given([clip.planned.pair.clip.name for clip in given], console)
     bad = sum(clip.problem is not None for clip in preview.clips)
-    workers = f"{preview.workers} {'worker' if preview.workers == 1 else 'workers'}"
+    workers = counted(preview.workers, "worker")
     if preview.seconds is None:
         estimate = "no estimate, as a length is unknown" if todo else "nothing to do"
     else:
-        estimate = f"about {duration(preview.seconds)} with {workers}, {preview.basis}"
-    _line(
+        estimate = f"about {wall_time(preview.seconds)} with {workers}, {preview.basis}"
+    print_line(
         console, f"total    {len(preview.clips)} clips: {len(todo)} to do, {bad} cannot be used; {estimate}"
     )
 
@@ -128,7 +128,7 @@ def preview_json(preview: Preview) -> str:
     return readable_json(document, indent=2)
 
 
-def duration(seconds: float) -> str:
+def wall_time(seconds: float) -> str:
     """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
     if seconds < MINUTE:
         return f"{seconds:.1f} s"
@@ -141,7 +141,7 @@ def _print_given(clips: Sequence[str], console: Console) -> None:
     """Say in which clips so many frames have masks that the results may be mistaken for the model's."""
     if clips:
         where = f"more than half of the frames have a mask in {shortened(clips, CLIPS_SHOWN)}"
-        _line(console, f"note     {given_note(where)}")
+        print_line(console, f"note     {given_note(where)}")
 
 
 def _numbers(row: ClipOutcome) -> tuple[str, str]:
@@ -172,7 +172,3 @@ def _action(clip: ClipPreview) -> str:
     if clip.planned.outcome is not None:
         return clip.planned.outcome.message
     return clip.planned.reason
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stma_cli.batch.storage import Storage
-from stma_cli.checkpoint import CHECKPOINT_FILE
 from stma_cli.identity import RunIdentity, stamp_path
-from stma_cli.report import REPORT_FILE, report_files, report_head
+from stma_cli.report import report_files, report_head
+from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 from stma_cli.segment_settings import SegmentSettings
 
 
@@ -22,7 +22,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClipStanding:
     """Where one clip stands.
 
     Attributes:
@@ -38,7 +38,7 @@ class Finding:
 
 def look(
     storage: Storage, name: str, settings: SegmentSettings, weights: str, overlay: str | None = None
-) -> Finding:
+) -> ClipStanding:
     """Say where the results of a clip stand.
 
     The video is hashed only when its files have other sizes or times than in the run before.
@@ -56,23 +56,23 @@ def look(
     """
     names = storage.names(name)
     if CHECKPOINT_FILE in names:
-        return Finding(Standing.INTERRUPTED)
+        return ClipStanding(Standing.INTERRUPTED)
     earlier, files = _earlier_run(storage, name) if REPORT_FILE in names else (None, [])
     if earlier is None:
         visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
-        return Finding(Standing.FOREIGN, visible[0]) if visible else Finding(Standing.NEW)
+        return ClipStanding(Standing.FOREIGN, visible[0]) if visible else ClipStanding(Standing.NEW)
     same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
     now = RunIdentity.of(settings, weights, earlier.source if same_files else None)
     changes = now.changes_since(earlier)
     if changes:
-        return Finding(Standing.CHANGED, ", ".join(changes))
+        return ClipStanding(Standing.CHANGED, ", ".join(changes))
     missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
     if missing is not None:
-        return Finding(Standing.DAMAGED, f"{missing} is missing")
+        return ClipStanding(Standing.DAMAGED, f"{missing} is missing")
     damaged = next((file for file in files if not storage.is_whole(f"{name}/{file}")), None)
     if damaged is not None:
-        return Finding(Standing.DAMAGED, f"{damaged} is damaged")
-    return Finding(Standing.COMPLETE, frames=len(files))
+        return ClipStanding(Standing.DAMAGED, f"{damaged} is damaged")
+    return ClipStanding(Standing.COMPLETE, frames=len(files))
 
 
 def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str]]:

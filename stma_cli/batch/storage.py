@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
-from stma_cli.checkpoint import CHECKPOINT_FILE
-from stma_cli.direction import BACKWARD_FOLDER
-from stma_cli.output import LOCK_FILE
-from stma_cli.report import REPORT_FILE, ROWS_FILE, finished_files
+from stma.saving import output_error, replacing, writing
+from stma_cli.report import finished_files
+from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
 
 _FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)
 
@@ -54,21 +52,28 @@ class Storage(Protocol):
         """
 
 
+def is_url(place: str) -> bool:
+    """Return whether results go to a URL, not to a folder."""
+    return "://" in place
+
+
+def storage_at(place: str) -> Storage:
+    """Return the storage for a folder or a URL without making anything there."""
+    return RemoteStorage(place.rstrip("/")) if is_url(place) else LocalStorage(Path(place).resolve())
+
+
 def open_storage(place: str) -> Storage:
-    """Return the storage for a folder or a URL.
+    """Return the storage for a folder, which is made, or a URL.
 
     Raises:
         OutputError: the folder cannot be made, or nothing here can write to such a URL.
     """
-    if "://" not in place:
-        folder = Path(place)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(folder, error) from error
-        return LocalStorage(folder.resolve())
-    storage = RemoteStorage(place.rstrip("/"))
-    storage.require_usable()
+    if not is_url(place):
+        with writing(Path(place)):
+            Path(place).mkdir(parents=True, exist_ok=True)
+    storage = storage_at(place)
+    if isinstance(storage, RemoteStorage):
+        storage.require_usable()
     return storage
 
 

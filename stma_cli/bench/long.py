@@ -8,14 +8,15 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from stma.benchmark import FrameLoop, resident
+from stma.benchmark import FrameLoop
 from stma.network.model import STMA
-from stma.process import prepare_process
+from stma.process import prepare_process, resident
 from stma.segmenter import Segmenter
 from stma.weights import load_model
 from stma_cli.bench.run import describe_machine
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
+from stma_cli.model_setup import identified
 from stma_cli.threads import default_threads
 
 WINDOW = 100  # frames per sample: whole chunks and whole intervals of memory writes
@@ -113,7 +114,7 @@ def run_long(settings: BenchSettings, frames: int, say: Callable[[str], None]) -
             for stage in ("model", "pipeline") if settings.pipeline else ("model",):
                 say(f"running {frames} frames of {stage} with {objects} objects at {size}")
                 runs.append(one_run(settings, loaded.model, stage, size, objects, frames))
-    model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
+    model = identified(loaded.info)
     return LongResult(describe_machine(settings.device), model, settings, tuple(runs))
 
 

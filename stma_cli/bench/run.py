@@ -6,23 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stma.benchmark import (
-    FrameLoop,
-    MatrixPeak,
-    measure_model,
-    measure_peak,
-    profile_model,
-    reset_peak_resident,
-    warmed_up,
-)
+from stma.benchmark import FrameLoop, MatrixPeak, measure_model, measure_peak, profile_model, warmed_up
 from stma.device import resolve_device, resolve_precision
 from stma.network.model import STMA
-from stma.process import prepare_process
+from stma.process import prepare_process, reset_peak_resident
 from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
-from stma_cli.information import processor_name
-from stma_cli.report import versions
+from stma_cli.information import processor_name, versions
+from stma_cli.model_setup import identified
 from stma_cli.threads import default_threads, usable_cores
 
 
@@ -51,7 +43,7 @@ def run_bench(settings: BenchSettings, say: Callable[[str], None]) -> BenchResul
             for objects in settings.objects:
                 say(f"measuring {objects} objects at {size} in {name}")
                 rows.append(_measure(settings, loaded.model, size, objects, name, peaks[name]))
-    model = {"name": loaded.info.name, "sha256": loaded.info.sha256, "parameters": loaded.info.parameters}
+    model = identified(loaded.info)
     return BenchResult(machine, model, settings, peaks, tuple(rows))
 
 

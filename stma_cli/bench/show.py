@@ -10,6 +10,7 @@ from rich.table import Table
 
 from stma.saving import replacing
 from stma_cli.bench.settings import BenchResult, BenchRow
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,7 @@ def write_long_plot(result: "LongResult", path: Path) -> None:
     """
     figure, (times, memory) = _figure(2)
     for run in result.runs:
-        label = f"{run.stage}, {run.objects} {'object' if run.objects == 1 else 'objects'}, {run.size}p"
+        label = f"{run.stage}, {counted(run.objects, 'object')}, {run.size}p"
         times.plot(run.frames, run.milliseconds, label=label)
         memory.plot(run.frames, [value / MEBIBYTE for value in run.resident], label=label)
     _label(times, "frame", "milliseconds per frame")

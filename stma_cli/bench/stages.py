@@ -16,7 +16,6 @@ from stma_cli.pipeline import Pipeline, PredictionLike
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.sinks import MaskSink, OverlaySink, Sink
 from stma_cli.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video
-from stma_cli.video.colour import ColourTags
 
 FRAME_RATE = Fraction(25)
 
@@ -99,11 +98,5 @@ def _info(path: Path, height: int, width: int) -> VideoInfo:
         frame_rate=FRAME_RATE,
         time_base=1 / (FRAME_RATE * 512),
         frame_count_hint=None,
-        variable_frame_rate=False,
-        rotation=0,
-        sample_aspect_ratio=Fraction(1),
-        colour=ColourTags(),
-        has_audio=False,
-        start_time=Fraction(0),
         codec="h264",
     )

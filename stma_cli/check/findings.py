@@ -46,11 +46,6 @@ def from_error(error: StmaError, code: str, file: str) -> Finding:
     return Finding(Level.ERROR, code, file, problem, fix)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return "1 speck" or "3 specks"."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def _parted(message: str) -> tuple[str, str]:
     """Split at the last colon or semicolon outside parentheses that does not belong to a command line."""
     depth, place = 0, None

@@ -10,7 +10,7 @@ import numpy as np
 
 from stma.errors import InputError, MaskError
 from stma.labels import LEAVE
-from stma_cli.check.findings import Finding, Level, counted, from_error
+from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.polygon_findings import outline_findings
 from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
 from stma_cli.check.snapping import read_lossy
@@ -24,6 +24,7 @@ from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_a
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
 from stma_cli.natural_order import named_by_number
+from stma_cli.wording import counted, shortened
 
 REPAIR = "or have it done with --fix"
 # What the readers say about a mask that they take, and what to do; None where a finding here says it better.
@@ -186,7 +187,7 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
             fix = "fill the outline if the area in it is meant"
             findings.append(Finding(Level.WARNING, "thin", file, problem, fix))
     if ids and ids[-1] > 2 * len(ids) + 2:
-        problem = f"the ids have gaps: {', '.join(map(str, ids[:12]))}{', ...' if len(ids) > 12 else ''}"
+        problem = f"the ids have gaps: {shortened(ids, 12)}"
         findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
     for spots in find_specks(labels):
         what = f"{counted(spots.count, 'speck')} ({counted(spots.pixels, 'pixel')}) apart from its main part"

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from stma.errors import AnnotationError, MaskError
+from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
 from stma.saving import replacing
-from stma_cli.check.findings import counted
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import POLYGON_TYPES
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.readable_json import readable_json
+from stma_cli.wording import counted, has_wrong_field
 
 MOST_OUTSIDE = 0.5  # of the points; an outline that is mostly outside was drawn on another picture
 Polygon = list[list[float]]
@@ -38,15 +38,13 @@ class _Mender:
         named = f"{self.source}: {what}"
         try:
             points = read_points(raw, named)
-        except AnnotationError as error:
-            if "fewer than three" not in str(error):
-                raise
+        except TooFewPointsError:
             self.changes.append(f"{what} removed, it has fewer than three points")
             return []
         moved = self._moved_inside(points, what, named)
         try:
             require_simple(moved, named)
-        except AnnotationError:
+        except CrossingError:
             found = [loop.tolist() for loop in outlines(fill_wound(moved, self.columns, self.rows))]
             self.changes.append(f"{what} crossed itself, now {counted(len(found), 'simple outline')}")
             return found
@@ -55,7 +53,7 @@ class _Mender:
     def _moved_inside(self, points: np.ndarray, what: str, named: str) -> np.ndarray:
         try:
             require_inside(points, self.columns, self.rows, named)
-        except AnnotationError:
+        except OutsideFrameError:
             inside = np.asarray(np.clip(points, 0, [self.columns, self.rows]))
             count = int((inside != points).any(axis=1).sum())
             if count > MOST_OUTSIDE * len(points):
@@ -88,9 +86,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     except AnnotationError as error:
         raise MaskError(str(error)) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MaskError(
-            f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
-        ) from error
+        raise MaskError(has_wrong_field(path, error)) from error
     if changes:
         with replacing(out) as temporary:
             temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from stma.errors import AnnotationError
+from stma.errors import AnnotationError, CrossingError, OutsideFrameError
 from stma_cli.check.findings import Finding, from_error
 from stma_cli.masks.labelme import POLYGON_TYPES
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
+
+_CODES: dict[type[AnnotationError], str] = {CrossingError: "crossing", OutsideFrameError: "outside"}
 
 
 def outline_findings(content: Any, file: str, width: int, height: int) -> list[Finding]:
@@ -26,9 +28,7 @@ def outline_findings(content: Any, file: str, width: int, height: int) -> list[F
                 require_simple(points, named)
                 require_inside(points, columns, rows, named)
             except AnnotationError as error:
-                code = "crossing" if "crosses itself" in str(error) else "polygon"
-                code = "outside" if "outside the frame" in str(error) else code
-                findings.append(from_error(error, code, file))
+                findings.append(from_error(error, _CODES.get(type(error), "polygon"), file))
     except (AttributeError, KeyError, TypeError, ValueError):
         return []  # the reader of the format names the field
     return findings

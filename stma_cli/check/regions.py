@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma_cli.masks.annotation import ids_in
+from stma_cli.masks.colours import in_solid_block
 from stma_cli.masks.label_image import SMALLEST_OBJECT
 
 SPECK_SHARE_OF_FRAME = 5e-5  # 20 pixels of a 854x480 frame
@@ -84,10 +85,7 @@ def find_pinholes(labels: np.ndarray) -> list[Spots]:
 
 def solid_ids(labels: np.ndarray) -> set[int]:
     """Return the ids that fill a block of 3 x 3 pixels somewhere."""
-    import cv2
-
-    plane, block = labels.astype(np.float32), np.ones((3, 3), np.uint8)
-    return set(ids_in(labels[cv2.erode(plane, block) == cv2.dilate(plane, block)]))
+    return set(ids_in(labels[in_solid_block(labels)]))
 
 
 def _limit(labels: np.ndarray, object_pixels: int) -> int:

@@ -9,7 +9,6 @@ import numpy as np
 from stma.errors import MaskError, OutputError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
-from stma_cli.check.findings import counted
 from stma_cli.check.outline_repair import repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
@@ -17,11 +16,11 @@ from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
 from stma_cli.masks import MaskWriter, ObjectIds, read_annotation
 from stma_cli.masks.annotation import ids_in
-from stma_cli.masks.colours import ids_from_colours, packed
+from stma_cli.masks.colours import full_palette, ids_from_colours, packed, unpacked
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
-from stma_cli.shortened import shortened
+from stma_cli.wording import counted, shortened
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
 SHIFTED = 4.0  # distance in RGB by which JPEG moves a flat colour
@@ -148,9 +147,7 @@ def _snapped_labels(picture: MaskPicture, path: Path) -> tuple[np.ndarray, list[
         snapped = _require_snapped(colours, path, merge=True)
         return _labels_by_colour(snapped, _palette_colours(snapped.colours), path)
     if picture.palette is not None:
-        palette = np.zeros((256, 3), dtype=np.uint8)
-        palette[: len(picture.palette)] = picture.palette[:256]
-        colour_of = packed(palette[None])[0]
+        colour_of = packed(full_palette(picture.palette)[None])[0]
         snapped = _require_snapped(pixels, path, merge=False, colour_of=colour_of)
         ids = [int(value) for value in snapped.colours if value != 0]
         if colour_of[0] != 0 or (ids and max(ids) > 2 * len(ids) + 2):
@@ -170,7 +167,7 @@ def _require_snapped(
     values, classes = np.unique(pixels, return_inverse=True)
     shades = values if colour_of is None else colour_of[values]
     if merge or colour_of is not None:
-        rgb = np.stack([shades >> 16 & 255, shades >> 8 & 255, shades & 255], axis=1).astype(np.float64)
+        rgb = unpacked(shades).astype(np.float64)
     else:
         rgb = np.repeat(values[:, None].astype(np.float64), 3, axis=1)
     snapped = snap(values, rgb, classes.reshape(pixels.shape).astype(np.int32), merge)
@@ -185,16 +182,15 @@ def _require_snapped(
 def _palette_colours(colours: np.ndarray) -> np.ndarray:
     """Replace packed colours that compression has shifted a little by those of the DAVIS palette."""
     palette = packed(davis_palette()[None])[0]
-    parts = [np.stack([item >> 16 & 255, item >> 8 & 255, item & 255], axis=1) for item in (colours, palette)]
-    distance = np.linalg.norm((parts[0][:, None] - parts[1][None]).astype(np.float64), axis=2)
+    apart = unpacked(colours)[:, None] - unpacked(palette)[None]
+    distance = np.linalg.norm(apart.astype(np.float64), axis=2)
     nearest = distance.argmin(axis=1)
     return np.where(distance.min(axis=1) <= SHIFTED, palette[nearest], colours)
 
 
 def _labels_by_colour(snapped: Snapped, colours: np.ndarray, path: Path) -> tuple[np.ndarray, list[str]]:
     plane = colours[snapped.classes]
-    opaque = np.full_like(plane, 255)
-    rgba = np.stack([plane >> 16 & 255, plane >> 8 & 255, plane & 255, opaque], axis=2).astype(np.uint8)
+    rgba = np.dstack((unpacked(plane), np.full_like(plane, 255))).astype(np.uint8)
     labels, notes = ids_from_colours(rgba, ObjectIds(), str(path))
     return labels, [_snapping(snapped), *notes]
 

@@ -89,7 +89,7 @@ def _with_needs(result: CheckResult, masks: Sequence[str]) -> CheckResult:
         read = read_mask_options(masks, survey.info.width, survey.info.height, 0, survey.stems)
         objects, annotated = len({key for item in read.values() for key in item.object_ids}), len(read)
         size = size_for_first(read)
-    needs = forecast(survey.info, survey.frames, objects, annotated, size=size)
+    needs = forecast(survey.info, survey.frames, objects, annotated, size)
     if needs.fits:
         return replace(result, needs=needs)
     fix = "close other programs, or give a smaller --size or --chunk 1 to stma segment"

@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stma_cli.check.findings import Finding, Level, counted
+from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import CheckResult
 from stma_cli.readable_json import readable_json
+from stma_cli.tables import print_line
+from stma_cli.wording import counted
 
 COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 ORDER = list(Level)
@@ -17,17 +19,17 @@ ORDER = list(Level)
 
 def print_result(result: CheckResult, console: Console) -> None:
     """Print everything; the worst first."""
-    _line(console, _video_line(result))
+    print_line(console, _video_line(result))
     _print_findings(result.given, console)
     repair = result.repair
     if repair is not None:
-        _line(console, f"repaired: {repair.path}" if repair.path else "repaired: nothing had to be")
+        print_line(console, f"repaired: {repair.path}" if repair.path else "repaired: nothing had to be")
         for change in repair.changes:
-            _line(console, f"  {change}")
+            print_line(console, f"  {change}")
         _print_findings(result.after, console)
     if result.needs is not None:
-        _line(console, f"needs: {result.needs.line()}")
-    _line(console, _totals(result.given) + (", see above for what is left" if result.after else ""))
+        print_line(console, f"needs: {result.needs.line()}")
+    print_line(console, _totals(result.given) + (", see above for what is left" if result.after else ""))
 
 
 def json_text(result: CheckResult) -> str:
@@ -58,7 +60,9 @@ def json_text(result: CheckResult) -> str:
 def _print_findings(findings: Sequence[Finding], console: Console) -> None:
     if not console.is_terminal:
         for finding in _sorted(findings):
-            _line(console, f"{finding.level.value}: {finding.file}: {finding.problem}. Fix: {finding.fix}")
+            print_line(
+                console, f"{finding.level.value}: {finding.file}: {finding.problem}. Fix: {finding.fix}"
+            )
         return
     if not findings:
         return
@@ -90,7 +94,3 @@ def _totals(findings: Sequence[Finding]) -> str:
     counts = {level: sum(finding.level is level for finding in findings) for level in ORDER}
     parts = [counted(count, level.value) for level, count in counts.items() if count]
     return ", ".join(parts) or "nothing is wrong"
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

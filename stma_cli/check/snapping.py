@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stma_cli.masks.colours import in_solid_block
 from stma_cli.masks.image_file import MaskPicture
 from stma_cli.masks.label_image import SMALLEST_OBJECT
 
@@ -87,10 +88,7 @@ def snap(values: np.ndarray, rgb_of: np.ndarray, pixels: np.ndarray, merge: bool
 
 def _main_colours(rgb_of: np.ndarray, pixels: np.ndarray, merge: bool) -> list[int]:
     """Return the indices of the colours that fill areas, the largest first."""
-    import cv2
-
-    plane, block = pixels.astype(np.float32), np.ones((3, 3), np.uint8)
-    solid = np.bincount(pixels[cv2.erode(plane, block) == cv2.dilate(plane, block)], minlength=len(rgb_of))
+    solid = np.bincount(pixels[in_solid_block(pixels)], minlength=len(rgb_of))
     area = np.bincount(pixels.ravel(), minlength=len(rgb_of))
     fills = (area >= SMALLEST_OBJECT) & (solid >= SOLID_SHARE * area)
     mains: list[int] = []

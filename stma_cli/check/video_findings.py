@@ -11,7 +11,6 @@ from stma.errors import StmaError, VideoError
 from stma.resize import fitted_size, resize_frame
 from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.video import VideoInfo, VideoSource, open_video
-from stma_cli.video.folder import FolderSource
 
 QUICK_FRAMES = 30
 SMALL_SIDE = 160  # pixels; large enough that a moving thumb changes it, small enough to cost nothing
@@ -127,9 +126,8 @@ def survey_video(path: Path, quick: bool = False) -> VideoSurvey:
     findings = [from_error(failure, "damaged", file)] if failure else []
     findings += _header_findings(source, file)
     findings += _frame_findings(seen, source.info, file)
-    stems = tuple(source.stems) if isinstance(source, FolderSource) else ()
-    known = count if whole else len(stems) or None
-    return VideoSurvey(path, tuple(findings), source.info, seen.first, known, stems)
+    known = count if whole else len(source.stems) or None
+    return VideoSurvey(path, tuple(findings), source.info, seen.first, known, tuple(source.stems))
 
 
 def _header_findings(source: VideoSource, file: str) -> list[Finding]:

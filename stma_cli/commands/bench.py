@@ -73,7 +73,7 @@ def bench(
 
     from stma.errors import SettingsError
     from stma_cli.bench import settings as options
-    from stma_cli.result_files import require_file_place
+    from stma_cli.output import require_file_place
 
     if plot is not None and plot.suffix.lower() not in PLOTS:
         raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")

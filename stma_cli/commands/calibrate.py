@@ -46,7 +46,7 @@ def calibrate(
     from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
     from stma.training.pool import scan
     from stma.weights import load_model, save_weights
-    from stma_cli.result_files import require_file_place
+    from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
 
     require_file_place("--out", out, ".safetensors")

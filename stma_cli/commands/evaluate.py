@@ -8,7 +8,7 @@ import typer
 from stma.errors import SettingsError
 
 if TYPE_CHECKING:
-    from stma_cli.sequences import Sequence
+    from stma_cli.sequences import MaskSequence
 
 
 def evaluate(
@@ -51,9 +51,9 @@ def evaluate(
     from rich.console import Console
     from rich.progress import track
 
-    from stma.baselines import BASELINES
+    from stma.baselines import parse_baseline
     from stma.evaluation import DatasetScore
-    from stma_cli.result_files import require_file_place
+    from stma_cli.output import require_file_place
     from stma_cli.score_report import json_text, print_table, write_csv
     from stma_cli.scoring import score_baseline, score_predictions
     from stma_cli.sequences import find_sequences
@@ -64,9 +64,7 @@ def evaluate(
             if baseline
             else "Two folders are needed, predictions and ground truth: stma evaluate PRED GT."
         )
-    known_baseline = next((name for name in BASELINES if name == baseline), None)
-    if baseline and known_baseline is None:
-        raise SettingsError(f"There is no baseline {baseline!r}: choose one of {', '.join(BASELINES)}.")
+    known_baseline = parse_baseline(baseline) if baseline else None
     require_file_place("--csv", csv, ".csv")
     truth_root = folders[-1]
     truth = _chosen(find_sequences(truth_root), sequences or [], split, truth_root)
@@ -93,7 +91,7 @@ def evaluate(
         print_table(total, f"baseline {baseline}" if baseline else str(folders[0]), Console())
 
 
-def _chosen(found: "list[Sequence]", wanted: list[str], split: str, root: Path) -> "list[Sequence]":
+def _chosen(found: "list[MaskSequence]", wanted: list[str], split: str, root: Path) -> "list[MaskSequence]":
     """Return the sequences asked for with --sequences, all of them where nothing was asked for."""
     from stma_cli.sequences import read_split, select_sequences
 

@@ -8,7 +8,6 @@ import typer
 from stma_cli.threads import at_most_usable
 
 AFTERWARDS = "Post-processing"
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def frame_rate_or_none(text: str | None) -> str | None:
@@ -17,7 +16,7 @@ def frame_rate_or_none(text: str | None) -> str | None:
     Raises:
         SettingsError: it is none.
     """
-    from stma_cli.video.source import parse_rate
+    from stma_cli.video.opening import parse_rate
 
     if text is not None:
         parse_rate(text)

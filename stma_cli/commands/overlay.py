@@ -78,7 +78,8 @@ def overlay(
     from stma_cli.progress import progress_for
     from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
     from stma_cli.saved_masks import find_masks
-    from stma_cli.video.source import check_range, open_at_rate
+    from stma_cli.video.opening import open_at_rate
+    from stma_cli.video.source import check_range
 
     check_range(start, end)
     found = find_masks(masks)

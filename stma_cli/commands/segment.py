@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from stma_cli.commands.model_options import (
-    INTERRUPTED,
     AdaptOption,
     ChunkOption,
     Direction,
@@ -155,8 +154,8 @@ def segment(
     from stma.postprocess.config import PostprocessConfig
     from stma_cli.segment_resume import after_ctrl_c
     from stma_cli.segment_run import segment_video
-    from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
-    from stma_cli.shell_command import as_argument, shell_command
+    from stma_cli.segment_settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
+    from stma_cli.wording import as_argument, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)

@@ -13,8 +13,8 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name
 from stma_cli.convert.json_rows import is_drawn, require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import categories, encode
 from stma_cli.convert.several import names_in_file
-from stma_cli.masks.annotation import ObjectIds, ids_in
-from stma_cli.masks.coco import segmentation_mask
+from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
+from stma_cli.masks.coco import category_names, segmentation_mask, track_of
 from stma_cli.masks.fit import Fit
 from stma_cli.natural_order import natural_key
 from stma_cli.readable_json import readable_json
@@ -40,22 +40,22 @@ def open_coco(path: Path, content: Any) -> Source:
         )
     ((width, height),) = sizes
     fit = Fit(width, height, width, height)
-    names = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    names = category_names(content)
     object_ids, notes = ObjectIds(), Notes()
     rows_of: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     declared: set[int] = set()
     for row in annotations:
         rows_of[row.get("image_id")].append(row)
-        track = _track(row)
+        track = track_of(row)
         if track is not None:
             declared.add(known_id(object_ids, ("track", track), _category(row, names), track))
 
     def masks(image: dict[str, Any], frame: str) -> Iterator[tuple[int, np.ndarray]]:
         counts: Counter[str] = Counter()
         for row in rows_of[image.get("id")]:
-            category, track = _category(row, names), _track(row)
+            category, track = _category(row, names), track_of(row)
             counts[category] += track is None
-            name = category if counts[category] <= 1 else f"{category} {counts[category]}"
+            name = numbered(category, counts[category])
             key: Hashable = ("untracked", name) if track is None else ("track", track)
             object_id = object_ids.id_for(key, name)
             if is_drawn(row.get("segmentation"), notes, frame):
@@ -110,10 +110,6 @@ def write_coco(path: Path, *clips: Clip) -> None:
                 }
                 stream.write(("," if count > 1 else "") + "\n" + json.dumps(row))
         stream.write("\n]}\n")
-
-
-def _track(row: dict[str, Any]) -> Any:
-    return row.get("track_id", (row.get("attributes") or {}).get("track_id"))
 
 
 def _category(row: dict[str, Any], names: dict[Any, str]) -> str:

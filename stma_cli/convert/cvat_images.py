@@ -13,13 +13,14 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
+    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
 
 
 def open_cvat_images(path: Path) -> Source:
@@ -52,7 +53,7 @@ def open_cvat_images(path: Path) -> Source:
             label, group, track = shape.get("label", "object"), shape.get("group_id"), stated_id(shape)
             alone = track is None and not group
             counts[label] += alone
-            name = f"{label} {counts[label]}" if alone and counts[label] > 1 else label
+            name = numbered(label, counts[label]) if alone else label
             key: Hashable = ("untracked", name)
             if not alone:
                 key = ("group", label, group) if track is None else ("track", track)
@@ -100,7 +101,7 @@ def images_in(path: Path) -> Iterator[Element]:
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ParseError, StopIteration, ValueError) as error:
-        raise AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.") from error
+        raise invalid_xml(path, error) from error
 
 
 def _size(image: Element, source: str) -> tuple[int, int]:

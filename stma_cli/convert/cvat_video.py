@@ -19,13 +19,14 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id, 
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
+    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
 
 _MOST_FRAMES = 10_000_000  # four days of video; a damaged number would otherwise never come to an end
 
@@ -52,7 +53,7 @@ def open_cvat_video(path: Path) -> Source:
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ParseError, ValueError) as error:
-        raise AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.") from error
+        raise invalid_xml(path, error) from error
     width, height = (_number(root, f".//original_size/{side}") for side in ("width", "height"))
     if not width or not height:
         raise AnnotationError(f"{source} has no <original_size>: export 'CVAT for video 1.1'.")
@@ -68,8 +69,7 @@ def open_cvat_video(path: Path) -> Source:
         counts: Counter[str] = Counter()
         for shape in sorted(shapes[frame], key=lambda shape: z_order(shape.element)):
             counts[shape.label] += shape.key is None
-            number = counts[shape.label]
-            name = f"{shape.label} {number}" if shape.key is None and number > 1 else shape.label
+            name = numbered(shape.label, counts[shape.label]) if shape.key is None else shape.label
             key = ("untracked", name) if shape.key is None else shape.key
             what = f"{source}: a {shape.element.tag} of '{shape.label}' on frame {frame}"
             yield object_ids.id_for(key, name), shape_mask(shape.element, width, height, what)

@@ -5,6 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError, iterparse
 
 from stma.errors import AnnotationError, InputError
+from stma_cli.convert.cvat import invalid_xml
 from stma_cli.convert.formats import Format
 from stma_cli.convert.labelme import labelme_files
 from stma_cli.convert.pictures import object_folders
@@ -71,7 +72,7 @@ def _of_xml(path: Path) -> Format:
             if event == "end" and element.tag == "mode":
                 found = by_mode.get((element.text or "").strip())
     except (OSError, ParseError, ValueError) as error:
-        raise AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.") from error
+        raise invalid_xml(path, error) from error
     if found is None:
         raise AnnotationError(
             f"{path} has no images and no tracks: export 'CVAT for images 1.1' or 'for video'."

@@ -16,7 +16,7 @@ from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.writer import COMPRESSION
 from stma_cli.natural_order import files_in, natural_key
 from stma_cli.saved_masks import find_masks
-from stma_cli.sequences import Sequence, read_sequence_labels
+from stma_cli.sequences import MaskSequence, read_sequence_labels
 
 VOID = 255
 
@@ -31,7 +31,7 @@ def open_davis(path: Path) -> Source:
     """
     saved = find_masks(path)
     object_ids, declared = _named(saved.names)
-    sequence = Sequence(path.name, saved.folder, {file.stem: file for file in saved.files})
+    sequence = MaskSequence(path.name, saved.folder, {file.stem: file for file in saved.files})
 
     def frames() -> Iterator[LabelledFrame]:
         if VOID in saved.names:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
 from stma_cli.convert.arrays import open_npz, write_npz
 from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
 from stma_cli.convert.coco import open_coco, write_coco
@@ -22,6 +22,7 @@ from stma_cli.convert.several import clip_folders, names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.masks.json_file import load_json
+from stma_cli.wording import has_wrong_field
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: Non
     except StmaError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(
-            f"{wanted.source} has a field of the wrong kind ({error}): export it again with the tool that made it."
-        ) from error
+        raise AnnotationError(has_wrong_field(wanted.source, error)) from error
     except OSError as error:
         raise AnnotationError(
             f"{wanted.source} cannot be read ({error.strerror}): check its permissions."
@@ -150,15 +149,14 @@ def _new_folder(path: Path) -> Iterator[Path]:
     absolute = path.absolute()
     temporary = absolute.with_name(f".{absolute.name}.part")
     try:
-        if temporary.exists():
-            shutil.rmtree(temporary)
-        temporary.mkdir(parents=True)
-        yield temporary
-        if absolute.is_dir():
-            absolute.rmdir()
-        os.replace(temporary, absolute)
-    except OSError as error:
-        raise output_error(path, error) from error
+        with writing(path):
+            if temporary.exists():
+                shutil.rmtree(temporary)
+            temporary.mkdir(parents=True)
+            yield temporary
+            if absolute.is_dir():
+                absolute.rmdir()
+            os.replace(temporary, absolute)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

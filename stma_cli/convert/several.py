@@ -5,13 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stma.errors import DataError
-from stma_cli.batch.clips import BATCH_FILE
 from stma_cli.convert.clip import Clip
 from stma_cli.masks.image_file import read_picture
-from stma_cli.masks.names import NAMES_FILE
-from stma_cli.report import REPORT_FILE
-from stma_cli.sequences import Sequence as MaskSequence
-from stma_cli.sequences import find_sequences
+from stma_cli.result_layout import BATCH_FILE, NAMES_FILE, REPORT_FILE
+from stma_cli.sequences import MaskSequence, find_sequences
 
 
 def clip_folders(path: Path) -> dict[str, Path]:

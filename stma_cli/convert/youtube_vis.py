@@ -13,10 +13,10 @@ from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
 from stma_cli.convert.several import names_in_file
 from stma_cli.masks.annotation import ObjectIds
-from stma_cli.masks.coco import segmentation_mask
+from stma_cli.masks.coco import category_names, segmentation_mask
 from stma_cli.masks.fit import Fit
 from stma_cli.readable_json import readable_json
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 _CLIPS_SHOWN = 5
 
@@ -43,7 +43,7 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
     files = video.get("file_names")
     if not isinstance(files, list) or not files:
         raise AnnotationError(f'{source}: video {_name(video)} has no "file_names": export it with them.')
-    category_names = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    names = category_names(content)
     object_ids, notes = ObjectIds(), Notes()
     fit = Fit(width, height, width, height)
     tracks: list[tuple[int, Any, str]] = []
@@ -57,7 +57,7 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
                 f"{what} does not have one segmentation for each of the {len(files)} frames: give null "
                 "where the object is not to be seen."
             )
-        category = category_names.get(row.get("category_id"), "object")
+        category = names.get(row.get("category_id"), "object")
         object_id = known_id(
             object_ids, ("annotation", len(tracks)), category, row.get("object_id", row.get("id"))
         )

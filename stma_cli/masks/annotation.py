@@ -38,6 +38,11 @@ def ids_in(labels: np.ndarray) -> tuple[int, ...]:
     return tuple(int(value) for value in np.unique(labels) if value > 0)
 
 
+def numbered(name: str, count: int) -> str:
+    """Return "dog" for the first object of a name and "dog 2" for the second."""
+    return name if count <= 1 else f"{name} {count}"
+
+
 class ObjectIds:
     """Gives every object one id, the same in all masks of a run.
 

@@ -9,12 +9,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from stma.errors import AnnotationError
-from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, numbered
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
 from stma_cli.natural_order import name_stem, trailing_number
-from stma_cli.shortened import shortened
+from stma_cli.wording import shortened
 
 NAMES_SHOWN = 4  # pictures of a file named in a message
 
@@ -56,7 +56,7 @@ def read_coco(
     fit = fit_size(
         int(picture.get("width") or width), int(picture.get("height") or height), width, height, source
     )
-    categories = {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+    categories = category_names(content)
     rows = [row for row in content["annotations"] if row.get("image_id") == picture.get("id")]
     painter = LabelPainter(width, height)
     counts: Counter[str] = Counter()
@@ -64,13 +64,22 @@ def read_coco(
         category = categories.get(row.get("category_id"), f"object {number}")
         what = f"{source}: annotation {row.get('id', number)} ('{category}')"
         counts[category] += 1
-        name = category if counts[category] == 1 else f"{category} {counts[category]}"
-        track = row.get("track_id", (row.get("attributes") or {}).get("track_id"))
+        name, track = numbered(category, counts[category]), track_of(row)
         object_id = object_ids.id_for(name if track is None else ("track", track), name)
         painter.paint(object_id, segmentation_mask(row.get("segmentation"), fit, what))
     marked = {row.get("image_id") for row in content["annotations"]} - {picture.get("id")}
     others = tuple(_name(row) for row in content["images"] if row.get("id") in marked)
     return replace(finished(painter, object_ids, fit, source), picture=_name(picture), others=others)
+
+
+def category_names(content: dict[str, Any]) -> dict[Any, str]:
+    """Return the names of the categories by their ids."""
+    return {row.get("id"): str(row.get("name")) for row in content.get("categories") or []}
+
+
+def track_of(row: dict[str, Any]) -> Any:
+    """Return the `track_id` of an annotation, which CVAT writes among its attributes; None where it has none."""
+    return row.get("track_id", (row.get("attributes") or {}).get("track_id"))
 
 
 def _name(picture: dict[str, Any]) -> str:

@@ -21,6 +21,25 @@ def packed(pixels: np.ndarray) -> np.ndarray:
     return (channels[..., 0] << 16) | (channels[..., 1] << 8) | channels[..., 2]
 
 
+def unpacked(colours: np.ndarray) -> np.ndarray:
+    """Return RGB, 0 to 255, of integers 0xRRGGBB; it is the last axis of the integer array."""
+    return np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=-1)
+
+
+def full_palette(palette: np.ndarray) -> np.ndarray:
+    """Return a palette of (N, 3) uint8 RGB with 256 rows; those that it lacks are black."""
+    full = np.zeros((256, 3), dtype=np.uint8)
+    full[: len(palette)] = palette[:256]
+    return full
+
+
+def in_solid_block(plane: np.ndarray) -> np.ndarray:
+    """Return where the 3 x 3 pixels round one are alike: (H, W) bool of integers below 2 ** 24."""
+    exact, block = plane.astype(np.float32), np.ones((3, 3), np.uint8)
+    alike: np.ndarray = cv2.erode(exact, block) == cv2.dilate(exact, block)
+    return alike
+
+
 def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> tuple[np.ndarray, list[str]]:
     """Give each exact colour an id.
 
@@ -91,10 +110,7 @@ def require_hard_edges(classes: np.ndarray, foreground: np.ndarray, what: str, s
     if count < FEWEST_EDGE_VALUES:
         return
     if len(foreground) < 65536:
-        plane = classes.astype(np.uint16)
-        kernel = np.ones((3, 3), np.uint8)
-        solid_pixels = classes[cv2.erode(plane, kernel) == cv2.dilate(plane, kernel)]
-        solid = int(np.count_nonzero(foreground[np.unique(solid_pixels)]))
+        solid = int(np.count_nonzero(foreground[np.unique(classes[in_solid_block(classes)])]))
     else:
         solid = 0
     edges = count - solid

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from stma.errors import InputError
-from stma_cli.masks.names import NAMES_FILE
-from stma_cli.shell_command import as_argument, shell_command
+from stma_cli.result_layout import NAMES_FILE
+from stma_cli.wording import as_argument, shell_command
 
 
 def convert_first(path: Path) -> str | None:

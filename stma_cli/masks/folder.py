@@ -6,15 +6,13 @@ from pathlib import Path
 
 from stma.errors import MaskError
 from stma_cli.masks.convertible import convert_first
-from stma_cli.masks.names import NAMES_FILE
 from stma_cli.natural_order import natural_key
-from stma_cli.reading import may_not_be_read
-from stma_cli.shell_command import shell_command
+from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
+from stma_cli.wording import may_not_be_read, shell_command
 
 MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 _NAME_OF_CVAT = re.compile(r"frame_([0-9]{6})")
-RESULT_FILE = "report.json"  # in the folder of a run's results, not of masks that someone has drawn
 
 
 def expand_folders(
@@ -55,7 +53,7 @@ def masks_in_folder(folder: Path, stems: Sequence[str] = (), video: Path | None 
         found = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
     except OSError as error:
         raise MaskError(may_not_be_read(folder, error)) from error
-    if any(file.name == RESULT_FILE for file in found):
+    if any(file.name == REPORT_FILE for file in found):
         raise MaskError(
             f"{folder} holds the results of a run, where every frame has a mask: put those that you corrected "
             "into a folder of their own, beside the first mask."

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from stma.errors import MaskError
 from stma_cli.masks.convertible import convert_first
-from stma_cli.reading import may_not_be_read
+from stma_cli.wording import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
 LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "GIF")

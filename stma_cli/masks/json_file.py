@@ -11,6 +11,7 @@ from stma_cli.masks.coco import WantedPicture, read_coco
 from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.labelme import read_labelme
 from stma_cli.masks.schema import read_schema
+from stma_cli.wording import has_wrong_field
 
 LARGEST_FILE = 1 << 30  # bytes
 SUPPORTED = (
@@ -44,9 +45,7 @@ def read_json_annotation(
             if "annotations" in content and "images" in content:
                 return read_coco(content, source, width, height, wanted, object_ids)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(
-            f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
-        ) from error
+        raise AnnotationError(has_wrong_field(path, error)) from error
     found = next(
         (name for name, fits in _OTHER_FORMATS if fits(content)), "JSON of a format that stma does not know"
     )

@@ -7,7 +7,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.labels import LEAVE
 from stma_cli.masks.annotation import Annotation, ObjectIds, ids_in
-from stma_cli.masks.colours import HOW_TO_SAVE, ids_from_colours, require_hard_edges
+from stma_cli.masks.colours import HOW_TO_SAVE, full_palette, ids_from_colours, require_hard_edges
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.names import read_names
@@ -110,6 +110,4 @@ def _background_is_not_first(pixels: np.ndarray, palette: np.ndarray) -> bool:
 
 def _painted(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
     opaque = np.full((*pixels.shape, 1), 255, dtype=np.uint8)
-    full = np.zeros((256, 3), dtype=np.uint8)
-    full[: len(palette)] = palette[:256]
-    return np.concatenate([full[pixels], opaque], axis=2)
+    return np.concatenate([full_palette(palette)[pixels], opaque], axis=2)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import AnnotationError
-from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, numbered
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import circle, read_points, rectangle
 from stma_cli.masks.shapes import finished, outline_mask
@@ -94,7 +94,7 @@ def shape_identity(label: str, group: Any, count: int) -> tuple[Hashable, str]:
     """
     if group is not None:
         return (label, "group", str(group)), label
-    name = label if count == 1 else f"{label} {count}"
+    name = numbered(label, count)
     return name, name
 
 

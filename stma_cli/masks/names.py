@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stma.saving import replacing
 from stma_cli.readable_json import readable_json
-
-NAMES_FILE = "names.json"
+from stma_cli.result_layout import NAMES_FILE
 
 
 def write_names(folder: Path, names: Mapping[int, str]) -> Path:

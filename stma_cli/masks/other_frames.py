@@ -10,8 +10,7 @@ from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
 from stma_cli.masks.folder import frame_of_cvat
 from stma_cli.natural_order import name_stem, trailing_number
-from stma_cli.shell_command import shell_command
-from stma_cli.shortened import shortened
+from stma_cli.wording import shell_command, shortened
 
 if TYPE_CHECKING:
     from stma_cli.masks.options import MaskOption

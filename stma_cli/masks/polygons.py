@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stma.errors import AnnotationError
+from stma.errors import AnnotationError, CrossingError, OutsideFrameError, TooFewPointsError
 
 FRAME_TOLERANCE = 1.0  # pixels; tools round to pixel edges differently
 EDGES_AT_ONCE = 64  # compared with all edges near them in one go, which bounds memory for traced outlines
@@ -22,7 +22,8 @@ def read_points(raw: Any, what: str) -> np.ndarray:
         what: the polygon, for messages, such as "a.json: the polygon of 'dog'".
 
     Raises:
-        AnnotationError: when it is no list of at least three finite points.
+        AnnotationError: when it is no list of finite points.
+        TooFewPointsError: when fewer than three of them differ.
     """
     try:
         points = np.asarray(raw, dtype=np.float64)
@@ -35,7 +36,7 @@ def read_points(raw: Any, what: str) -> np.ndarray:
     repeats_before = np.all(points == np.roll(points, 1, axis=0), axis=1)
     points = points[~repeats_before] if not repeats_before.all() else points[:1]
     if len(points) < 3:
-        raise AnnotationError(f"{what} has fewer than three different points: draw it again.")
+        raise TooFewPointsError(f"{what} has fewer than three different points: draw it again.")
     return points
 
 
@@ -43,13 +44,13 @@ def require_inside(points: np.ndarray, width: int, height: int, what: str) -> No
     """Refuse a polygon that leaves the frame by more than a pixel.
 
     Raises:
-        AnnotationError: naming the farthest coordinate.
+        OutsideFrameError: naming the farthest coordinate.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     for axis, limit, name in ((0, width, "x"), (1, height, "y")):
         for value in (low[axis], high[axis]):
             if value < -FRAME_TOLERANCE or value > limit + FRAME_TOLERANCE:
-                raise AnnotationError(
+                raise OutsideFrameError(
                     f"{what} reaches {name} = {value:g}, outside the frame of {width}x{height} pixels: "
                     "move its points into the picture, or give the JSON that was drawn on this video."
                 )
@@ -63,7 +64,7 @@ def require_simple(points: np.ndarray, what: str) -> None:
         what: the polygon, for messages.
 
     Raises:
-        AnnotationError: with the place of the first crossing.
+        CrossingError: with the place of the first crossing.
     """
     following = np.roll(points, -1, axis=0)
     left, right = np.minimum(points, following), np.maximum(points, following)
@@ -79,7 +80,7 @@ def require_simple(points: np.ndarray, what: str) -> None:
             row, column = np.argwhere(crosses)[0]
             edge, other = group[row], others[column]
             x, y = _crossing(points[edge], following[edge], points[other], following[other])
-            raise AnnotationError(
+            raise CrossingError(
                 f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}: draw it again as one simple outline, "
                 "or as several polygons of the same object."
             )

@@ -1,7 +1,7 @@
 """What a rendering is written to, by its name: video, transparent video, PNG files or a preview."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,13 +17,13 @@ _LOSSY_MARGIN = 16  # pixels: a block of the encoders, within which they mix col
 
 
 class Target(Enum):
-    """Kinds of result; the value is what messages call it."""
+    """Kinds of result."""
 
-    MP4 = "an MP4 file"
-    MOV = "a MOV file"
-    WEBM = "a WebM file"
-    PREVIEW = "a preview"
-    PICTURES = "a folder of PNG files"
+    MP4 = auto()
+    MOV = auto()
+    WEBM = auto()
+    PREVIEW = auto()
+    PICTURES = auto()  # a folder of PNG files
 
 
 _BY_SUFFIX = {

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import replacing, writing
+from stma_cli.output import require_same_kind
 from stma_cli.rendering.overlay import object_colour
 from stma_cli.report_page.events import Event, Kind, find_events
 from stma_cli.report_page.pictures import draw_rows, find_video, sheet_rows
 from stma_cli.report_page.plots import curves, timeline
 from stma_cli.report_page.results import Results, read_results
 from stma_cli.report_page.suggest import Suggestion, suggest
-from stma_cli.result_files import require_same_kind
+from stma_cli.wording import counted
 
 TEMPLATE = "page.html"
 NONE = "\N{EN DASH}"  # in place of a value
@@ -69,12 +70,10 @@ def write_page(
     sheet = sheet_rows(len(results.frames), pictures)
     drawn = draw_rows(results, source, {*sheet, *(each.row for each in suggestions)})
     html = _render(_content(results, events, suggestions, sheet, drawn, notes))
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             temporary.write_text(html, "utf-8", "backslashreplace")
-    except OSError as error:
-        raise output_error(target, error) from error
     counts = {kind: sum(event.kind is kind for event in events) for kind in Kind}
     frames = tuple(int(results.frames[each.row]) for each in suggestions)
     return PageSummary(target, counts, frames, tuple(notes))
@@ -158,10 +157,10 @@ def _content(
 def _facts(results: Results) -> list[str]:
     head, frames = results.head, len(results.frames)
     facts = [
-        f"{frames} {'frame' if frames == 1 else 'frames'}",
+        counted(frames, "frame"),
         f"{results.size[0]} \N{MULTIPLICATION SIGN} {results.size[1]}",
         f"{results.rate:.4g} per second",
-        f"{len(results.ids)} {'object' if len(results.ids) == 1 else 'objects'}",
+        counted(len(results.ids), "object"),
     ]
     if head.model is not None:
         facts.append(f"model {head.model}")
@@ -196,8 +195,7 @@ def _verdict(results: Results, events: Sequence[Event]) -> list[dict[str, Any]]:
 def _told(results: Results, event: Event) -> str:
     name = results.names[event.object_id]
     first, last = int(results.frames[event.first]), int(results.frames[event.last])
-    count = event.last - event.first + 1
-    frames = f"{count} {'frame' if count == 1 else 'frames'}"
+    frames = counted(event.last - event.first + 1, "frame")
     if event.kind is Kind.LOST:
         if event.amount:
             return f"{name} is lost at frame {first} and returns at frame {last + 1}, {frames} later"

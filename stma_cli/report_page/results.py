@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from stma.errors import SettingsError
-from stma_cli.checkpoint import CHECKPOINT_FILE
-from stma_cli.reading import may_not_be_read
-from stma_cli.report import FORMAT, REPORT_FILE
+from stma_cli.report import FORMAT
+from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
+from stma_cli.wording import may_not_be_read
 
 
 @dataclass(frozen=True)

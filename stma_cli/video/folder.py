@@ -12,9 +12,9 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma_cli.natural_order import files_in
-from stma_cli.reading import may_not_be_read
 from stma_cli.video.levels import read_rgb
 from stma_cli.video.pictures import PictureSource, decodable, describe, display_size
+from stma_cli.wording import may_not_be_read
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _SEVERAL_PICTURES = {"TIFF", "WEBP", "PNG", "GIF"}  # formats where a second picture is another frame
@@ -56,7 +56,7 @@ class FolderSource(PictureSource):
 
     @property
     def stems(self) -> list[str]:
-        """The names of the frames: those of their files without ending."""
+        """See `VideoSource.stems`."""
         return [file.stem for file in self.files]
 
     def count_frames(self) -> int:

@@ -14,8 +14,6 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma_cli.natural_order import named_by_number
-from stma_cli.reading import may_not_be_read
-from stma_cli.video.colour import ColourTags
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (
     DEFAULT_FOLDER_RATE,
@@ -26,6 +24,7 @@ from stma_cli.video.source import (
     check_range,
     start_beyond_end,
 )
+from stma_cli.wording import may_not_be_read
 
 _UNDECODABLE = (
     OSError,
@@ -57,11 +56,6 @@ class PictureSource(VideoSource):
     """
 
     levels: Levels = FULL
-
-    @property
-    def stems(self) -> list[str]:
-        """The names of the frames: those of their files without ending; none where they come from one file."""
-        return []
 
     @abstractmethod
     def _name(self, index: int) -> str:
@@ -143,12 +137,7 @@ def describe(
         frame_rate=frame_rate,
         time_base=1 / frame_rate,
         frame_count_hint=count,
-        variable_frame_rate=False,
         rotation=rotation,
-        sample_aspect_ratio=Fraction(1),
-        colour=ColourTags(),
-        has_audio=False,
-        start_time=Fraction(0),
         codec=codec,
     )
     return info, levels, notes

@@ -15,10 +15,10 @@ from media import make_clip
 from typer.testing import CliRunner
 
 from stma_cli.batch import plan as batch_plan
-from stma_cli.batch.standing import Finding, look
-from stma_cli.direction import BACKWARD_FOLDER
+from stma_cli.batch.standing import ClipStanding, look
 from stma_cli.main import app
 from stma_cli.masks import read_labels
+from stma_cli.result_layout import BACKWARD_FOLDER
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_the_report_of_a_long_clip_is_read_by_line(workplace: Path, monkeypatch:
     report.write_text(report.read_text("utf-8").replace(begin, begin + f"{row},\n" * 4000), "utf-8")
     peaks: list[int] = []
 
-    def measured(*given: Any) -> Finding:
+    def measured(*given: Any) -> ClipStanding:
         tracemalloc.start()
         finding = look(*given)
         peaks.append(tracemalloc.get_traced_memory()[1])

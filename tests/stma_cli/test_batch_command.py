@@ -16,9 +16,8 @@ from stma.config import MODEL_CONFIGS
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.weights import save_weights
-from stma_cli.batch.clips import Clip
+from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
-from stma_cli.batch.pairing import Pair
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.main import app
 from stma_cli.model_setup import set_up_model

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from stma.errors import InputError, MaskError, SettingsError, VideoError
-from stma_cli.batch.clips import clip_at, find_clips
-from stma_cli.batch.pairing import Pair, pair
+from stma_cli.batch.clips import Pair, clip_at, find_clips
+from stma_cli.batch.pairing import pair
 
 
 def touch(root: Path, *names: str) -> None:

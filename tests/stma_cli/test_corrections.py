@@ -18,9 +18,10 @@ from stma.errors import OutputError
 from stma.network.model import STMA
 from stma.palette import davis_palette
 from stma.weights import save_weights
-from stma_cli.kept_states import STATES_FOLDER, KeptStates
+from stma_cli.kept_states import KeptStates
 from stma_cli.main import app
 from stma_cli.masks import read_names
+from stma_cli.result_layout import STATES_FOLDER
 
 WIDTH, HEIGHT = 96, 64  # whole macroblocks: of others x264 does not always code the first frame alike
 COUNT = 30

@@ -17,9 +17,10 @@ from stma.errors import OutputError, SettingsError
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli import segment_run
-from stma_cli.direction import BACKWARD_FOLDER, MergeRule, MergingSegmenter, SavedPredictions
+from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.main import app
 from stma_cli.masks import read_labels
+from stma_cli.result_layout import BACKWARD_FOLDER
 from stma_cli.video import Frame
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10

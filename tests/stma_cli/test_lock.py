@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError
 from stma_cli import segment_run
-from stma_cli.lock import only_one
 from stma_cli.main import app
-from stma_cli.output import LOCK_FILE
+from stma_cli.output import only_one
+from stma_cli.result_layout import LOCK_FILE
 
 
 def run(*words: str) -> Result:

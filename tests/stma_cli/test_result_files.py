@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from stma.errors import OutputError
 from stma_cli.main import app
-from stma_cli.result_files import require_file_place
+from stma_cli.output import require_file_place
 
 
 def test_files_of_the_same_kind_may_be_replaced(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from stma.config import MODEL_CONFIGS
 from stma.errors import OutputError, SettingsError, VideoError
 from stma.network.model import STMA
 from stma.weights import save_weights
-from stma_cli.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
+from stma_cli.result_layout import CHECKPOINT_FILE
 
 WIDTH, HEIGHT, COUNT = 90, 66, 30
 MASKS = ("--mask", "first.png", "--mask", "13=late.png")

@@ -11,7 +11,7 @@ from running import ctrl_c_in_chunk
 from typer.testing import CliRunner
 
 from stma_cli.main import app
-from stma_cli.shell_command import as_argument, shell_command
+from stma_cli.wording import as_argument, shell_command
 
 
 def test_quotes_are_those_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:

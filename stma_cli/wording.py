@@ -1,0 +1,39 @@
+"""How messages put it: counts, long lists, commands to paste, files that may not be read."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 speck" or "3 specks"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def shortened(items: Iterable[object], most: int) -> str:
+    """Return the first items with commas between, and "..." after them where there are more."""
+    names = [str(item) for item in items]
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def may_not_be_read(path: Path, error: OSError) -> str:
+    """Return the message about a file or folder that the system refuses to open."""
+    return f"{path} may not be read ({error.strerror}): change its permissions."
+
+
+def has_wrong_field(path: Path, error: Exception) -> str:
+    """Return the message about a file of a known format, in which a field has another kind of value than it should."""
+    return f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
+
+
+def shell_command(words: Sequence[str]) -> str:
+    """Return words as one line, quoted as the shell of the system reads them."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
+def as_argument(path: Path) -> str:
+    """Return a path as an argument of a command, where a leading dash would make it an option."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text
