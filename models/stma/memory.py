@@ -13,6 +13,8 @@ from stma.network.entries import MemoryEntry, MemoryView, join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.region import Region, read_from
 
+SHOWN = 0.25
+
 
 @dataclass(frozen=True)
 class StoredEntry:
@@ -25,6 +27,10 @@ class StoredEntry:
     @property
     def objects(self) -> int:
         return self.entry.mask.shape[1]
+
+    def shows_objects(self) -> bool:
+        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is."""
+        return bool((self.entry.label_mask > SHOWN).any())
 
 
 @dataclass(frozen=True)
@@ -69,13 +75,16 @@ class MemoryBank:
             self.groups.append(ObjectGroup(frame_index, self.objects, self.objects + count))
 
     def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
-        """Remember a frame; the oldest entry that is not permanent leaves when the capacity is exceeded."""
+        """Remember a frame; when the capacity is exceeded the oldest entry leaves that is not permanent and shows no
+        object, or else the oldest that is not permanent: objects out of sight are remembered for as long as they are.
+        """
         # Of a chunk's features this entry keeps its own frame alone.
         entry = replace(entry, label_key=entry.label_key.clone())
         self.entries.append(StoredEntry(frame_index, permanent, entry))
         temporary = [stored for stored in self.entries if not stored.permanent]
         if len(temporary) > self.config.capacity:
-            self.entries.remove(temporary[0])
+            empty = (stored for stored in temporary[:-1] if not stored.shows_objects())
+            self.entries.remove(next(empty, temporary[0]))
         self.previous = None
         self.version += 1
 

@@ -47,6 +47,18 @@ def test_capacity_holds_and_permanent_frames_stay() -> None:
     assert kept[2:] == [495, 497, 499]
 
 
+def test_objects_out_of_sight_are_remembered_until_they_return() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1, capacity=3))
+    for index in range(1, 4):
+        bank.write_predicted(entry(1, 1.0), index)
+    for index in range(4, 40):
+        bank.write_predicted(entry(1, 0.0), index)
+    assert [stored.frame_index for stored in bank.entries] == [0, 2, 3, 39]  # the newest is always among them
+    for index in range(40, 43):
+        bank.write_predicted(entry(1, 1.0), index)
+    assert [stored.frame_index for stored in bank.entries] == [0, 40, 41, 42]
+
+
 def test_previous_frame_is_read_but_not_kept() -> None:
     bank = bank_with_first(MemoryConfig(interval=5))
     bank.write_predicted(entry(1, 1), 1)
