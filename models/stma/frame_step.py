@@ -13,7 +13,7 @@ from stma.network.entries import MemoryEntry, MemoryView
 from stma.network.interest import Box
 from stma.network.model import STMA, Readout, TestFrame
 from stma.network.region import Region
-from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
+from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground, unlike
 from stma.network.stml import BlockCache
 from stma.prediction import label_maps
 from stma.resize_on_device import resize_frames_on_device
@@ -64,6 +64,8 @@ class FrameInputs:
         views: what each group of objects reads, in the order of the objects.
         frame_size: (height, width) of the video in pixels.
         remembers: whether the frame may be written to the memory.
+        after_cut: whether a new scene begins with it, which objects may be no part of: those that nothing there looks
+            like are nowhere then.
     """
 
     seen: Seen
@@ -71,6 +73,7 @@ class FrameInputs:
     views: tuple[MemoryView, ...]
     frame_size: tuple[int, int]
     remembers: bool
+    after_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,8 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     own, region, near = (None, None, None) if part is None else (part.own, part.region, part.near)
     test = model.encode_test(inputs.seen.features, inputs.references, own, region)
     readout, decoded = model.follow(test, inputs.views, focus, region, near)
+    if inputs.after_cut:
+        decoded = decoded.without(unlike(decoded.logits, readout.labels.match))
     logits, masks = masks_from_logits(decoded.logits)
     expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
     return Followed(test, readout, logits, masks, expected, decoded.coarse[0])

@@ -37,6 +37,7 @@ from stma.prediction import (
 )
 from stma.regional import Before, RegionalSteps
 from stma.resize import model_size
+from stma.scene import Scene
 from stma.step_graphs import cuda_recorder
 
 
@@ -60,6 +61,8 @@ class Segmenter:
         self._untaught = model if self.config.adapt else None  # a rewound run goes back to it
         self._learned = False
         self.bank = MemoryBank(self.config.memory)
+        self._scene = Scene()
+        self._cut = False  # whether a new scene begins with the frame at hand
         self._use(model)
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
@@ -147,12 +150,20 @@ class Segmenter:
         annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
         self.frame_size, self._pending = size, None
         self._adapt(frames, annotations)
-        pictures = [Pictures.of(frame, self.working_size, self.device) for frame in frames]
-        known = not self.bank.empty or any(said.object_ids for said in annotations.values())
+        marked = {position for position, said in annotations.items() if said.object_ids}
+        changes = self._scene.changes(frames, marked, known=not self.bank.empty)
+        pictures = [
+            Pictures.of(change.undone(frame), self.working_size, self.device)
+            for frame, change in zip(frames, changes, strict=True)
+        ]
+        known = not self.bank.empty or bool(marked)
         chunk = self._embedded(pictures) if known and self._regional is None else None
         outcomes = []
         for position in range(len(frames)):
             seen = None if chunk is None else chunk[position]
+            self._cut = changes[position].cut
+            if self._cut and self._regional:
+                self._regional.before = None  # nothing stands for what is not looked at
             outcomes.append(self._associate(pictures[position], seen, annotations.get(position)))
             self.frame_index += 1
         arrived(self.device)
@@ -258,6 +269,7 @@ class Segmenter:
             tuple(self.bank.view(group, region) for group in self.bank.groups),
             self._frame_size(),
             self.bank.due(self.frame_index),
+            self._cut,
         )
 
     def _frame_size(self) -> tuple[int, int]:
@@ -308,6 +320,7 @@ class Segmenter:
             "frame_size": self.frame_size,
             "settings": self._settings(None if self.bank.empty else self.frame_size),
             "before": before.state_dict() if before else None,
+            "scene": self._scene.state_dict(),
             "weights": self.model.state_dict() if self._learned else None,
             "pending": None if self._pending is None else self._pending.state_dict(),
         }
@@ -341,4 +354,5 @@ class Segmenter:
             self._regional.before = (
                 None if before is None else Before.from_state(before, self.device, self.precision.dtype)
             )
+        self._scene.load_state_dict(state["scene"])
         self._references = None

@@ -1,7 +1,7 @@
 """Decoder: one logit map per object from the readout, the test features and the propagated labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,15 @@ class Decoded:
     logits: Tensor
     stride8: Tensor
     coarse: Tensor
+
+    def without(self, objects: Tensor) -> "Decoded":
+        """The same with some of the objects nowhere: (B, K) bool."""
+        gone = objects[..., None, None]
+        return replace(
+            self,
+            logits=self.logits.masked_fill(gone, NOWHERE),
+            coarse=self.coarse.masked_fill(gone, NOWHERE),
+        )
 
 
 class Decoder(nn.Module):

@@ -2,9 +2,14 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from stma.network.decoder import soft_aggregation
+from stma.network.label_propagation import MATCH_SCALE
 
+# Right after a cut the best tenth of an object's cells match by more than 1e-3 where it is there, and by less than
+# 7e-5 where it is not.
+FAINT_MATCH, LEAST_KNOWN = 1e-4, 0.1
 LEAST_CERTAINTY = 1e-6  # next to nothing, and its logarithm is finite
 
 
@@ -23,6 +28,21 @@ def masks_from_logits(logits: Tensor, object_valid: Tensor | None = None) -> tup
         probabilities = probabilities * object_valid[:, :, None, None]
     aggregated = soft_aggregation(probabilities)
     return aggregated, aggregated.softmax(dim=1)[:, 1:]
+
+
+def unlike(logits: Tensor, match: Tensor) -> Tensor:
+    """Objects that were found where nearly nothing looks as they are remembered.
+
+    Args:
+        logits: (B, K, H/4, W/4) per-object logits.
+        match: (B, K, 3, H/8, W/8) as of `PropagatedLabels`.
+
+    Returns:
+        (B, K) bool; False where an object was found nowhere.
+    """
+    inside = functional.avg_pool2d(logits, 2) > 0  # (B, K, H/8, W/8)
+    known = (match[:, :, :2].amax(2) * MATCH_SCALE).float().exp() > FAINT_MATCH
+    return (inside & known).sum((2, 3)) < LEAST_KNOWN * inside.sum((2, 3))
 
 
 def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
