@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stma_cli.masks import Annotation
 
 INDEXED_LARGEST_ID = 255  # beyond, all PNGs of a run have 16 bits
+DRAWING = ("overlay", "rendering", "audio")  # settings that say what a run has drawn
 THE_MASKS = "the masks"  # how `RunIdentity` calls them
 
 
@@ -48,7 +49,7 @@ class FinishedRun:
         runtime: version, kind of device and precision.
         masks: SHA-256 of the annotation of each annotated frame.
         names: of the objects, by id.
-        drawing: what it has drawn: the settings "overlay", "rendering" and "audio" as JSON values.
+        drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
     """
 
@@ -130,7 +131,7 @@ def finished_run(out: Path) -> FinishedRun | None:
     try:
         identity = RunIdentity.from_plain(head["identity"])
         masks = {int(row["frame"]): str(row["sha256"]) for row in head["masks"] if "sha256" in row}
-        drawing = {name: head["settings"][name] for name in ("overlay", "rendering", "audio")}
+        drawing = {name: head["settings"][name] for name in DRAWING}
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
     except (KeyError, TypeError, ValueError):
         return None  # of an earlier version, or of another tool

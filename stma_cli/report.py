@@ -132,8 +132,7 @@ class ReportWriter:
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as report:
-            report.write(readable_json(content, indent=2).removesuffix("\n}"))
-            report.write(",\n" + _ROWS_BEGIN)
+            _write_head(report, content)
             if self._rows is not None:
                 self._rows.close()
                 with self._rows_path.open(encoding="utf-8") as rows:
@@ -153,6 +152,29 @@ class ReportWriter:
             }
             for object_id, summary in self._objects.items()
         ]
+
+
+def _write_head(report: IO[str], content: Mapping[str, Any]) -> None:
+    """Write what stands before the rows; they and `_ROWS_END` come next."""
+    report.write(readable_json(content, indent=2).removesuffix("\n}"))
+    report.write(",\n" + _ROWS_BEGIN)
+
+
+def record_settings(folder: Path, changed: Mapping[str, Any]) -> None:
+    """Put values into the settings of the finished report in a folder; all else in it stays.
+
+    Raises:
+        OutputError: when it cannot be written.
+    """
+    path = folder / REPORT_FILE
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as new,
+        path.open(encoding="utf-8") as report,
+    ):
+        head = report_head(report)
+        _write_head(new, head | {"settings": head["settings"] | changed})
+        shutil.copyfileobj(report, new)
 
 
 def read_report_head(path: Path) -> dict[str, Any] | None:

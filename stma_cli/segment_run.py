@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stma.errors import OutputError, VideoError
 from stma_cli.checkpoint import Checkpoint
 from stma_cli.checkpointer import Checkpointer
-from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
+from stma_cli.corrections import DRAWING, FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
 from stma_cli.held_back import HeldBack
 from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
@@ -20,7 +20,7 @@ from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, finished_files
+from stma_cli.report import ReportWriter, finished_files, record_settings
 from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
@@ -279,8 +279,10 @@ def _run(
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(_recorded(settings)))):
+    recorded = _plain(_recorded(settings))
+    if settings.overlay is not None and not (drawn and earlier.drawn_as(recorded)):
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
+        record_settings(settings.out, {name: recorded[name] for name in DRAWING})
     return SegmentResult(
         settings.out,
         settings.overlay,

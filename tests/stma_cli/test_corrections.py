@@ -189,6 +189,26 @@ def test_the_overlay_of_the_run_is_drawn_again(workplace: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_an_overlay_that_was_drawn_later_is_known_as_that_of_the_run(workplace: Path) -> None:
+    run("--out", "a")
+    frames = rows("a")
+    overlay = ("--out", "a", "--overlay", "seen.gif")
+    run(*overlay)
+    drawn = Path("seen.gif").read_bytes()
+    run(*overlay, "--style", "green")
+    assert Path("seen.gif").read_bytes() != drawn
+    run(*overlay)
+    assert Path("seen.gif").read_bytes() == drawn
+    stamp = Path("seen.gif").stat().st_mtime_ns
+    run(*overlay)
+    assert Path("seen.gif").stat().st_mtime_ns == stamp
+    assert rows("a") == frames
+    correct(17)
+    run(*overlay)
+    assert Path("seen.gif").read_bytes() != drawn
+    require_as_from_the_start("a")
+
+
 def test_without_a_kept_state_all_is_computed_and_said(workplace: Path) -> None:
     run("--out", "a", "--states", "0")
     assert not (workplace / "a" / STATES_FOLDER).exists()
