@@ -184,7 +184,9 @@ def correction_begin(
             return fresh, f"{change.what}: all frames are computed"
         return fresh, f"{change.what}: no memory was kept before it, so frames are computed from the first on"
     restore_rows(out)
-    begin = replace(state, identity=fresh.identity, runtime=fresh.runtime, resumed_at=())
+    begin = replace(
+        state, identity=fresh.identity, runtime=fresh.runtime, resumed_at=(), overlay=fresh.overlay
+    )
     return begin, f"{change.what}: frames are computed from {begin.next_frame}, where the memory was kept"
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from stma.errors import OutputError, VideoError
 from stma_cli.checkpoint import Checkpoint
 from stma_cli.checkpointer import Checkpointer
-from stma_cli.corrections import DRAWING, FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
+from stma_cli.corrections import (
+    DRAWING,
+    FinishedRun,
+    correction_begin,
+    finished_run,
+    mask_rows,
+    require_same_run,
+)
 from stma_cli.held_back import HeldBack
 from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
@@ -32,7 +39,7 @@ from stma_cli.segment_checks import (
     require_places,
 )
 from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
-from stma_cli.segment_resume import beginning, saved_run
+from stma_cli.segment_resume import beginning, owns_overlay, saved_run
 from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink
 from stma_cli.wording import counted
@@ -70,7 +77,7 @@ def segment_video(
     masks = expand_folders(settings.masks, source.stems, settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
-    settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
+    settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
     require_places(settings, all_names(annotations), source.stems)
     with only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,24 @@ def test_an_interrupted_correction_goes_on(workplace: Path) -> None:
         assert CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a"]).exit_code == 130
     assert not Path("a/report.json").exists()
     run("--out", "a", "--resume")
+    require_as_from_the_start("a")
+
+
+def test_an_interrupted_correction_goes_on_with_its_overlay(workplace: Path) -> None:
+    words = ["segment", "clip.mp4", *OPTIONS, "--out", "a", "--overlay", "seen.gif"]
+    run("--out", "a", "--overlay", "seen.gif")
+    before = Path("seen.gif").read_bytes()
+    correct(17)
+    with ctrl_c_in_chunk(3):
+        stopped = CliRunner().invoke(app, words)
+    Path("mine.gif").touch()
+    other = CliRunner().invoke(app, [*words[:-1], "mine.gif", "--resume"])
+    assert "mine.gif exists" in str(other.exception)
+    command = shlex.split(stopped.stderr.split("go on with: ")[1])
+    assert "--force" not in command
+    again = CliRunner().invoke(app, command[1:])
+    assert again.exit_code == 0, again.exception
+    assert Path("seen.gif").read_bytes() != before
     require_as_from_the_start("a")
 
 
