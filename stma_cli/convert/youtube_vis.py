@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
-from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, folder_of, frame_name, known_id, paint
 from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
 from stma_cli.convert.several import names_in_file
@@ -151,7 +151,7 @@ def _id(video: dict[str, Any]) -> str:
 
 def _folder(video: dict[str, Any]) -> PurePosixPath:
     files = video.get("file_names") or [""]
-    return PurePosixPath(str(files[0]).replace("\\", "/")).parent
+    return folder_of(files[0])
 
 
 def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[str, Any]:
@@ -161,7 +161,9 @@ def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[s
     if clip is not None and len(found) == 1:
         return found[0]
     counts = Counter(label for video in videos for label in set(_labels(video)))
-    choices = (next((label for label in _labels(video) if counts[label] == 1), _id(video)) for video in videos)
+    choices = (
+        next((label for label in _labels(video) if counts[label] == 1), _id(video)) for video in videos
+    )
     known = shortened(choices, _CLIPS_SHOWN)
     problem = f"has {len(videos)} videos" if clip is None else f"has not exactly one video {clip!r}"
     raise SettingsError(f"{source} {problem}: choose one with --clip ({known}).")
