@@ -265,8 +265,6 @@ def _run(
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
-    if settings.end is not None and next_frame < settings.end:
-        notes.append(f"the video has {next_frame} frames, fewer than --end {settings.end}")
     for note in notes[said:]:
         say(f"note     {note}")
     seconds = round(pipeline.timings.wall, 3)
