@@ -27,7 +27,7 @@ from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, finished_files, record_settings
+from stma_cli.report import ReportWriter, finished_files, read_report_head, update_report
 from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
@@ -247,7 +247,7 @@ def _run(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
             "model": setup.description,
-            "settings": _recorded(settings),
+            "settings": _recorded(settings, source),
             "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
             "masks": mask_rows(annotations),
@@ -260,7 +260,7 @@ def _run(
             "peak_memory_bytes": peak_memory(),
             "notes": notes,
         }
-        report_path = report.finish(_plain(head), names)
+        report_path = report.finish(_plain(head), names, _step(source) if resumed else None)
         checkpointer.finish()
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:
@@ -284,10 +284,12 @@ def _run(
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    recorded = _plain(_recorded(settings))
-    if settings.overlay is not None and not (drawn and earlier.drawn_as(recorded)):
+    recorded = _plain(_recorded(settings, source))
+    draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
+    if draws:
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
-        record_settings(settings.out, {name: recorded[name] for name in DRAWING})
+    if draws or earlier.frame_rate != str(source.info.frame_rate):
+        _update_report(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
     return SegmentResult(
         settings.out,
         settings.overlay,
@@ -299,10 +301,32 @@ def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: Finish
     )
 
 
-def _recorded(settings: SegmentSettings) -> dict[str, Any]:
-    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder."""
+def _update_report(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
+    """Record what was drawn, and the times by the frame rate of now."""
+    from stma_cli.video.pictures import NO_RATE
+
+    head = read_report_head(settings.out / REPORT_FILE)
+    assert head is not None
+    timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
+    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
+    changed = {
+        "settings": head["settings"] | drawing,
+        "video": head["video"] | timing,
+        "notes": [*source.notes, *notes],
+    }
+    update_report(settings.out, head | changed, _step(source))
+
+
+def _step(source: "VideoSource") -> Fraction | None:
+    """Return the seconds from one picture to the next, None for a video, which has times of its own."""
+    return None if source.info.kind == "container" else 1 / source.info.frame_rate
+
+
+def _recorded(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
+    the frame rate as it was used, which tells whether an overlay has another."""
     overlay = None if settings.overlay is None else settings.overlay.resolve()
-    return asdict(settings) | {"overlay": overlay}
+    return asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
 
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
