@@ -43,6 +43,8 @@ class Checkpoint:
         held: what the steps after the model still hold back.
         report: `ReportWriter.state()`.
         resumed_at: frames at which the run has gone on before.
+        overlay: full path of the overlay that the run was begun with; a file there is its own or that of the run
+            it corrects.
     """
 
     next_frame: int
@@ -52,6 +54,7 @@ class Checkpoint:
     held: HeldState
     report: dict[str, Any]
     resumed_at: tuple[int, ...] = ()
+    overlay: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the masks, in place of an older one.

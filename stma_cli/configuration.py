@@ -43,8 +43,10 @@ class OptionLike(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """One line of a file: the key as it stands there, the option's own key, and the words for the command line."""
+    """One line of a file: what it says and where, for messages, the key as it stands there, the option's own key, and
+    the words for the command line."""
 
+    said: str
     key: str
     option: str
     words: tuple[str, ...]
@@ -133,7 +135,7 @@ def settings_of(
                 is_path = option.name in path_options
                 texts = [_located(text, path.parent, option.name == "mask", is_path) for text in texts]
             words = _words(key, texts, option)
-            found[option_key(option)] = Setting(key, option_key(option), words)
+            found[option_key(option)] = Setting(f"{where} is {value!r}", key, option_key(option), words)
     return list(found.values())
 
 

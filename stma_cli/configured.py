@@ -10,10 +10,12 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from stma.errors import SettingsError
 from stma_cli.configuration import (
     CONFIG_FILE,
     NO_CONFIG,
     OF_ONE_RUN,
+    Setting,
     find_config,
     first_argument,
     given_options,
@@ -43,8 +45,18 @@ class ConfiguredCommand(TyperCommand):
         Raises:
             SettingsError: when the file cannot be used.
         """
-        words = [] if ctx.resilient_parsing or "--help" in args else self._configured(ctx, list(args))
-        return super().parse_args(ctx, [*words, *args])
+        settings = [] if ctx.resilient_parsing or "--help" in args else self._configured(ctx, list(args))
+        words = [word for setting in settings for word in setting.words]
+        try:
+            return super().parse_args(ctx, [*words, *args])
+        except typer.BadParameter as error:
+            param: Any = error.param
+            key = None if param is None else option_key(param)
+            wrong = next((setting for setting in settings if setting.option == key), None)
+            if wrong is None:
+                raise
+            problem = error.message.removeprefix("Value error, ").rstrip(".")
+            raise SettingsError(f"{wrong.said}: {problem}; correct it there, or remove it.") from error
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, or save its options."""
@@ -64,8 +76,8 @@ class ConfiguredCommand(TyperCommand):
         typer.echo(f"use it   as {CONFIG_FILE} beside the clips, or with --config {target}")
         return None
 
-    def _configured(self, ctx: Any, args: list[str]) -> list[str]:
-        """Return the words that a file adds to those typed, and say on stderr which."""
+    def _configured(self, ctx: Any, args: list[str]) -> list[Setting]:
+        """Return the settings that a file adds to those typed, and say on stderr which."""
         options = _options(self)
         given = given_options(args, options)
         wanted, found = option_value(args, "--config"), None
@@ -73,7 +85,7 @@ class ConfiguredCommand(TyperCommand):
             found = Path(wanted)
         elif wanted is None and self._first_argument() in FIRST_ARGUMENTS:
             found = find_config(first_argument(args, options))
-        settings = []
+        settings: list[Setting] = []
         if found is not None:
             known = {name: _options(command) for name, command in _siblings(ctx, self).items()}
             paths = frozenset(name for name, kind in self._kinds().items() if kind is Path)
@@ -85,7 +97,7 @@ class ConfiguredCommand(TyperCommand):
         if words:
             typer.echo(f"config   {found}: {' '.join(words)}", err=True)
         ctx.meta[f"{__name__}.given"] = given | {setting.option for setting in settings}
-        return words
+        return settings
 
     def _first_argument(self) -> str | None:
         return next((param.name for param in self.params if param.param_type_name == "argument"), None)

@@ -23,6 +23,7 @@ from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
 
+DRAWING = ("overlay", "rendering", "audio", "frame_rate")  # settings that say what a run has drawn
 THE_MASKS = "the masks"  # how `RunIdentity` calls them
 
 
@@ -48,8 +49,9 @@ class FinishedRun:
         runtime: version, kind of device and precision.
         masks: SHA-256 of the annotation of each annotated frame.
         names: of the objects, by id.
-        drawing: what it has drawn: the settings "overlay", "rendering" and "audio" as JSON values.
+        drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
+        frame_rate: of the video, which its times go by, such as "30000/1001".
     """
 
     identity: RunIdentity
@@ -58,6 +60,7 @@ class FinishedRun:
     names: dict[int, str]
     drawing: dict[str, Any]
     frame_count: int
+    frame_rate: str
 
     def first_change(self, masks: "Mapping[int, Annotation]", names: Mapping[int, str]) -> Change | None:
         """Return the first frame whose mask given differs now, or None where all is the same.
@@ -130,13 +133,15 @@ def finished_run(out: Path) -> FinishedRun | None:
     try:
         identity = RunIdentity.from_plain(head["identity"])
         masks = {int(row["frame"]): str(row["sha256"]) for row in head["masks"] if "sha256" in row}
-        drawing = {name: head["settings"][name] for name in ("overlay", "rendering", "audio")}
+        drawing = {name: head["settings"][name] for name in DRAWING}
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
+        rate = str(head["video"]["frame_rate"])
+        drawing["frame_rate"] = drawing["frame_rate"] or rate
     except (KeyError, TypeError, ValueError):
         return None  # of an earlier version, or of another tool
     if identity is None:
         return None
-    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count)
+    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate)
 
 
 def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None:
@@ -182,8 +187,15 @@ def correction_begin(
         if change.frame <= fresh.next_frame:
             return fresh, f"{change.what}: all frames are computed"
         return fresh, f"{change.what}: no memory was kept before it, so frames are computed from the first on"
-    restore_rows(out)
-    begin = replace(state, identity=fresh.identity, runtime=fresh.runtime, resumed_at=())
+    size = restore_rows(out, state.held.next_mask - fresh.next_frame)
+    begin = replace(
+        state,
+        identity=fresh.identity,
+        runtime=fresh.runtime,
+        report=state.report | {"bytes": size},  # other than it was where times were written anew
+        resumed_at=(),
+        overlay=fresh.overlay,
+    )
     return begin, f"{change.what}: frames are computed from {begin.next_frame}, where the memory was kept"
 
 

@@ -19,7 +19,7 @@ from stma_cli.segment_settings import SegmentSettings
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
 _NO_INFLUENCE = frozenset(
     {
-        *("video", "masks", "first_mask_only", "model"),
+        *("video", "masks", "first_mask_only", "model", "frame_rate"),
         *(
             "out",
             "overlay",
@@ -105,6 +105,7 @@ class RunIdentity:
             if now != then
         ]
         before, here = _options(earlier.settings), _options(self.settings)
+        before.pop("frame-rate", None)  # earlier versions took it for one with influence
         for name in sorted(before.keys() | here.keys()):
             then, now = before.get(name), here.get(name)
             if then != now:

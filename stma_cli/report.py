@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from itertools import takewhile
+from fractions import Fraction
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -116,7 +117,7 @@ class ReportWriter:
         row = {
             "frame": frame.index,
             "file": f"{frame.name}.png",
-            "time": round(float(frame.time), 6),
+            "time": _rounded(frame.time),
             "objects": objects,
         }
         with writing(self.path):
@@ -124,20 +125,24 @@ class ReportWriter:
                 self._rows = self._rows_path.open("w", encoding="utf-8", newline="\n")  # counted in bytes
             self._rows.write(("" if self._rows.tell() == 0 else ",\n") + json.dumps(row))
 
-    def finish(self, head: Mapping[str, Any], names: Mapping[int, str]) -> Path:
+    def finish(self, head: Mapping[str, Any], names: Mapping[int, str], step: Fraction | None = None) -> Path:
         """Write `report.json`: `head`, then the objects, then the rows of all frames.
+
+        Args:
+            head: what was run, on what, and how fast.
+            names: of the objects, by id.
+            step: seconds from one frame to the next, where rows of before may hold other times.
 
         Raises:
             OutputError: when it cannot be written.
         """
         content = {"format": FORMAT, **head, "objects": self._object_rows(names)}
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as report:
-            report.write(readable_json(content, indent=2).removesuffix("\n}"))
-            report.write(",\n" + _ROWS_BEGIN)
+            _write_head(report, content)
             if self._rows is not None:
                 self._rows.close()
                 with self._rows_path.open(encoding="utf-8") as rows:
-                    shutil.copyfileobj(rows, report)
+                    _copy_rows(rows, report, step)
             report.write(_ROWS_END)
         return self.path
 
@@ -153,6 +158,51 @@ class ReportWriter:
             }
             for object_id, summary in self._objects.items()
         ]
+
+
+def _write_head(report: IO[str], content: Mapping[str, Any]) -> None:
+    """Write what stands before the rows; they and `_ROWS_END` come next."""
+    report.write(readable_json(content, indent=2).removesuffix("\n}"))
+    report.write(",\n" + _ROWS_BEGIN)
+
+
+def update_report(folder: Path, head: Mapping[str, Any], step: Fraction | None = None) -> None:
+    """Replace all but the rows of the finished report in a folder.
+
+    Args:
+        folder: of the run.
+        head: the new content, objects included.
+        step: seconds from one frame to the next, where the times in the rows hold no longer.
+
+    Raises:
+        OutputError: when it cannot be written.
+    """
+    path = folder / REPORT_FILE
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as new,
+        path.open(encoding="utf-8") as report,
+    ):
+        _skip_head(report)
+        _write_head(new, head)
+        _copy_rows(report, new, step)
+
+
+def _copy_rows(rows: IO[str], target: IO[str], step: Fraction | None) -> None:
+    """Copy rows and what follows them; with `step` frames are so many seconds apart, counted from frame 0."""
+    if step is None:
+        shutil.copyfileobj(rows, target)
+        return
+    for line in rows:
+        text = line.rstrip(",\n")
+        if text.startswith("{"):
+            row = json.loads(text)
+            text = json.dumps(row | {"time": _rounded(row["frame"] * step)})
+        target.write(text + line[len(line.rstrip(",\n")) :])
+
+
+def _rounded(time: Fraction) -> float:
+    return round(float(time), 6)
 
 
 def read_report_head(path: Path) -> dict[str, Any] | None:
@@ -257,8 +307,11 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
         raise OutputError(f"{problem}; {START_AGAIN}")
 
 
-def restore_rows(folder: Path) -> None:
-    """Take the rows out of a finished report into the file that `ReportWriter.resume` reads.
+def restore_rows(folder: Path, count: int) -> int:
+    """Take the first `count` rows out of a finished report into the file that `ReportWriter.resume` reads.
+
+    Returns:
+        The bytes of that file.
 
     Raises:
         OutputError: when they cannot be written.
@@ -271,5 +324,6 @@ def restore_rows(folder: Path) -> None:
     ):
         _skip_head(report)
         with temporary.open("w", encoding="utf-8", newline="\n") as rows:
-            shutil.copyfileobj(report, rows)
-            rows.truncate(rows.tell() - len(_ROWS_END))
+            for place, row in enumerate(islice(report, count)):
+                rows.write((",\n" if place else "") + row.rstrip(",\n"))
+            return rows.tell()

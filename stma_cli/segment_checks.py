@@ -98,7 +98,8 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
     from stma_cli.masks.selection import ids_of
 
     if settings.out.exists() and settings.out.samefile(settings.video):
-        raise OutputError(f"--out {settings.out} is the folder of the frames: choose another folder.")
+        what = "the folder of the frames" if settings.out.is_dir() else "the video itself"
+        raise OutputError(f"--out {settings.out} is {what}: choose another folder.")
     _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
     place = overlay_place(settings)
     if place is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
 from stma_cli.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.corrections import FinishedRun
 from stma_cli.held_back import HeldState
 from stma_cli.identity import RunIdentity
 from stma_cli.model_setup import ModelSetup
@@ -37,6 +38,20 @@ def saved_run(settings: SegmentSettings) -> Checkpoint | None:
             f"{settings.out} holds an interrupted run: add --resume to go on with it, or --force to start again."
         )
     return None
+
+
+def owns_overlay(settings: SegmentSettings, earlier: FinishedRun | None) -> bool:
+    """Whether an overlay that is there is of an earlier run into the same folder, finished or interrupted.
+
+    Raises:
+        SettingsError: the checkpoint of an interrupted run cannot be read, and `force` is not set.
+    """
+    if settings.overlay is None or not settings.overlay.exists():
+        return False
+    if not settings.resume:
+        return earlier is not None and earlier.drew(settings.overlay)
+    saved = saved_run(settings)
+    return saved is not None and saved.overlay == str(settings.overlay.resolve())
 
 
 def beginning(
@@ -79,6 +94,7 @@ def beginning(
             segmenter=None,
             held=HeldState(settings.start),
             report={"bytes": 0, "objects": {}},
+            overlay=None if settings.overlay is None else str(settings.overlay.resolve()),
         )
     if saved.segmenter is None:
         return saved

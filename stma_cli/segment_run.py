@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from stma.errors import OutputError, VideoError
 from stma_cli.checkpoint import Checkpoint
 from stma_cli.checkpointer import Checkpointer
-from stma_cli.corrections import FinishedRun, correction_begin, finished_run, mask_rows, require_same_run
+from stma_cli.corrections import (
+    DRAWING,
+    FinishedRun,
+    correction_begin,
+    finished_run,
+    mask_rows,
+    require_same_run,
+)
 from stma_cli.held_back import HeldBack
 from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
@@ -20,7 +27,7 @@ from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.postprocessing import Postprocessing
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, finished_files
+from stma_cli.report import ReportWriter, finished_files, read_report_head, update_report
 from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment_checks import (
@@ -32,7 +39,7 @@ from stma_cli.segment_checks import (
     require_places,
 )
 from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
-from stma_cli.segment_resume import beginning, saved_run
+from stma_cli.segment_resume import beginning, owns_overlay, saved_run
 from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
 from stma_cli.sinks import MaskSink
 from stma_cli.wording import counted
@@ -70,7 +77,7 @@ def segment_video(
     masks = expand_folders(settings.masks, source.stems, settings.video)
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
-    settings = replace(settings, replace_overlay=earlier is not None and earlier.drew(settings.overlay))
+    settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
     require_places(settings, all_names(annotations), source.stems)
     with only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
@@ -240,7 +247,7 @@ def _run(
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "versions": versions(),
             "model": setup.description,
-            "settings": _recorded(settings),
+            "settings": _recorded(settings, source),
             "postprocessing": settings.postprocess.steps,
             "video": asdict(source.info),
             "masks": mask_rows(annotations),
@@ -253,13 +260,11 @@ def _run(
             "peak_memory_bytes": peak_memory(),
             "notes": notes,
         }
-        report_path = report.finish(_plain(head), names)
+        report_path = report.finish(_plain(head), names, _step(source) if resumed else None)
         checkpointer.finish()
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:
         notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
-    if settings.end is not None and next_frame < settings.end:
-        notes.append(f"the video has {next_frame} frames, fewer than --end {settings.end}")
     for note in notes[said:]:
         say(f"note     {note}")
     seconds = round(pipeline.timings.wall, 3)
@@ -279,8 +284,12 @@ def _run(
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    if settings.overlay is not None and not (drawn and earlier.drawn_as(_plain(_recorded(settings)))):
+    recorded = _plain(_recorded(settings, source))
+    draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
+    if draws:
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
+    if draws or earlier.frame_rate != str(source.info.frame_rate):
+        _update_report(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
     return SegmentResult(
         settings.out,
         settings.overlay,
@@ -292,10 +301,32 @@ def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: Finish
     )
 
 
-def _recorded(settings: SegmentSettings) -> dict[str, Any]:
-    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder."""
+def _update_report(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
+    """Record what was drawn, and the times by the frame rate of now."""
+    from stma_cli.video.pictures import NO_RATE
+
+    head = read_report_head(settings.out / REPORT_FILE)
+    assert head is not None
+    timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
+    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
+    changed = {
+        "settings": head["settings"] | drawing,
+        "video": head["video"] | timing,
+        "notes": [*source.notes, *notes],
+    }
+    update_report(settings.out, head | changed, _step(source))
+
+
+def _step(source: "VideoSource") -> Fraction | None:
+    """Return the seconds from one picture to the next, None for a video, which has times of its own."""
+    return None if source.info.kind == "container" else 1 / source.info.frame_rate
+
+
+def _recorded(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
+    the frame rate as it was used, which tells whether an overlay has another."""
     overlay = None if settings.overlay is None else settings.overlay.resolve()
-    return asdict(settings) | {"overlay": overlay}
+    return asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
 
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:

@@ -80,7 +80,7 @@ def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str
         return _failed(
             pair,
             f"{settings.out}/{name} holds {finding.reason}, which no run of stma has left; choose another --out, or "
-            "add --force to write beside it",
+            "add --force to write into it, replacing files of the same name",
         )
     if finding.standing is Standing.COMPLETE and not settings.force:
         outcome = ClipOutcome(name, Status.UNCHANGED, frames=finding.frames, message="complete already")

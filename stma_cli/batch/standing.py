@@ -57,13 +57,13 @@ def look(
     names = storage.names(name)
     if CHECKPOINT_FILE in names:
         return ClipStanding(Standing.INTERRUPTED)
-    earlier, files = _earlier_run(storage, name) if REPORT_FILE in names else (None, [])
+    earlier, files, rate = _earlier_run(storage, name) if REPORT_FILE in names else (None, [], None)
     if earlier is None:
         visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
         return ClipStanding(Standing.FOREIGN, visible[0]) if visible else ClipStanding(Standing.NEW)
     same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
     now = RunIdentity.of(settings, weights, earlier.source if same_files else None)
-    changes = now.changes_since(earlier)
+    changes = now.changes_since(earlier) + _change_of_rate(rate, settings)
     if changes:
         return ClipStanding(Standing.CHANGED, ", ".join(changes))
     missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
@@ -75,14 +75,26 @@ def look(
     return ClipStanding(Standing.COMPLETE, frames=len(files))
 
 
-def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str]]:
-    """Return what made the results, None where it was none of ours, and the names of their masks.
+def _change_of_rate(earlier: str | None, settings: SegmentSettings) -> list[str]:
+    """Say how the frame rate of pictures differs, by which the times in the report and the overlay go."""
+    from stma_cli.video.opening import rate_of_pictures
+
+    now = None if earlier is None else str(rate_of_pictures(settings.frame_rate))
+    return [] if now == earlier else [f"frame-rate {earlier} -> {now}"]
+
+
+def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str], str | None]:
+    """Return what made the results, None where it was none of ours, the names of their masks, and the frame rate of
+    pictures, None for a video.
 
     The report is read by line, as it may be larger than the memory that a long clip should take.
     """
     lines = storage.lines(f"{name}/{REPORT_FILE}")
     try:
         head = report_head(lines)
-        return RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
+        video = head.get("video")
+        of_pictures = isinstance(video, dict) and video.get("kind") != "container"
+        rate = str(head["video"].get("frame_rate")) if of_pictures else None
+        return RunIdentity.from_plain(head.get("identity")), list(report_files(lines)), rate
     except ValueError:
-        return None, []
+        return None, [], None

@@ -23,6 +23,7 @@ from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
+from stma_cli.masks.reader import mark_one
 from stma_cli.natural_order import named_by_number
 from stma_cli.wording import counted, shortened
 
@@ -245,7 +246,7 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
         if item.ids == () and not item.leaves:
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
             file = str(item.option.path)
-            fix = "mark at least one object in it; black or index 0 is background"
+            fix = mark_one(item.option.path)
             empty = Finding(level, "empty", file, "it is empty, all of it is background", fix)
             if item.elsewhere is not None:
                 empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)

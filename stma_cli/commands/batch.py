@@ -115,7 +115,10 @@ def batch(
     ] = 50,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Do every clip again, also where files of others are in its folder."),
+        typer.Option(
+            "--force",
+            help="Do every clip again, also in folders with files of others, replacing those of the same name.",
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")

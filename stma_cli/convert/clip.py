@@ -183,7 +183,16 @@ def known_id(object_ids: ObjectIds, key: Hashable, name: str, wanted: object) ->
 
 def frame_name(file_name: object) -> str:
     """Return the name of the frame that a file name of the source stands for: its stem, safe as a file name."""
-    return safe_name(PurePosixPath(str(file_name).replace("\\", "/")).stem, "frame")
+    return safe_name(_posix(file_name).stem, "frame")
+
+
+def folder_of(file_name: object) -> PurePosixPath:
+    """Return the folder in a file name of the source, "." where it has none."""
+    return _posix(file_name).parent
+
+
+def _posix(file_name: object) -> PurePosixPath:
+    return PurePosixPath(str(file_name).replace("\\", "/"))
 
 
 def safe_name(name: str, fallback: str) -> str:

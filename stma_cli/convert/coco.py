@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError
-from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, folder_of, frame_name, known_id, paint
 from stma_cli.convert.json_rows import is_drawn, require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import categories, encode
 from stma_cli.convert.several import names_in_file
@@ -27,12 +27,14 @@ def open_coco(path: Path, content: Any) -> Source:
     id where possible. Without it, the first "dog" of every image is one object, the second another.
 
     Raises:
-        AnnotationError: when a field is missing, an annotation is of no image or the images differ in size.
+        AnnotationError: when a field is missing, an annotation is of no image, the images differ in size or are of
+            several clips.
     """
     source = str(path)
     images, annotations = require_lists(content, source, "images", "annotations")
     require_known(annotations, images, "image_id", source)
     images = sorted(images, key=lambda image: natural_key(str(image.get("file_name", ""))))
+    _require_one_clip(images, source)
     sizes = {size_of(image, f"{source}: image {image.get('file_name')}") for image in images}
     if len(sizes) != 1:
         raise AnnotationError(
@@ -110,6 +112,20 @@ def write_coco(path: Path, *clips: Clip) -> None:
                 }
                 stream.write(("," if count > 1 else "") + "\n" + json.dumps(row))
         stream.write("\n]}\n")
+
+
+def _require_one_clip(images: list[dict[str, Any]], source: str) -> None:
+    """Refuse images whose file names differ in their folder alone."""
+    files: dict[str, str] = {}
+    for image in images:
+        file = str(image.get("file_name", image.get("id")))
+        frame = frame_name(file)
+        other = files.setdefault(frame, file)
+        if folder_of(other) != folder_of(file):
+            raise AnnotationError(
+                f"{source}: frame {frame} is there twice, as {other} and {file}, so the file holds several clips: "
+                "write one file per clip, or all into one with --to youtube-vis, from which --clip takes each."
+            )
 
 
 def _category(row: dict[str, Any], names: dict[Any, str]) -> str:

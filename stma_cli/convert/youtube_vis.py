@@ -1,6 +1,7 @@
 """YouTube-VIS JSON: videos, one annotation per object with a segmentation per frame, categories."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
-from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
+from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, folder_of, frame_name, known_id, paint
 from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
 from stma_cli.convert.several import names_in_file
@@ -136,20 +137,33 @@ def _annotation_rows(number: int, clip: Clip, category_of: dict[int, int]) -> It
 
 def _name(video: dict[str, Any]) -> str:
     """Return the folder in a video's file names, its id where there is none."""
-    return _folder(video).name or str(video.get("id"))
+    return _folder(video).name or _id(video)
+
+
+def _labels(video: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what a video may be called: its name, the folder of its pictures, its id."""
+    return _name(video), str(_folder(video)), _id(video)
+
+
+def _id(video: dict[str, Any]) -> str:
+    return str(video.get("id"))
 
 
 def _folder(video: dict[str, Any]) -> PurePosixPath:
     files = video.get("file_names") or [""]
-    return PurePosixPath(str(files[0]).replace("\\", "/")).parent
+    return folder_of(files[0])
 
 
 def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[str, Any]:
     if clip is None and len(videos) == 1:
         return videos[0]
-    found = [video for video in videos if clip in (str(video.get("id")), _name(video), str(_folder(video)))]
+    found = [video for video in videos if clip in _labels(video)]
     if clip is not None and len(found) == 1:
         return found[0]
-    known = shortened(map(_name, videos), _CLIPS_SHOWN)
+    counts = Counter(label for video in videos for label in set(_labels(video)))
+    choices = (
+        next((label for label in _labels(video) if counts[label] == 1), _id(video)) for video in videos
+    )
+    known = shortened(choices, _CLIPS_SHOWN)
     problem = f"has {len(videos)} videos" if clip is None else f"has not exactly one video {clip!r}"
     raise SettingsError(f"{source} {problem}: choose one with --clip ({known}).")

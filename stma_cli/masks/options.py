@@ -21,7 +21,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_i
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
-from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
+from stma_cli.masks.reader import mark_one, read_annotation
 from stma_cli.masks.selection import ids_of
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
@@ -110,12 +110,12 @@ def read_mask_options(
         (frame for frame in sorted(by_frame) if read_frame(frame, ObjectIds(), False).object_ids), None
     )
     if first is None:
-        files = ", ".join(str(parse_mask_option(text).path) for text in options)
+        files = [parse_mask_option(text).path for text in options]
         frame = min(by_frame)
         others = read_frame(frame, ObjectIds(), False).others
         raise MaskError(
             marked_elsewhere(by_frame[frame][0], others, frame, stems)
-            or f"{files} is empty, all of it is background: {NOTHING_MARKED}"
+            or f"{', '.join(map(str, files))} is empty, all of it is background: {mark_one(*files)}."
         )
     object_ids = ObjectIds()
     read = {frame: read_frame(frame, object_ids, correction=frame > first) for frame in by_frame}

@@ -9,7 +9,12 @@ from stma_cli.masks.json_file import read_json_annotation
 from stma_cli.masks.label_image import read_image_annotation
 
 FIRST = WantedPicture()
-NOTHING_MARKED = "mark at least one object in it (black or index 0 is background)."
+
+
+def mark_one(*files: Path) -> str:
+    """Return what to do about annotation files without objects; in JSON nothing says what is background."""
+    drawn = any(file.suffix.lower() != ".json" for file in files)
+    return f"mark at least one object in it{' (black or index 0 is background)' if drawn else ''}"
 
 
 def read_annotation(
@@ -54,5 +59,5 @@ def read_annotation(
                 f"{path} marks nothing on {annotation.picture}, but on {annotation.others[0]}: give the number of "
                 "that frame before it, as in --mask 120:NAME=FILE."
             )
-        raise MaskError(f"{path} is empty, all of it is background: {NOTHING_MARKED}")
+        raise MaskError(f"{path} is empty, all of it is background: {mark_one(path)}.")
     return annotation

@@ -6,7 +6,7 @@ from pathlib import Path
 from stma.errors import SettingsError, VideoError
 from stma_cli.video.container import ContainerSource
 from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource, animation_format
-from stma_cli.video.source import VideoSource
+from stma_cli.video.source import DEFAULT_FOLDER_RATE, VideoSource
 from stma_cli.video.stack import StackSource, page_count
 
 
@@ -57,6 +57,15 @@ def open_at_rate(path: Path, rate: str | None) -> VideoSource:
     if source.info.kind == "container":
         source.add_note("--frame-rate is for a folder of images or a TIFF file; a video keeps its own times")
     return source
+
+
+def rate_of_pictures(rate: str | None) -> Fraction:
+    """Return the frame rate that images are taken at, as typed or 24.
+
+    Raises:
+        SettingsError: the rate is none.
+    """
+    return DEFAULT_FOLDER_RATE if rate is None else parse_rate(rate)
 
 
 def parse_rate(text: str) -> Fraction:

@@ -26,6 +26,7 @@ from stma_cli.video.source import (
 )
 from stma_cli.wording import may_not_be_read
 
+NO_RATE = "pictures have no frame rate"  # begins a note
 _UNDECODABLE = (
     OSError,
     SyntaxError,
@@ -117,7 +118,7 @@ def describe(
     if frame_rate is None:
         frame_rate = DEFAULT_FOLDER_RATE
         notes.append(
-            f"pictures have no frame rate; {float(frame_rate):g} frames per second are assumed; segment, batch and "
+            f"{NO_RATE}; {float(frame_rate):g} frames per second are assumed; segment, batch and "
             "overlay take another with --frame-rate"
         )
     with Image.open(first) as image:

@@ -84,7 +84,7 @@ def test_int8_is_refused_where_it_is_slow_or_has_no_operations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     describe("flags : avx2 avx512f", tmp_path, monkeypatch)
-    with pytest.raises(DeviceError, match="--precision auto"):
+    with pytest.raises(DeviceError, match="use precision auto"):
         resolve_precision("int8", CPU)
     with pytest.raises(SettingsError, match="not for cuda"):
         resolve_precision("int8", torch.device("cuda"))
@@ -99,5 +99,5 @@ def test_unknown_names_and_fp16_on_a_cpu_are_refused() -> None:
 
 def test_without_cuda_the_error_says_where_torch_with_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DeviceError, match=r"https://pytorch\.org/get-started/locally/.*--device cpu"):
+    with pytest.raises(DeviceError, match=r"https://pytorch\.org/get-started/locally/.*use the device cpu"):
         resolve_device("cuda")

@@ -149,7 +149,7 @@ def test_impossible_settings_are_refused(model: STMA) -> None:
     with pytest.raises(SettingsError, match="fp16"):
         Segmenter(model, SegmenterConfig(device="cpu", precision="fp16"))
     if not torch.cuda.is_available():
-        with pytest.raises(DeviceError, match="--device cpu"):
+        with pytest.raises(DeviceError, match="use the device cpu"):
             Segmenter(model, SegmenterConfig(device="cuda"))
 
 

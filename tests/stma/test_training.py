@@ -174,7 +174,7 @@ def test_training_goes_on_from_given_weights(training_folder: Path, tmp_path: Pa
 
 
 def test_unusable_settings_and_folders_are_named(training_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="--steps or --minutes"):
+    with pytest.raises(SettingsError, match="give a number of steps or of minutes"):
         Trainer(training_folder, tmp_path / "a", config(steps=None))
     with pytest.raises(SettingsError, match="unknown"):
         Trainer(training_folder, tmp_path / "a", config(model="vast"))

@@ -127,6 +127,18 @@ def test_results_with_a_damaged_report_are_not_replaced_unasked(
     assert set(reasons("--force")) == {"a/one", "a/two", "three"}
 
 
+def test_what_force_does_to_files_of_others_is_said(workplace: Path) -> None:
+    Path("out/three").mkdir(parents=True)
+    save_mask("out/three/00000.png", 9)
+    mine = Path("out/three/00000.png").read_bytes()
+    assert run().exit_code == 1
+    message = document()["clips"][-1]["message"]
+    assert message.endswith("add --force to write into it, replacing files of the same name")
+    assert Path("out/three/00000.png").read_bytes() == mine
+    assert run("--force").exit_code == 0
+    assert Path("out/three/00000.png").read_bytes() != mine
+
+
 def test_the_report_of_a_long_clip_is_read_by_line(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run().exit_code == 0
     report, objects = (

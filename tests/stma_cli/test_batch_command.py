@@ -120,6 +120,9 @@ def test_frames_at_another_rate(workplace: Path) -> None:
     assert run("--frame-rate", "10").exit_code == 0
     frames = json.loads(Path("out/a/two/report.json").read_text())["frames"]
     assert frames[5]["time"] == 0.5
+    assert reasons("--frame-rate", "20/2") == {}
+    assert reasons() == {"a/two": "changed: frame-rate 10 -> 24"}
+    assert reasons("--frame-rate", "24") == {}
 
 
 def test_a_manifest_with_ranges(workplace: Path) -> None:

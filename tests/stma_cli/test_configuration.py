@@ -129,13 +129,24 @@ def test_mistakes_are_named(clips: Path, text: str, message: str) -> None:
     assert message in found
 
 
-@pytest.mark.parametrize(("key", "value"), [("size", '"abc"'), ("chunk", "0"), ("precision", '"fp8"')])
-def test_values_follow_the_rules_of_the_option(clips: Path, key: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("size", '"abc"', "'abc'"), ("chunk", "0", "0"), ("precision", '"fp8"', "'fp8'")],
+)
+def test_values_follow_the_rules_of_the_option(clips: Path, key: str, value: str, said: str) -> None:
     config(f"[segment]\n{key} = {value}\n")
     result = segment("--mask", "clips/first.png")
+    message = refused(result)
+    assert f"config   clips/stma.toml: --{key}" in result.stderr
+    assert message.startswith(f"clips/stma.toml: [segment] {key} is {said}: ")
+    assert message.endswith("; correct it there, or remove it.")
+
+
+def test_a_wrong_value_that_was_typed_is_not_put_down_to_the_file(clips: Path) -> None:
+    config("[segment]\nsize = 32\nchunk = 2\n")
+    result = segment("--mask", "clips/first.png", "--size", "abc")
     assert result.exit_code == 2
-    assert "config   clips/stma.toml" in result.stderr
-    assert f"--{key}" in result.stderr.split("\n", 1)[1]
+    assert "--size" in result.stderr.split("\n", 1)[1]
 
 
 def test_a_missing_or_binary_file(clips: Path) -> None:

@@ -110,6 +110,24 @@ def test_clips_become_one_coco_file(tmp_path: Path, batch: Path) -> None:
     assert tracks == {(1, "ant", "ant"), (4, "cat", "cat"), (5, "cat", "far/cat"), (6, "dog", "far/cat")}
 
 
+def test_clips_of_one_name_are_offered_by_what_tells_them_apart(tmp_path: Path) -> None:
+    for folder in ("ant", "one/cat", "two/cat", "cat"):
+        save_results(tmp_path / "res" / folder, {1: "cat"})
+    file = tmp_path / "y.json"
+    convert(tmp_path / "res", file, Format.YOUTUBE_VIS)
+    with pytest.raises(SettingsError, match=r"--clip \(ant, 2, one/cat, two/cat\)"):
+        convert(file, tmp_path / "back", Format.DAVIS)
+    for clip in ("ant", "2", "one/cat", "two/cat"):
+        convert(file, tmp_path / "back" / clip, Format.DAVIS, clip=clip)
+
+
+def test_a_coco_file_of_several_clips_says_which_form_is_read_back(tmp_path: Path, batch: Path) -> None:
+    convert(batch, tmp_path / "c.json", Format.COCO)
+    with pytest.raises(InputError, match=r"several clips.*--to youtube-vis, from which --clip") as refused:
+        convert(tmp_path / "c.json", tmp_path / "back", Format.DAVIS)
+    assert "as ant/00000.jpg and cat/00000.jpg" in str(refused.value)
+
+
 @pytest.mark.parametrize(("clip", "folder"), [("ant", "ant"), ("2", "cat"), ("far/cat", "far/cat")])
 def test_clips_of_one_youtube_vis_file_come_back(tmp_path: Path, batch: Path, clip: str, folder: str) -> None:
     content = content_of(batch, tmp_path / "y.json", Format.YOUTUBE_VIS)

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from fakes import save_mask
-from media import decoded, make_clip
+from media import decoded, make_clip, make_folder
 from PIL import Image
 from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
@@ -189,6 +190,26 @@ def test_the_overlay_of_the_run_is_drawn_again(workplace: Path) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_an_overlay_that_was_drawn_later_is_known_as_that_of_the_run(workplace: Path) -> None:
+    run("--out", "a")
+    frames = rows("a")
+    overlay = ("--out", "a", "--overlay", "seen.gif")
+    run(*overlay)
+    drawn = Path("seen.gif").read_bytes()
+    run(*overlay, "--style", "green")
+    assert Path("seen.gif").read_bytes() != drawn
+    run(*overlay)
+    assert Path("seen.gif").read_bytes() == drawn
+    stamp = Path("seen.gif").stat().st_mtime_ns
+    run(*overlay)
+    assert Path("seen.gif").stat().st_mtime_ns == stamp
+    assert rows("a") == frames
+    correct(17)
+    run(*overlay)
+    assert Path("seen.gif").read_bytes() != drawn
+    require_as_from_the_start("a")
+
+
 def test_without_a_kept_state_all_is_computed_and_said(workplace: Path) -> None:
     run("--out", "a", "--states", "0")
     assert not (workplace / "a" / STATES_FOLDER).exists()
@@ -244,6 +265,58 @@ def test_an_interrupted_correction_goes_on(workplace: Path) -> None:
     assert not Path("a/report.json").exists()
     run("--out", "a", "--resume")
     require_as_from_the_start("a")
+
+
+def test_an_interrupted_correction_goes_on_with_its_overlay(workplace: Path) -> None:
+    words = ["segment", "clip.mp4", *OPTIONS, "--out", "a", "--overlay", "seen.gif"]
+    run("--out", "a", "--overlay", "seen.gif")
+    before = Path("seen.gif").read_bytes()
+    correct(17)
+    with ctrl_c_in_chunk(3):
+        stopped = CliRunner().invoke(app, words)
+    Path("mine.gif").touch()
+    other = CliRunner().invoke(app, [*words[:-1], "mine.gif", "--resume"])
+    assert "mine.gif exists" in str(other.exception)
+    command = shlex.split(stopped.stderr.split("go on with: ")[1])
+    assert "--force" not in command
+    again = CliRunner().invoke(app, command[1:])
+    assert again.exit_code == 0, again.exception
+    assert Path("seen.gif").read_bytes() != before
+    require_as_from_the_start("a")
+
+
+@pytest.fixture
+def pictures(workplace: Path) -> None:
+    """A folder of pictures in place of clip.mp4."""
+    Path("clip.mp4").unlink()
+    make_folder(Path("clip.mp4"), [f"{index:05d}.jpg" for index in range(COUNT)], WIDTH, HEIGHT)
+
+
+def test_another_frame_rate_changes_times_and_overlay_alone(pictures: None) -> None:
+    words = ("--out", "a", "--overlay", "seen.gif")
+    run(*words)
+    before, drawn = masks("a"), Path("seen.gif").read_bytes()
+    assert "nothing is computed" in run(*words, "--frame-rate", "24").stdout
+    assert Path("seen.gif").read_bytes() == drawn
+    assert "nothing is computed" in run("--out", "a", "--frame-rate", "12.5").stdout
+    assert Path("seen.gif").read_bytes() == drawn
+    assert "nothing is computed" in run(*words, "--frame-rate", "25/2").stdout
+    assert Path("seen.gif").read_bytes() != drawn
+    assert masks("a") == before
+    report = json.loads(Path("a/report.json").read_text())
+    assert [row["time"] for row in report["frames"]] == [index * 0.08 for index in range(COUNT)]
+    assert report["video"]["frame_rate"] == "25/2"
+    assert not [note for note in report["notes"] if "24 frames per second" in note]
+    correct(17)
+    assert 4 <= begun_at(run(*words, "--frame-rate", "7")) <= 17
+    require_as_from_the_start("a", "--frame-rate", "7")
+
+
+def test_an_interrupted_run_goes_on_at_another_frame_rate(pictures: None) -> None:
+    with ctrl_c_in_chunk(5):
+        assert CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a"]).exit_code == 130
+    run("--out", "a", "--resume", "--frame-rate", "10")
+    require_as_from_the_start("a", "--frame-rate", "10")
 
 
 def test_states_are_spread_over_the_video(tmp_path: Path) -> None:

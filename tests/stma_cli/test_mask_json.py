@@ -141,7 +141,7 @@ class TestLabelme:
             read(tmp_path, labelme(shape("dog", BOX), width=HEIGHT, height=WIDTH))
 
     def test_no_shapes_is_an_empty_mask(self, tmp_path: Path) -> None:
-        with pytest.raises(MaskError, match="empty"):
+        with pytest.raises(MaskError, match=r"is empty, .*: mark at least one object in it\.$"):
             read(tmp_path, labelme())
 
 

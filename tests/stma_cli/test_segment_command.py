@@ -112,7 +112,8 @@ def test_range_counts_frames_of_the_whole_video(workplace: Path) -> None:
 def test_a_range_beyond_the_end_is_told(workplace: Path) -> None:
     result = run("clip.mp4", "--mask", "first.png", "--end", "500")
     assert result.exit_code == 0
-    assert "the video has 10 frames, fewer than --end 500" in result.stdout
+    assert "note     the range was to end at frame 500, but the video has 10 frames\n" in result.stdout
+    assert result.stdout.count("500") == 1
     assert "stma overlay clip.mp4 clip_stma --end 10" in result.stdout
 
 
@@ -246,6 +247,9 @@ def test_force_writes_into_a_folder_and_keeps_other_files(workplace: Path) -> No
 def test_masks_never_replace_the_frames(workplace: Path) -> None:
     make_folder(workplace / "frames", ["0.png", "1.png"], WIDTH, HEIGHT)
     assert "folder of the frames" in refused("frames", "--mask", "first.png", "--out", "frames", "--force")
+    assert "--out clip.mp4 is the video itself" in refused(
+        "clip.mp4", "--mask", "first.png", "-o", "clip.mp4"
+    )
 
 
 @pytest.mark.parametrize("mask", ["given", "2=given/00002.png", "cat=given/00000.png", "link"])

@@ -86,11 +86,11 @@ class Trainer:
             OutputError: the folder of the run cannot be made.
         """
         if config.steps is None and config.minutes is None:
-            raise SettingsError("training has no end; give --steps or --minutes")
+            raise SettingsError("training has no end; give a number of steps or of minutes")
         shape = config.shape
         if config.fixed_statistics and config.initial_weights is None:
             raise SettingsError(
-                "--fixed-statistics keeps the statistics of weights, and none are given; add --init, or leave it out"
+                "fixed statistics are those of initial weights, and none are given; give some, or leave it out"
             )
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -137,7 +137,7 @@ class Trainer:
         if model.config != shape:
             raise WeightsError(
                 f"{self.config.initial_weights} is not a {self.config.model} model of that shape; give weights of one, "
-                "or another --model"
+                "or name another model"
             )
         if self.config.renewed:
             renew(model, STMA(model.config), self.config.renewed)
@@ -306,7 +306,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
-                f"{self.checkpoint} cannot be resumed ({error}); give another --out folder or remove the file"
+                f"{self.checkpoint} cannot be resumed ({error}); give another folder for the run, or remove the file"
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
 
@@ -319,8 +319,8 @@ class Trainer:
         ]
         if changes:
             raise SettingsError(
-                f"the network of {self.checkpoint} is another ({', '.join(changes)}); give the --model and --network "
-                "that the run was begun with, or another --out folder"
+                f"the network of {self.checkpoint} is another ({', '.join(changes)}); give the model and network "
+                "that the run was begun with, or another folder for the run"
             )
 
     def _set_results_aside(self) -> None:
