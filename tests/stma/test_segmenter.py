@@ -1,4 +1,4 @@
-"""`Segmenter`: what a caller may rely on, with an untrained tiny network."""
+"""`Segmenter`: what a caller may rely on, with a tiny network that follows plain colours."""
 
 import copy
 import io
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from colour_network import colour_network
 
-from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
+from stma.config import MemoryConfig, SegmenterConfig
 from stma.errors import DeviceError, MaskError, SettingsError, VideoError
 from stma.labels import LEAVE
 from stma.network.embedding import Features
@@ -22,15 +23,20 @@ CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryC
 
 @pytest.fixture(scope="module")
 def model() -> STMA:
-    torch.manual_seed(4)
-    return STMA(MODEL_CONFIGS["tiny"]).eval()
+    return colour_network()
 
 
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    scene = generator.integers(0, 255, (80, 120, 3), dtype=np.uint8)
-    return [np.ascontiguousarray(scene[i : i + 61, 2 * i : 2 * i + 83]) for i in range(9)]
+    """Two rectangles, those of `first_mask`, that move by a pixel every other frame."""
+    scene = np.random.default_rng(0).integers(0, 255, (8, 11, 3), dtype=np.uint8)
+    background = scene.repeat(8, 0).repeat(8, 1)[:61, :83]
+    made = []
+    for i in range(9):
+        frame, mask = background.copy(), np.roll(first_mask(), (i // 2, i // 2), (0, 1))
+        frame[mask == 7], frame[mask == 3] = (220, 70, 40), (40, 90, 210)
+        made.append(frame)
+    return made
 
 
 def first_mask() -> np.ndarray:
@@ -57,6 +63,13 @@ def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray
     assert np.array_equal(prediction.labels, first_mask())
     assert prediction.object_ids == (3, 7)
     assert prediction.area == {3: 600, 7: 600}
+
+
+def test_both_objects_are_followed_to_the_end(model: STMA, frames: list[np.ndarray]) -> None:
+    labels = run(Segmenter(model, CONFIG), frames, first_mask())[-1]
+    for object_id in (3, 7):  # or the tests below would compare empty masks
+        truth = np.roll(first_mask(), (4, 4), (0, 1)) == object_id
+        assert np.count_nonzero((labels == object_id) & truth) > 300
 
 
 def test_odd_sizes_round_trip(model: STMA, frames: list[np.ndarray]) -> None:
