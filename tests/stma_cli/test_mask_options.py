@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import save_indexed
 from PIL import Image
 from running import run_command
 
@@ -13,7 +14,6 @@ from stma.errors import InputError, MaskError
 from stma.labels import LEAVE
 from stma.palette import davis_palette
 from stma_cli.masks import expand_folders, first_masks, read_mask_options, select_objects
-from stma_cli.masks.selection import ids_of
 
 WIDTH, HEIGHT = 40, 30
 
@@ -129,17 +129,10 @@ def test_the_first_mask_of_each_object_alone(masks: Path) -> None:
     np.testing.assert_array_equal(first[4].labels, np.where(plane == 7, 7, 0))  # all others stay as predicted
 
 
-def test_a_name_goes_before_an_id_of_the_same_spelling() -> None:
-    assert ids_of("2", {1: "2", 2: "dog"}) == {1}
-    assert ids_of("2", {1: "cat", 2: "dog"}) == {2}
-
-
 def test_255_alone_is_an_object_of_the_first_mask(masks: Path) -> None:
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     labels[5:15, 2:14] = 255
-    image = Image.fromarray(labels)
-    image.putpalette(davis_palette().tobytes())
-    image.save("last.png")
+    save_indexed(Path("last.png"), labels)
     assert read_mask_options(["7=last.png"], WIDTH, HEIGHT)[7].object_ids == (255,)
     later = read_mask_options(["7=last.png", "indexed.png"], WIDTH, HEIGHT)
     assert later[7].object_ids == ()
