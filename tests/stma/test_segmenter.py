@@ -291,6 +291,42 @@ def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray])
     assert max(sizes[20:]) <= max(sizes[8:20])
 
 
+def test_references_are_read_anew_whenever_a_frame_was_remembered(
+    model: STMA, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest: list[int] = []
+    segmenter = Segmenter(model, CONFIG)
+    encode = segmenter._steps.encode_references
+
+    def noted(entries: Any, valid: Any) -> Any:
+        newest.append(segmenter.bank.entries[-1].frame_index)
+        assert entries[-1] is segmenter.bank.entries[-1].entry
+        return encode(entries, valid)
+
+    monkeypatch.setattr(segmenter._steps, "encode_references", noted)
+    run(segmenter, frames[:6], first_mask())
+    assert newest == [0, 2, 4], "of frames that only the next one reads nothing changes"
+
+
+def test_a_mask_without_an_object_is_nothing_to_learn_from(
+    model: STMA, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[np.ndarray] = []
+
+    def adapted(network: STMA, frame: np.ndarray, labels: np.ndarray, *others: Any) -> STMA:
+        learned.append(labels)
+        return network
+
+    monkeypatch.setattr("stma.adaptation.adapted", adapted)
+    segmenter = Segmenter(model, replace(CONFIG, adapt=1))
+    nothing = np.zeros((61, 83), np.int32)
+    nothing[:9] = LEAVE
+    segmenter.step(frames[0], nothing)
+    segmenter.step(frames[1], first_mask())
+    (labels,) = learned
+    np.testing.assert_array_equal(labels, first_mask())
+
+
 def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     run(Segmenter(model, CONFIG), frames[:2], first_mask())

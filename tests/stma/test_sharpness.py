@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stma.network.association import HOTTEST, LabelEntry, Temperature, with_known
+from stma.network.entries import join_entries
 from stma.network.model import STMA
 
 CELLS = 24
@@ -55,7 +56,24 @@ def test_sharpness_is_a_factor_on_the_temperature_up_to_the_hottest(
 
 def test_the_background_weighs_no_more_than_a_cell_that_looks_the_same() -> None:
     model = colour_network()
-    model.label_propagation.unlikeness.fill_(0.0)
-    same = propagated(model, 1.0)
-    model.label_propagation.unlikeness.fill_(-0.2)
-    torch.testing.assert_close(propagated(model, 1.0), same)
+    keys = unit_keys(2)
+    query = keys.transpose(1, 2).unflatten(2, (4, 6))
+    everywhere = LabelEntry(keys, torch.ones(1, 1, CELLS))
+    found = []
+    for unlikeness in (0.0, -0.2):
+        model.label_propagation.unlikeness.fill_(unlikeness)
+        found.append(model.label_propagation(query, [everywhere]).masks)
+    assert (found[0] > 0.45).all()
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_a_view_says_how_sharply_values_are_read() -> None:
+    model = colour_network()
+    frames = 255 * torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(5))
+    features = model.embed(frames)
+    known = torch.ones(1, 1, dtype=torch.bool)
+    entry = model.remember_first(features.frames(0, 1), torch.rand(1, 1, 16, 24), known)
+    test = model.encode_test(features.frames(1, 2), model.encode_references([entry], known[:, None]))
+    mild, sharp = (model.read(test, join_entries([entry], readout_sharpness=value)) for value in (0.1, 3.0))
+    assert not torch.allclose(mild.values, sharp.values, rtol=1e-2)
+    torch.testing.assert_close(mild.labels.masks, sharp.labels.masks)
