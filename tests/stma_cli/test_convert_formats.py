@@ -117,7 +117,7 @@ def test_an_object_that_is_called_like_the_id_of_another_keeps_its_own(tmp_path:
 
 
 def test_folders_of_objects_differ_in_more_than_case() -> None:
-    assert folder_names({1: "Dog", 2: "dog", 3: "cat"}) == {1: "Dog", 2: "dog (2)", 3: "cat"}
+    assert folder_names({1: "dog", 2: "Dog", 3: "cat"}) == {1: "dog", 2: "Dog (2)", 3: "cat"}
 
 
 def test_coco_is_what_pycocotools_reads(tmp_path: Path, davis: Path) -> None:
