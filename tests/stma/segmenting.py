@@ -1,4 +1,4 @@
-"""What tests of the segmenter share: settings, a moving scene, a mask on it, and an untrained tiny network."""
+"""What tests of the segmenter share: settings, a moving scene, and a mask on it."""
 
 import io
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
-from stma.network.model import STMA
+from stma.config import MemoryConfig, SegmenterConfig
 from stma.segmenter import Segmenter
 
 CONFIG = SegmenterConfig(size=48, device="cpu", precision="fp32", memory=MemoryConfig(interval=2, capacity=2))
 
 
-def untrained_model() -> STMA:
-    torch.manual_seed(4)
-    return STMA(MODEL_CONFIGS["tiny"]).eval()
-
-
 def moving_frames() -> list[np.ndarray]:
-    generator = np.random.default_rng(0)
-    scene = generator.integers(0, 255, (80, 120, 3), dtype=np.uint8)
-    return [np.ascontiguousarray(scene[i : i + 61, 2 * i : 2 * i + 83]) for i in range(9)]
+    """Two rectangles, those of `first_mask`, that move by a pixel every other frame."""
+    scene = np.random.default_rng(0).integers(0, 255, (8, 11, 3), dtype=np.uint8)
+    background = scene.repeat(8, 0).repeat(8, 1)[:61, :83]
+    made = []
+    for i in range(9):
+        frame, mask = background.copy(), np.roll(first_mask(), (i // 2, i // 2), (0, 1))
+        frame[mask == 7], frame[mask == 3] = (220, 70, 40), (40, 90, 210)
+        made.append(frame)
+    return made
 
 
 def first_mask() -> np.ndarray:

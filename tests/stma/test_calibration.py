@@ -22,6 +22,8 @@ def test_warnings_are_right_when_the_mask_is_lost() -> None:
     assert result.warnings == 2
     assert result.precision == 0.5
     assert result.recall == 0.5
+    many = calibration([0.1, 0.2, 0.3, 0.9], [0.1, 0.8, 0.9, 0.9])
+    assert (many.precision, many.recall) == (pytest.approx(1 / 3), 1.0)
     fine = calibration([0.9, 0.9], [0.9, 0.8])
     assert fine.precision is None
     assert fine.recall is None

@@ -1,6 +1,7 @@
 """The differentiable run over a clip: what is learned from, and what only fills the memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from stma.errors import SettingsError
 from stma.network import model as network
 from stma.network import soft_masks
 from stma.network.decoder import Decoded
+from stma.network.entries import MemoryEntry
+from stma.network.stml import BlockCache
 from stma.training.clip import CAPACITY, ClipBatch, run_clip
 from stma.training.clips import ClipDataset
 from stma.training.config import DataConfig, LossConfig
@@ -188,3 +191,68 @@ def test_masks_are_remembered_as_sharp_as_asked_for(
 def test_impossible_losses_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         LossConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_marked_frame_stays_and_references_are_this_one_and_the_newest(
+    clips: ClipBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = network.STMA(MODEL_CONFIGS["tiny"]).train()
+    made: list[MemoryEntry] = []
+    first, remember = model.remember_first, model.remember
+    encode, read = model.encode_references, model.read
+    calls: list[bool] = []
+
+    def noted_references(entries: list[MemoryEntry], valid: torch.Tensor) -> BlockCache:
+        if made:  # not of the first frame itself
+            calls.append(
+                entries[0] is made[0] and entries[-1] is made[-1] and len(entries) == min(2, len(made))
+            )
+        return encode(entries, valid)
+
+    def noted_read(test: network.TestFrame, view: network.MemoryView) -> network.Readout:
+        assert view.keys[0] is made[0].key, "the marked frame is never forgotten"
+        assert view.keys[-1] is made[-1].key
+        return read(test, view)
+
+    def noted(entry: MemoryEntry) -> MemoryEntry:
+        made.append(entry)
+        return entry
+
+    monkeypatch.setattr(model, "remember_first", lambda *given: noted(first(*given)))
+    monkeypatch.setattr(model, "remember", lambda *given: noted(remember(*given)))
+    monkeypatch.setattr(model, "encode_references", noted_references)
+    monkeypatch.setattr(model, "read", noted_read)
+    for seed in range(4):
+        made.clear()
+        run_clip(model, clips, 1.0, LossConfig(), torch.Generator().manual_seed(seed))
+    assert len(made) > CAPACITY
+    assert calls
+    assert all(calls)
+
+
+def test_a_rightly_empty_mask_is_a_perfect_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = torch.zeros(1, 4, 64, 64, dtype=torch.uint8)
+    labels[:, 0, 20:40, 20:40] = 1
+    labels[:, 1, 20:40, 20:40] = 1  # then it is gone
+    clips = ClipBatch(
+        torch.zeros(1, 4, 3, 64, 64, dtype=torch.uint8),
+        labels,
+        torch.zeros(1, 4, 8, 8, dtype=torch.uint8),
+        torch.ones(1, 1, dtype=torch.bool),
+    )
+    model = network.STMA(MODEL_CONFIGS["tiny"]).train()
+    decode, reached = model.decode, []
+
+    def nothing(test: network.TestFrame, readout: network.Readout) -> Decoded:
+        decoded = decode(test, readout)
+        return replace(decoded, logits=decoded.logits * 0 - 9)
+
+    def noted(logits: torch.Tensor, iou: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        reached.append(float(iou))
+        return logits.sum()
+
+    monkeypatch.setattr(model, "decode", nothing)
+    monkeypatch.setattr("stma.training.clip.iou_loss", noted)
+    run_clip(model, clips, 1.0, LossConfig(), torch.Generator())
+    assert reached == [0.0, 1.0, 1.0]

@@ -45,11 +45,11 @@ def test_empty_masks_are_learned_apart_from_those_that_can_be_seen() -> None:
     head = MaskQuality(CONFIG)
     visible = copy.deepcopy(head.hidden.state_dict())
     generator = torch.Generator().manual_seed(1)
-    seen = torch.randn(400, head.hidden.in_features, generator=generator)
+    seen = torch.randn(400, head.hidden.in_features, generator=generator) + 4  # of any mean
     empty = torch.arange(400) % 2 == 0
     seen[empty, 1 - STATISTICS] = math.log(SMALLEST)
     seen[~empty, 1 - STATISTICS] = math.log(0.1)
-    found = seen[:, -1]  # where the readout still finds the object, it was missed
+    found = seen[:, -1] - 4  # where the readout still finds the object, it was missed
     region = torch.where(empty, (found < 0).float(), torch.rand(400, generator=generator))
     evidence = Evidence(seen, region, torch.arange(20).repeat_interleave(20))
     assert torch.equal(is_empty(seen), empty)
@@ -60,6 +60,24 @@ def test_empty_masks_are_learned_apart_from_those_that_can_be_seen() -> None:
     assert torch.equal(head.hidden.weight, visible["weight"])
     assert ((after[empty] > 0) == (found[empty] < 0)).float().mean() > 0.95
     assert report.after.spearman > report.before.spearman
+
+
+def test_clips_that_judge_teach_nothing() -> None:
+    told = told_by_one_number(10, 30)
+    seen = told.seen.clone()
+    seen[::2, 1 - STATISTICS] = math.log(SMALLEST)  # half of the masks are empty
+    config = FitConfig(visible=True, steps=20)
+    judging = torch.isin(
+        told.clip, torch.randperm(10, generator=torch.Generator().manual_seed(config.seed))[:2]
+    )
+    heads = [MaskQuality(CONFIG) for _ in range(2)]
+    heads[1].load_state_dict(heads[0].state_dict())
+    for head, region in zip(
+        heads, (told.region, torch.where(judging, 1 - told.region, told.region)), strict=True
+    ):
+        fit(head, replace(told, seen=seen, region=region), config)
+    for one, other in zip(heads[0].parameters(), heads[1].parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_the_same_seed_gives_the_same_head() -> None:

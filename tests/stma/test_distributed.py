@@ -49,3 +49,13 @@ def test_without_torchrun_a_process_stands_alone(
     monkeypatch.delenv("WORLD_SIZE")
     assert join_group(local_device(torch.device("cuda"))) == Group(0, 1)
     assert not calls
+
+
+def test_gradients_are_means_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torch.nn.Linear(2, 1)
+    model.weight.grad, model.bias.grad = torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])
+    theirs = torch.tensor([3.0, 4.0, 9.0])
+    monkeypatch.setattr(distributed, "all_reduce", lambda mine: mine.add_(theirs))
+    Group(0, 2).average_gradients(model)
+    assert model.weight.grad.tolist() == [[2.0, 3.0]]
+    assert model.bias.grad.tolist() == [6.0]

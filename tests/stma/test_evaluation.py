@@ -122,3 +122,13 @@ def test_a_lost_object_is_not_switched() -> None:
     counter.add(two(1, 2), two(1, 0))
     counter.add(two(1, 2), two(1, 2))
     assert counter.switches == 0
+
+
+def test_an_object_that_no_id_covers_by_half_has_no_other_owner() -> None:
+    parted = two(2, 2)
+    parted[:5, 1:7], parted[5:7, 1:7], parted[7:, 1:7] = 0, 2, 3  # five rows of eight are lost
+    counter = IdentityCounter()
+    counter.add(two(1, 0), parted)
+    parted[3:5, 1:7] = 3  # five rows again, by two ids
+    counter.add(two(1, 0), parted)
+    assert counter.switches == 0

@@ -128,6 +128,20 @@ def test_the_device_decides_as_main_memory_does() -> None:
     assert (here != there).mean() < 1e-3  # the smoothed frame has 8 bits here and 32 there
 
 
+def test_the_device_decides_alike_between_many_unsure_objects() -> None:
+    noise = torch.randn(1, 6, *SHAPE, generator=torch.Generator().manual_seed(7))
+    logits = (4 * torch.nn.functional.avg_pool2d(noise, 7, stride=1, padding=3)[0]).log_softmax(0)
+    assert logits.amax(0).exp().min() < 0.25, "the largest share of a cell is small in places"
+    colours = np.random.default_rng(2).integers(30, 220, (6, 3), dtype=np.uint8)
+    labels = logits.argmax(0).numpy().repeat(CELL, 0).repeat(CELL, 1)
+    frame = np.ascontiguousarray(colours[np.roll(labels, 3, 0)])
+    here = guided_labels(logits.numpy(), frame, *frame.shape[:2])
+    pictures = (torch.from_numpy(picture) for picture in (resize_frame(frame, *SHAPE), frame))
+    there = guided_labels_on_device(logits, *pictures).numpy()
+    assert (here != there).mean() < 5e-3
+    assert set(np.unique(here)) == set(range(6))
+
+
 def test_gradients_of_refined_masks_reach_the_masks_around_an_outline() -> None:
     labels = discs([(14.0, 12.0)], 6.5)
     masks = torch.from_numpy(soft_logits(labels)).softmax(0)[None, 1:2].requires_grad_()

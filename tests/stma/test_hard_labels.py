@@ -53,3 +53,11 @@ def test_with_a_guide_both_ways_follow_its_colours() -> None:
     plain = Outcome(3, (80, 124), (7, 9), given, soft, expected, None).prediction()
     assert (here.labels != there.labels).mean() < 0.01
     assert (here.labels != plain.labels).mean() > 0.02
+
+
+def test_more_maps_than_a_byte_counts_keep_their_numbers() -> None:
+    logits = np.zeros((300, 2, 2), np.float32)
+    logits[299, 0], logits[43, 1] = 1, 1
+    found = hard_labels(logits, 4, 4)
+    assert found[0].tolist() == [299] * 4
+    assert found[3].tolist() == [43] * 4

@@ -98,6 +98,17 @@ def test_sums_of_maps_are_rectified_in_place() -> None:
     assert deviation(dequantized(found, result_step, torch.float32), functional.relu(expected)) < 0.02
 
 
+@needs_int8
+@torch.inference_mode()
+def test_restored_weights_are_those_that_count() -> None:
+    conv, other = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(2))
+    maps = packed(torch.randint(0, 256, (1, 8, 9, 7), dtype=torch.uint8))
+    found, expected = Int8Conv2d(conv, 0.01), Int8Conv2d(other, 0.01)
+    found(maps)
+    found.load_state_dict(expected.state_dict())
+    torch.testing.assert_close(found(maps), expected(maps))
+
+
 @torch.no_grad()
 def test_moments_are_those_of_the_maps() -> None:
     torch.manual_seed(0)
@@ -129,6 +140,14 @@ def test_the_shipped_embedding_hardly_changes() -> None:
     expected, found = plain.embed(pixels), ready.embed(pixels)
     assert found.stride4.dtype == found.stride8.dtype == torch.uint8
     assert deviation(found.stride16, expected.stride16) < 0.05
+    for part, name, here, there in (
+        ("decoder", "shared4", expected.stride4, found.stride4),
+        ("decoder", "shared8", expected.stride8, found.stride8),
+        ("memory_encoder", "frame8", expected.stride4, found.stride4),
+        ("memory_encoder", "frame16", expected.stride8, found.stride8),
+    ):
+        exact, rounded = (model.get_submodule(f"{part}.{name}") for model in (plain, ready))
+        assert deviation(rounded(there), exact(here)) < 0.1, name
     similarity = functional.cosine_similarity(found.label_key.float(), expected.label_key)
     assert float(similarity.min()) > 0.99
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from colour_network import colour_network
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.network.decoder import NOWHERE, Decoder, DecoderContext
@@ -34,6 +35,25 @@ def test_an_object_may_be_where_the_readout_finds_it_and_where_it_was() -> None:
     assert cells[2 * 5, 2 * 6]
     assert cells[0, 2 * COLUMNS - 1]
     assert not cells[-1].any()
+
+
+def test_an_object_is_looked_for_where_it_was_on_the_frame_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def noted(coarse: torch.Tensor, newest: torch.Tensor) -> tuple[Box, ...]:
+        seen.append(newest)
+        return boxes_of_interest(coarse, newest)
+
+    monkeypatch.setattr("stma.network.model.boxes_of_interest", noted)
+    config = SegmenterConfig(size=None, device="cpu", precision="fp32")
+    segmenter, scene = Segmenter(colour_network(), config), SyntheticScene(96, 128, 1)
+    segmenter.step(*scene.frame(0))
+    segmenter.step(scene.frame(1)[0])
+    before = segmenter.bank.newest(2)
+    assert before is not None
+    segmenter.step(scene.frame(2)[0])
+    torch.testing.assert_close(seen[-1], before.mask[0])
+    assert not torch.equal(before.mask, segmenter.bank.entries[0].entry.mask)
 
 
 @pytest.fixture

@@ -97,6 +97,45 @@ def test_references_are_the_first_and_the_newest_and_know_their_objects() -> Non
     assert valid.tolist() == [[[True, False], [True, True]]]
 
 
+def test_an_object_is_in_a_column_of_its_own_also_where_a_reference_is_older() -> None:
+    bank = MemoryBank(MemoryConfig())
+    bank.add_objects(1, 0)
+    bank.write(entry(1, 0.5), 0, permanent=True)
+    bank.add_objects(1, 1)
+    bank.write(entry(2, 0.25), 1, permanent=True)
+    older, newest = bank.references()[0]
+    for reference, marks in ((older, [0.5, 0.0]), (newest, [0.25, 0.25])):
+        assert reference.mask[0, :, 1, 1].tolist() == marks
+        assert reference.label_mask[0, :, 3].tolist() == marks
+        assert reference.value[0, 1, :, 4].tolist() == marks
+
+
+def test_what_is_remembered_ends_the_previous_frame_and_renews_the_references() -> None:
+    bank = bank_with_first(MemoryConfig(interval=2))
+    versions = [bank.version]
+    bank.write_predicted(entry(1, 1), 1)
+    versions.append(bank.version)
+    bank.write_predicted(entry(1, 2), 2)
+    versions.append(bank.version)
+    assert [float(key[0, 0, 0]) for key in bank.view(bank.groups[0]).keys] == [0, 2]
+    assert versions[0] == versions[1] < versions[2]
+
+
+def test_an_entry_is_the_newest_of_the_frame_after_it_alone() -> None:
+    bank = bank_with_first(MemoryConfig(interval=3, previous_frame=False))
+    assert bank.newest(1) is bank.entries[0].entry
+    bank.write_predicted(entry(1, 1), 1)
+    assert bank.newest(2) is None, "the frame before was not remembered"
+
+
+def test_an_entry_keeps_no_other_frames_of_its_chunk_alive() -> None:
+    chunk = torch.zeros(4, 4 * CELLS, 6)
+    bank = MemoryBank(MemoryConfig())
+    bank.write(replace(entry(1), label_key=chunk[1:2]), 0, permanent=True)
+    kept = bank.entries[0].entry.label_key
+    assert kept.untyped_storage().nbytes() == kept.nbytes
+
+
 def test_state_survives() -> None:
     bank = bank_with_first(MemoryConfig(interval=5))
     bank.write_predicted(entry(1, 3), 1)

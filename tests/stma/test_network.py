@@ -68,6 +68,13 @@ def test_soft_aggregation_is_a_distribution() -> None:
     assert soft_aggregation(torch.zeros(1, 3, 2, 2)).argmax(1).eq(0).all()
 
 
+def test_soft_aggregation_weighs_by_odds_and_leaves_to_the_background_what_no_object_claims() -> None:
+    claims = torch.tensor([0.28, 0.3, 0.6])  # (1 - 0.3) (1 - 0.6), and the objects
+    odds = claims / (1 - claims)
+    found = soft_aggregation(claims[1:].view(1, 2, 1, 1)).softmax(dim=1)
+    torch.testing.assert_close(found.flatten(), odds / odds.sum())
+
+
 @pytest.mark.parametrize("sharpness", [1.0, 1.5, 4.0])
 def test_sharpening_decides_the_foreground_and_keeps_the_shares_of_it(sharpness: float) -> None:
     masks = torch.tensor([[0.0, 0.1, 0.25, 0.4, 0.6, 1.0], [0.0, 0.2, 0.25, 0.4, 0.0, 0.0]]).view(1, 2, 1, 6)
@@ -110,6 +117,7 @@ def test_what_was_a_guess_is_less_certain_and_never_quite_nothing() -> None:
     certainty = certainty_of(masks.requires_grad_(), 4.0)
     assert not certainty.requires_grad
     torch.testing.assert_close(certainty.flatten(), torch.tensor([1.0, 1e-6, 1e-6, 0.8**4, 1.0]))
+    assert certainty.gt(0).all(), "its logarithm is finite"
     assert certainty_of(masks, 0.0).eq(1).all()
     assert certainty_of(torch.zeros(1, 0, 2, 2), 4.0).eq(1).all(), "without objects all is background"
 

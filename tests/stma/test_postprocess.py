@@ -38,6 +38,12 @@ def test_specks_go_and_the_largest_part_stays_however_small() -> None:
     np.testing.assert_array_equal(cleaned(labels, remove_specks=5), expected)
 
 
+def test_a_part_of_the_smallest_size_stays() -> None:
+    labels = plane((1, 2, 2, 10, 10), (1, 20, 20, 2, 2))
+    np.testing.assert_array_equal(cleaned(labels, remove_specks=4), labels)
+    np.testing.assert_array_equal(cleaned(labels, remove_specks=5), plane((1, 2, 2, 10, 10)))
+
+
 def test_specks_that_touch_at_a_corner_belong_to_the_object() -> None:
     labels = plane((1, 2, 2, 10, 10), (1, 12, 12, 1, 1))
     np.testing.assert_array_equal(cleaned(labels, remove_specks=5), labels)
@@ -56,6 +62,20 @@ def test_a_gap_between_two_objects_or_at_the_border_is_no_hole() -> None:
     np.testing.assert_array_equal(cleaned(border, fill_holes=50), border)
 
 
+def test_a_gap_in_a_diagonal_line_leaks_nothing() -> None:
+    labels = plane((1, 2, 2, 10, 10), (0, 5, 5, 2, 2), (0, 7, 7, 1, 1), (0, 8, 8, 1, 4))
+    filled = cleaned(labels, fill_holes=5)
+    assert filled[5:7, 5:7].all()
+    assert filled[7, 7], "holes that touch at a corner are apart"
+    assert not filled[8, 8], "and this one is open"
+
+
+def test_holes_are_filled_before_the_largest_part_is_told() -> None:
+    ring = ((1, 2, 2, 6, 6), (0, 3, 3, 4, 4))  # 20 pixels, 36 with its hole
+    result = cleaned(plane(*ring, (1, 20, 20, 5, 5)), fill_holes=16, largest_part=True)
+    np.testing.assert_array_equal(result, plane((1, 2, 2, 6, 6)))
+
+
 def test_only_the_largest_part_of_each_object() -> None:
     labels = plane((1, 2, 2, 5, 5), (1, 20, 2, 6, 6), (2, 2, 20, 4, 4), (2, 20, 20, 3, 3))
     expected = plane((1, 20, 2, 6, 6), (2, 2, 20, 4, 4))
@@ -69,6 +89,11 @@ def test_growing_takes_background_only_and_meets_half_way() -> None:
     assert (grown[labels > 0] == labels[labels > 0]).all()
     assert grown[1, 5] == 1
     assert grown[0, 5] == 0
+
+
+def test_what_is_equally_near_to_two_objects_goes_to_the_smaller_id() -> None:
+    grown = cleaned(plane((2, 5, 2, 10, 8), (1, 5, 15, 10, 8)), grow=4)  # five pixels between them
+    assert grown[10, 8:17].tolist() == [2] * 4 + [1] * 5
 
 
 def test_shrinking_leaves_the_border_of_the_frame() -> None:

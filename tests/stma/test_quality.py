@@ -6,7 +6,7 @@ import torch
 from stma.config import MODEL_CONFIGS
 from stma.network.decoder import Decoded
 from stma.network.label_propagation import PropagatedLabels
-from stma.network.quality import MaskQuality
+from stma.network.quality import MaskQuality, is_empty
 
 CONFIG = MODEL_CONFIGS["tiny"]
 
@@ -49,3 +49,13 @@ def test_a_mask_is_judged_by_its_own_shape_too(head: MaskQuality) -> None:
     full = torch.zeros(1, 1, 16, 16)
     full[..., :4, :4] = 1
     assert (judged(head, 0.6, 4.0, full) - judged(head, 0.6, 4.0)).abs() > 1e-3
+
+
+def test_a_mask_without_area_is_empty_and_one_of_a_few_cells_is_not(head: MaskQuality) -> None:
+    seen: list[torch.Tensor] = []
+    head.hidden.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    small = torch.zeros(1, 1, 16, 16)
+    small[..., :2, :2] = 1
+    judged(head, 0.6, 4.0)
+    judged(head, 0.6, 4.0, small)
+    assert [is_empty(one).item() for one in seen] == [True, False]

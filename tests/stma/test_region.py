@@ -16,6 +16,7 @@ from stma.network.region import (
     boxes_within,
     read_from,
     region_of_interest,
+    vanished,
 )
 from stma.network.stml import STML
 
@@ -118,6 +119,13 @@ def test_an_object_near_to_the_border_of_a_region_may_go_on_beyond() -> None:
     assert at_border(masks_at(Box(4, 16, 12, 14)), region)
     assert at_border(masks_at(Box(4, 6, 8, 14)), region)
     assert at_border(masks_at(Box(4, 6, 12, 14), Box(8, 9, 23, 24)), region)
+
+
+def test_one_of_several_objects_may_vanish() -> None:
+    masks = masks_at(Box(5, 7, 10, 12), Box(12, 14, 16, 18))
+    assert not vanished(masks)
+    masks[1] *= 0.4
+    assert vanished(masks)
 
 
 def test_an_object_near_to_the_border_of_its_own_box_may_go_on_beyond() -> None:

@@ -1,14 +1,16 @@
 """Looking at parts of frames: which frames are looked at as a whole, and that masks stay what they are."""
 
 import warnings
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from colour_network import colour_network
 
 from stma.config import SegmenterConfig
-from stma.frame_step import Chunk, ChunkInputs, ModelSteps
+from stma.frame_step import Chunk, ChunkInputs, FrameInputs, FrameResult, ModelSteps
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
 from stma.weights import load_model
@@ -127,6 +129,24 @@ def test_the_frame_after_one_on_which_the_readout_finds_more_is_looked_at_as_a_w
             follower._regional.before.found[-1, -1] = True
         follower.step(frame, labels if index == 0 else None)
     assert sizes == [WHOLE, WHOLE, WHOLE, PART]
+
+
+def test_what_the_readout_finds_of_any_object_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = ModelSteps.predict
+
+    def of_the_second(self: ModelSteps, inputs: FrameInputs) -> FrameResult:
+        coarse = torch.full((2, 6, 8), -1.0)
+        coarse[1, 5, 7] = 1.0
+        return replace(predict(self, inputs), coarse=coarse)
+
+    monkeypatch.setattr(ModelSteps, "predict", of_the_second)
+    config = SegmenterConfig(size=None, device="cpu", precision="fp32")
+    follower, two = Segmenter(colour_network(), config), SyntheticScene(96, 128, 2)
+    follower.step(*two.frame(0))
+    follower.step(two.frame(1)[0])
+    assert follower._regional is not None
+    assert follower._regional.before is not None
+    assert np.argwhere(follower._regional.before.found).tolist() == [[5, 7]]
 
 
 def test_a_lost_object_is_looked_for_on_whole_frames(sizes: list[tuple[int, int]]) -> None:

@@ -7,7 +7,9 @@ import torch
 
 from stma.errors import SettingsError
 from stma.resize import (
+    averages,
     covered_shares,
+    model_size,
     resize_frame,
     resize_labels,
     size_for_objects,
@@ -177,6 +179,7 @@ def squares(*sides: int) -> np.ndarray:
         ((5,), 600),
         ((20, 90), 480),
         ((30, 40), 600),
+        ((30, 60), 600),  # the mean counts
     ],
 )
 def test_small_objects_are_looked_at_on_a_larger_picture(sides: tuple[int, ...], size: int) -> None:
@@ -186,3 +189,30 @@ def test_small_objects_are_looked_at_on_a_larger_picture(sides: tuple[int, ...],
 def test_what_counts_is_the_share_of_the_frame_and_not_its_pixels() -> None:
     large = np.repeat(np.repeat(squares(50), 3, axis=0), 3, axis=1)
     assert size_for_objects(large) == size_for_objects(squares(50)) == 600
+
+
+@pytest.mark.parametrize(
+    ("size", "shorter", "expected"),
+    [
+        ((480, 854), 480, (480, 848)),
+        ((100, 200), 480, (304, 608)),  # no more than three times as large
+        ((720, 1280), 240, (240, 432)),  # 426.7, to the nearest multiple of 16
+        ((9, 200), None, (16, 208)),
+    ],
+)
+def test_the_model_works_at_multiples_of_16(
+    size: tuple[int, int], shorter: int | None, expected: tuple[int, int]
+) -> None:
+    assert model_size(*size, shorter) == expected
+
+
+def test_only_what_shrinks_in_both_directions_is_averaged() -> None:
+    assert averages((100, 100), (50, 100))
+    assert not averages((100, 100), (50, 101))
+    assert not averages((100, 100), (99, 99)), "hardly at all"
+
+
+def test_whole_squares_fill_both_sides() -> None:
+    assert whole_squares((96, 100), (40, 45)) == 2
+    assert whole_squares((96, 99), (40, 45)) == 1
+    assert whole_squares((96, 96), (20, 20)) == 4

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from segmenting import CONFIG, saved_and_read, untrained_model
+from colour_network import colour_network
+from segmenting import CONFIG, saved_and_read
 
 from stma import frame_step
 from stma.network.label_propagation import MATCH_SCALE
@@ -110,11 +111,11 @@ def test_frames_of_other_light_are_followed_as_if_it_were_the_same() -> None:
     dark = [here[0], *[lit(frame, 0.25) for frame in here[1:]]]
     followed = []
     for frames, resumed in ((here, False), (dark, False), (dark, True)):
-        segmenter = Segmenter(untrained_model(), CONFIG)
+        segmenter = Segmenter(colour_network(), CONFIG)
         segmenter.steps(frames[:2], {0: mask})
         if resumed:
             state = saved_and_read(segmenter)
-            segmenter = Segmenter(untrained_model(), CONFIG)
+            segmenter = Segmenter(colour_network(), CONFIG)
             segmenter.load_state_dict(state)
         followed.append(np.stack([found.soft for found in segmenter.steps(frames[2:])]))
     assert np.abs(followed[1] - followed[0]).max() < 0.002  # rounding: a quarter of the levels is left
@@ -132,7 +133,7 @@ def test_after_a_cut_objects_that_nothing_looks_like_are_nowhere(
         return torch.tensor([[True, False]])
 
     monkeypatch.setattr(frame_step, "unlike", unlike_seen)
-    segmenter = Segmenter(untrained_model(), replace(CONFIG, focus=focus))
+    segmenter = Segmenter(colour_network(), replace(CONFIG, focus=focus))
     mask = np.zeros((120, 160), np.uint8)
     mask[20:90, 20:70], mask[20:90, 80:140] = 1, 2
     here, elsewhere = ground(1, (1, 0.4, 0.3)), ground(2, (0.3, 0.4, 1))

@@ -1,13 +1,15 @@
-"""`Segmenter`: what a caller may rely on, with an untrained tiny network."""
+"""`Segmenter`: what a caller may rely on, with a tiny network that follows plain colours."""
 
 import copy
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from segmenting import CONFIG, first_mask, moving_frames, run, saved_and_read, untrained_model
+from colour_network import colour_network
+from segmenting import CONFIG, first_mask, moving_frames, run, saved_and_read
 
 from stma.config import SegmenterConfig
 from stma.errors import SettingsError, VideoError
@@ -20,7 +22,7 @@ from stma.segmenter import Segmenter
 
 @pytest.fixture(scope="module")
 def model() -> STMA:
-    return untrained_model()
+    return colour_network()
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,13 @@ def test_annotated_frame_comes_back_exactly(model: STMA, frames: list[np.ndarray
     assert np.array_equal(prediction.labels, first_mask())
     assert prediction.object_ids == (3, 7)
     assert prediction.area == {3: 600, 7: 600}
+
+
+def test_both_objects_are_followed_to_the_end(model: STMA, frames: list[np.ndarray]) -> None:
+    labels = run(Segmenter(model, CONFIG), frames, first_mask())[-1]
+    for object_id in (3, 7):  # or the tests below would compare empty masks
+        truth = np.roll(first_mask(), (4, 4), (0, 1)) == object_id
+        assert np.count_nonzero((labels == object_id) & truth) > 300
 
 
 def test_odd_sizes_round_trip(model: STMA, frames: list[np.ndarray]) -> None:
@@ -233,6 +242,42 @@ def test_memory_is_constant_in_the_length(model: STMA, frames: list[np.ndarray])
         torch.save(segmenter.state_dict(), file)
         sizes.append(file.tell())
     assert max(sizes[20:]) <= max(sizes[8:20])
+
+
+def test_references_are_read_anew_whenever_a_frame_was_remembered(
+    model: STMA, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest: list[int] = []
+    segmenter = Segmenter(model, CONFIG)
+    encode = segmenter._steps.encode_references
+
+    def noted(entries: Any, valid: Any) -> Any:
+        newest.append(segmenter.bank.entries[-1].frame_index)
+        assert entries[-1] is segmenter.bank.entries[-1].entry
+        return encode(entries, valid)
+
+    monkeypatch.setattr(segmenter._steps, "encode_references", noted)
+    run(segmenter, frames[:6], first_mask())
+    assert newest == [0, 2, 4], "of frames that only the next one reads nothing changes"
+
+
+def test_a_mask_without_an_object_is_nothing_to_learn_from(
+    model: STMA, frames: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[np.ndarray] = []
+
+    def adapted(network: STMA, frame: np.ndarray, labels: np.ndarray, *others: Any) -> STMA:
+        learned.append(labels)
+        return network
+
+    monkeypatch.setattr("stma.adaptation.adapted", adapted)
+    segmenter = Segmenter(model, replace(CONFIG, adapt=1))
+    nothing = np.zeros((61, 83), np.int32)
+    nothing[:9] = LEAVE
+    segmenter.step(frames[0], nothing)
+    segmenter.step(frames[1], first_mask())
+    (labels,) = learned
+    np.testing.assert_array_equal(labels, first_mask())
 
 
 def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -> None:

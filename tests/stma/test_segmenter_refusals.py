@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from segmenting import CONFIG, first_mask, moving_frames, saved_and_read, untrained_model
+from colour_network import colour_network
+from segmenting import CONFIG, first_mask, moving_frames, saved_and_read
 
 from stma.config import SegmenterConfig
 from stma.errors import DeviceError, MaskError, SettingsError, VideoError
@@ -16,7 +17,7 @@ from stma.segmenter import Segmenter
 
 @pytest.fixture(scope="module")
 def model() -> STMA:
-    return untrained_model()
+    return colour_network()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from batches import COUNT, HEIGHT, WIDTH, Model, document, reasons, run, set_up_batch, statuses
@@ -20,6 +21,7 @@ from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.main import app
+from stma_cli.masks import read_labels
 from stma_cli.model_setup import set_up_model
 from stma_cli.segment_settings import SegmentSettings
 
@@ -90,6 +92,18 @@ def test_files_of_others_are_not_touched(workplace: Path) -> None:
     assert Path("out/three/mine.png").exists()
 
 
+def test_masks_that_the_report_of_another_program_names_are_not_touched(workplace: Path) -> None:
+    Path("out/three").mkdir(parents=True)
+    Path("out/three/report.json").write_text(
+        '{\n  "by": "me",\n  "frames": [\n{"file": "mine.png"}\n  ]\n}\n'
+    )
+    assert run().exit_code == 1
+    assert statuses()["three"] == "failed", "JSON alone is of others too"
+    save_mask("out/three/mine.png", 1)
+    assert run("--force").exit_code == 0
+    assert Path("out/three/mine.png").exists()
+
+
 def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(workplace: Path) -> None:
     Path("masks/three.png").unlink()
     Path("masks/three").mkdir()
@@ -133,6 +147,13 @@ def test_a_manifest_with_ranges(workplace: Path) -> None:
     assert sorted(path.name for path in Path("out/a/one").glob("*.png")) == [
         f"{i:05d}.png" for i in range(2, 6)
     ]
+
+
+def test_a_manifest_chooses_the_objects_of_a_clip(workplace: Path) -> None:
+    save_mask("masks/a/one.png", 1, 2)
+    Path("list.csv").write_text("clip,mask,objects\na/one.mp4,masks/a/one.png,2\n")
+    assert CliRunner().invoke(app, ["batch", "clips", "--masks", "list.csv", "-o", "out"]).exit_code == 0
+    assert np.unique(read_labels(Path("out/a/one/00005.png"))).tolist() == [0, 2]
 
 
 def test_results_on_a_file_system_of_fsspec(workplace: Path, model: Model) -> None:

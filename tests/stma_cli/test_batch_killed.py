@@ -12,13 +12,11 @@ from threading import Thread
 
 import psutil
 import pytest
-import torch
+from colour_network import colour_network
 from fakes import save_mask
 from media import make_clip
 from typer.testing import CliRunner
 
-from stma.config import MODEL_CONFIGS
-from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
@@ -32,8 +30,7 @@ OPTIONS = ["--model", "tiny.safetensors", "--checkpoint", "8"]
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with four clips, their masks and tiny.safetensors."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    save_weights(colour_network(), Path("tiny.safetensors"))
     for name in NAMES:
         for folder in ("clips", "masks"):
             Path(folder).mkdir(exist_ok=True)

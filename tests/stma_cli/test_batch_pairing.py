@@ -180,6 +180,14 @@ def test_a_csv_manifest(clips: Path, tmp_path: Path) -> None:
     assert pairs["deep/frames"].masks == (str(folder / "dog=x.png"),)
 
 
+def test_any_line_of_a_clip_may_tell_its_range(clips: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "fix.png")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("clip,mask,frame,start,end\nb2.MOV,a.png,,,\nb2.MOV,fix.png,12,5,30\n")
+    joined = by_name(clips, manifest)["b2"]
+    assert (joined.start, joined.end, len(joined.masks)) == (5, 30, 2)
+
+
 def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "all.json")
     rows = [

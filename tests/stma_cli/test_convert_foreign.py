@@ -102,6 +102,17 @@ def test_cvat_video_as_documented(tmp_path: Path) -> None:
     assert set(np.unique(polygon)) & set(np.unique(blob)) == {0}  # two objects
 
 
+def test_a_nearer_shape_of_a_cvat_video_is_in_front(tmp_path: Path) -> None:
+    shape = '<polygon frame="0" points="{},0;9,0;9,9;{},9" outside="0" keyframe="1" z_order="{}"/>'
+    body = "".join(
+        f'<track id="{left}" label="car">{shape.format(left, left, order)}</track>'
+        for left, order in ((2, 1), (5, 0))
+    )
+    to_davis(write(tmp_path / "v.xml", CVAT_META.format(size=1, mode="interpolation", body=body)))
+    row = labels(tmp_path, "00000")[4]
+    assert row[3] == row[7] != 0, "the first in the file is in front"
+
+
 def test_cvat_video_written_as_cvat_takes_it(tmp_path: Path) -> None:
     from xml.etree.ElementTree import parse
 
@@ -200,6 +211,17 @@ def labelme_file(*shapes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def test_coco_pictures_are_frames_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    images = [
+        {"id": number, "file_name": f"frame{number}.jpg", "width": 40, "height": 30} for number in (10, 9, 2)
+    ]
+    row = {"id": 1, "image_id": 2, "category_id": 1, "segmentation": [[4, 6, 20, 6, 20, 24]]}
+    source = write(tmp_path / "a.json", {"images": images, "annotations": [row], "categories": []})
+    convert_masks(Conversion(source, tmp_path / "n.npz", Format.NPZ))
+    with np.load(tmp_path / "n.npz") as arrays:
+        assert arrays["frames"].tolist() == ["frame2", "frame9", "frame10"]
+
+
 def test_labelme_folder_with_its_pictures(tmp_path: Path) -> None:
     png = io.BytesIO()
     Image.fromarray(np.full((2, 3), 255, np.uint8)).save(png, format="PNG")
@@ -263,6 +285,13 @@ def test_yolo_classes_keep_their_line(tmp_path: Path) -> None:
     write(folder / "im1.txt", "1 0 0 0.2 0 0.2 0.2\n2 0.4 0.4 0.6 0.4 0.6 0.6\n")
     write(folder / "classes.txt", "cat\n\ndog\n\n")
     assert to_davis(folder, size=(40, 20)).names == {1: "cat", 2: "object 2", 3: "dog"}
+
+
+def test_yolo_classes_beyond_the_list_are_numbered_on(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    write(folder / "im1.txt", "0 0 0 0.2 0 0.2 0.2\n2 0.4 0.4 0.6 0.4 0.6 0.6\n")
+    write(folder / "classes.txt", "cat\n")
+    assert to_davis(folder, size=(40, 20)).names == {1: "cat", 3: "object 3"}
 
 
 def test_yolo_class_that_stma_json_does_not_list_is_no_other_object(tmp_path: Path) -> None:

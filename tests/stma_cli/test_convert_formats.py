@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 from stma.palette import davis_palette
 from stma_cli.convert.formats import Format
 from stma_cli.convert.outlines import outlines
+from stma_cli.convert.pictures import folder_names
 from stma_cli.convert.run import Conversion, Converted, convert_masks
 from stma_cli.masks import MaskWriter, read_labels, read_names
 from stma_cli.masks.polygons import fill_polygon
@@ -105,6 +106,20 @@ def test_objects_of_one_name_stay_apart(tmp_path: Path, davis: Path, middle: For
     assert list(back.names) == list(NAMES)
 
 
+def test_an_object_that_is_called_like_the_id_of_another_keeps_its_own(tmp_path: Path) -> None:
+    (tmp_path / "davis").mkdir()
+    writer = MaskWriter(tmp_path / "davis", davis_palette(), {3: "7"})
+    writer.write("0", np.where(np.arange(HEIGHT)[:, None] < 9, 3, 0) * np.ones((1, WIDTH), np.uint8))
+    writer.write_names()
+    convert(tmp_path / "davis", tmp_path / "labelme", Format.LABELME)
+    convert(tmp_path / "labelme", tmp_path / "back", Format.DAVIS)
+    assert np.unique(read_labels(tmp_path / "back" / "0.png")).tolist() == [0, 3]
+
+
+def test_folders_of_objects_differ_in_more_than_case() -> None:
+    assert folder_names({1: "dog", 2: "Dog", 3: "cat"}) == {1: "dog", 2: "Dog (2)", 3: "cat"}
+
+
 def test_coco_is_what_pycocotools_reads(tmp_path: Path, davis: Path) -> None:
     convert(davis, tmp_path / "c.json", Format.COCO)
     coco = COCO(str(tmp_path / "c.json"))
@@ -143,6 +158,20 @@ def test_npz_opens_without_pickle(tmp_path: Path, davis: Path) -> None:
         assert arrays["labels"].dtype == np.uint16
         assert arrays["frames"].tolist() == ["f1", "f2", "f10"]
         assert dict(zip(arrays["ids"].tolist(), arrays["names"].tolist(), strict=True)) == NAMES
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16)])
+def test_npz_holds_ids_above_255_in_16_bits(tmp_path: Path, largest: int, dtype: type) -> None:
+    (tmp_path / "davis").mkdir()
+    writer = MaskWriter(tmp_path / "davis", davis_palette(), {largest: "last"})
+    labels = np.full((HEIGHT, WIDTH), largest, np.uint16)
+    labels[:2] = 0
+    writer.write("0", labels)
+    writer.write_names()
+    convert(tmp_path / "davis", tmp_path / "n.npz", Format.NPZ)
+    with np.load(tmp_path / "n.npz") as arrays:
+        assert arrays["labels"].dtype == dtype
+        np.testing.assert_array_equal(arrays["labels"][0], labels)
 
 
 def test_binary_has_a_mask_of_every_object_on_every_frame(tmp_path: Path, davis: Path) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from colour_network import colour_network
 from fakes import save_mask
 from media import decoded, make_clip, make_folder
 from PIL import Image
 from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
-from stma.config import MODEL_CONFIGS
 from stma.errors import OutputError
-from stma.network.model import STMA
 from stma.palette import davis_palette
 from stma.weights import save_weights
 from stma_cli.kept_states import KeptStates
@@ -44,8 +42,7 @@ OPTIONS = [
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny.safetensors, clip.mp4, and masks/00000.png with the objects 1 and 3."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    save_weights(colour_network(), Path("tiny.safetensors"))
     make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT)
     Path("masks").mkdir()
     save_mask("masks/00000.png", 1, 3, width=WIDTH, height=HEIGHT)

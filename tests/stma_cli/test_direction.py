@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from colour_network import colour_network
 from fakes import CopySegmenter, FakePrediction, fake_setup, save_mask
 from media import decoded, make_clip, make_folder
 from typer.testing import CliRunner, Result
 
-from stma.config import MODEL_CONFIGS
 from stma.errors import OutputError, SettingsError
-from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli import segment_run
 from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
@@ -207,8 +205,7 @@ def test_backward_is_forward_through_the_reversed_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    save_weights(colour_network(), Path("tiny.safetensors"))
     make_folder(Path("frames"), [f"{i:02d}.png" for i in range(9)], WIDTH, HEIGHT)
     Path("turned").mkdir()
     for i in range(9):

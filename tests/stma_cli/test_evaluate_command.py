@@ -180,6 +180,18 @@ def test_baselines_need_no_predictions(truth: Path, baseline: str) -> None:
         assert moving["J"] == pytest.approx(expected)
 
 
+def test_a_baseline_is_given_each_object_once(tmp_path: Path) -> None:
+    moving = [((1, 4 + 2 * step), *([(2, 40)] if step >= 2 else [])) for step in range(5)]
+    save_sequence(tmp_path / "cars", [label_map(*objects) for objects in moving])
+    for index in range(5):
+        Image.new("RGB", (64, 48)).save(tmp_path / "cars" / f"{index:05d}.jpg")
+    first, late = run("--baseline", "copy", tmp_path / "cars")["sequences"][0]["objects"]
+    assert first["J"] == pytest.approx(
+        np.mean([(16 - 2 * step) / (16 + 2 * step) for step in (1, 2, 3)]), abs=1e-4
+    )
+    assert late["J"] == 1.0
+
+
 @pytest.mark.parametrize("root", ["Annotations", "Annotations/480p", "Annotations/480p/bear"])
 def test_baselines_find_the_pictures_of_davis(tmp_path: Path, root: str) -> None:
     save_sequence(tmp_path / "Annotations" / "480p" / "bear", [label_map((1, 4))] * 3)
@@ -197,6 +209,8 @@ def test_missing_predictions_are_named(truth: Path, tmp_path: Path) -> None:
     error = failure(predictions, truth)
     assert isinstance(error, DataError)
     assert "lacks 1 of the 5 frames of b/cars, first 00003.png" in str(error)
+    (predictions / "b" / "cars" / "00001.png").unlink()
+    assert "lacks 2 of the 5 frames of b/cars, first 00001.png" in str(failure(predictions, truth))
     for path in (predictions / "b" / "cars").iterdir():
         path.unlink()
     assert "no predictions for b/cars" in str(failure(predictions, truth))

@@ -108,6 +108,28 @@ class TestLabelme:
         with pytest.raises(AnnotationError, match="leaves the frame"):
             read(tmp_path, labelme(shape("dog", [[60, 7], [69, 16]], "mask", mask=encoded)))
 
+    def test_an_embedded_mask_is_scaled_too(self, tmp_path: Path) -> None:
+        buffer = io.BytesIO()
+        Image.fromarray(np.ones((48, 32), dtype=bool)).save(buffer, format="PNG")
+        encoded = base64.b64encode(buffer.getvalue()).decode()
+        drawn = shape("dog", [[8, 12], [39, 59]], "mask", mask=encoded)
+        annotation = read(tmp_path, labelme(drawn, width=WIDTH * 2, height=HEIGHT * 2))
+        np.testing.assert_array_equal(annotation.labels == 1, box_mask(4, 6, 20, 30))
+
+    def test_what_of_a_circle_is_above_the_frame_is_nowhere(self, tmp_path: Path) -> None:
+        labels = read(tmp_path, labelme(shape("ball", [[30, 2], [30, 10]], "circle"))).labels
+        assert labels[:10].any()
+        assert not labels[10:].any()
+
+    @pytest.mark.parametrize(("right", "fits"), [(64.9, True), (66.0, False)])
+    def test_a_point_may_be_a_pixel_beyond_the_frame(self, tmp_path: Path, right: float, fits: bool) -> None:
+        content = labelme(shape("dog", [[40, 6], [right, 6], [right, 30], [40, 30]]))
+        if fits:
+            np.testing.assert_array_equal(read(tmp_path, content).labels == 1, box_mask(40, 6, 64, 30))
+        else:
+            with pytest.raises(AnnotationError, match="reaches x = 66, outside the frame"):
+                read(tmp_path, content)
+
     def test_coordinates_are_scaled_with_a_note(self, tmp_path: Path) -> None:
         double = [[2 * x, 2 * y] for x, y in BOX]
         annotation = read(tmp_path, labelme(shape("dog", double), width=WIDTH * 2, height=HEIGHT * 2))
@@ -151,6 +173,14 @@ class TestCoco:
         annotation = read(tmp_path, coco([flat], [[30, 6, 40, 6, 40, 20, 30, 20]], names=("dog", "cat")))
         np.testing.assert_array_equal(annotation.labels == 1, box_mask(4, 6, 20, 30))
         assert annotation.names == {1: "dog", 2: "cat"}
+
+    def test_an_object_may_have_several_polygons_on_a_picture_of_another_size(self, tmp_path: Path) -> None:
+        double = [2 * value for point in BOX for value in point]
+        apart = [2 * value for point in ((40, 6), (50, 6), (50, 30), (40, 30)) for value in point]
+        annotation = read(tmp_path, coco([double, apart], width=WIDTH * 2, height=HEIGHT * 2))
+        np.testing.assert_array_equal(
+            annotation.labels == 1, box_mask(4, 6, 20, 30) | box_mask(40, 6, 50, 30)
+        )
 
     def test_objects_of_one_category_get_names_of_their_own(self, tmp_path: Path) -> None:
         annotation = read(tmp_path, coco([[4, 4, 9, 4, 9, 9, 4, 9]], [[30, 6, 40, 6, 40, 20, 30, 20]]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import save_indexed
 from PIL import Image
 from running import run_command
 
@@ -128,6 +129,16 @@ def test_the_first_mask_of_each_object_alone(masks: Path) -> None:
     np.testing.assert_array_equal(first[4].labels, np.where(plane == 7, 7, 0))  # all others stay as predicted
 
 
+def test_255_alone_is_an_object_of_the_first_mask(masks: Path) -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[5:15, 2:14] = 255
+    save_indexed(Path("last.png"), labels)
+    assert read_mask_options(["7=last.png"], WIDTH, HEIGHT)[7].object_ids == (255,)
+    later = read_mask_options(["7=last.png", "indexed.png"], WIDTH, HEIGHT)
+    assert later[7].object_ids == ()
+    assert (later[7].labels == LEAVE).sum() == 120
+
+
 def test_a_name_chooses_all_objects_that_have_it(masks: Path) -> None:
     rows = [{"id": 3, "name": "person"}, {"id": 5, "name": "person"}]
     (masks / "names.json").write_text(json.dumps({"objects": rows}))
@@ -219,6 +230,15 @@ def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: s
     np.testing.assert_array_equal(
         read[frame].labels, read_mask_options(["indexed.png"], WIDTH, HEIGHT)[0].labels
     )
+
+
+def test_numbered_frames_go_by_their_own_numbers(masks: Path) -> None:
+    (masks / "drawn").mkdir()
+    (masks / "drawn" / "1.png").touch()
+    with pytest.raises(MaskError, match="named after no frame"):
+        expand_folders(["drawn"], stems=["1001", "1002"])
+    (masks / "drawn" / "1.png").rename(masks / "drawn" / "1002.png")
+    assert expand_folders(["drawn"], stems=["1001", "1002"]) == ("1=drawn/1002.png",)
 
 
 def test_a_folder_of_folders_may_be_of_clips_or_of_objects(masks: Path) -> None:

@@ -82,6 +82,36 @@ def test_other_colours_are_numbered_in_raster_order_and_keep_their_id(tmp_path: 
     np.testing.assert_array_equal(second.labels, blocks(3, 2, 1))
 
 
+def test_the_order_of_colours_is_that_on_the_picture_and_not_that_of_their_values(tmp_path: Path) -> None:
+    picture = painted(blocks(1, 2), {1: (255, 150, 0), 2: (0, 0, 255)})
+    np.testing.assert_array_equal(
+        read_annotation(save(tmp_path / "a.png", picture), WIDTH, HEIGHT).labels, blocks(1, 2)
+    )
+
+
+def test_two_colours_are_never_one_object(tmp_path: Path) -> None:
+    first_of_davis = tuple(davis_palette()[1].tolist())
+    picture = painted(blocks(1, 2), {1: (255, 150, 0), 2: first_of_davis})  # the first takes id 1
+    annotation = read_annotation(save(tmp_path / "a.png", picture), WIDTH, HEIGHT)
+    np.testing.assert_array_equal(annotation.labels, blocks(1, 2))
+
+
+def test_white_alone_is_object_1_in_later_masks_too(tmp_path: Path) -> None:
+    object_ids = ObjectIds()
+    read_annotation(save_indexed(tmp_path / "a.png", blocks(1)), WIDTH, HEIGHT, object_ids=object_ids)
+    white = save(tmp_path / "b.png", painted(blocks(1), {1: (255, 255, 255)}))
+    later = read_annotation(white, WIDTH, HEIGHT, object_ids=object_ids)
+    np.testing.assert_array_equal(later.labels, blocks(1))
+
+
+def test_colours_that_nobody_sees_are_background(tmp_path: Path) -> None:
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[..., :3] = (10, 200, 10)
+    pixels[blocks(1) == 1] = (255, 150, 0, 255)
+    annotation = read_annotation(save(tmp_path / "a.png", pixels), WIDTH, HEIGHT)
+    np.testing.assert_array_equal(annotation.labels, blocks(1))
+
+
 def test_palette_with_black_elsewhere_is_read_by_colour(tmp_path: Path) -> None:
     image = Image.fromarray(np.where(blocks(1) == 1, 0, 1).astype(np.uint8))
     image.putpalette([255, 255, 255, 0, 0, 0])  # white first, as some editors sort it
@@ -103,7 +133,12 @@ def test_names_beside_the_mask_are_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "words"),
-    [(48, 64, "turned by 90 degrees"), (100, 48, "of another shape"), (70, 48, "with 70x48 pixels")],
+    [
+        (48, 64, "turned by 90 degrees"),
+        (100, 48, "of another shape"),
+        (70, 48, "with 70x48 pixels"),
+        (65, 48, "with 65x48"),
+    ],
 )
 def test_wrong_size(tmp_path: Path, width: int, height: int, words: str) -> None:
     with pytest.raises(MaskError, match=words):

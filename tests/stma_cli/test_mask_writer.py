@@ -39,6 +39,15 @@ def test_one_large_id_makes_all_frames_16_bit(tmp_path: Path) -> None:
     assert output.count == 2
 
 
+@pytest.mark.parametrize(("largest", "mode"), [(255, "P"), (256, "I;16")])
+def test_ids_above_255_are_large(tmp_path: Path, largest: int, mode: str) -> None:
+    labels = np.full((4, 6), largest, np.uint16)
+    path = MaskWriter(tmp_path, davis_palette(), {largest: "a"}).write("0", labels)
+    np.testing.assert_array_equal(read_labels(path), labels)
+    with Image.open(path) as image:
+        assert image.mode == mode
+
+
 def test_names_round_trip(tmp_path: Path) -> None:
     path = writer(tmp_path, _2="Hündin", _1="person").write_names()
     assert path.name == "names.json"
@@ -48,6 +57,8 @@ def test_names_round_trip(tmp_path: Path) -> None:
 def test_an_id_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="id 300"):
         writer(tmp_path, _1="a").write("0", np.full((4, 6), 300, np.uint16))
+    with pytest.raises(OutputError, match="which its PNG cannot"):
+        writer(tmp_path, _1="a").write("0", np.full((4, 6), -2, np.int32))
     assert not list(tmp_path.iterdir())
 
 

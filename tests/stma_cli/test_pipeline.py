@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -99,6 +99,21 @@ def test_masks_reach_their_frame_by_its_number_in_the_video(chunk: int) -> None:
     }
 
 
+def test_a_mask_without_any_object_is_none_for_the_model() -> None:
+    class Recording(CopySegmenter):
+        given: list[np.ndarray] = []  # noqa: RUF012
+
+        def steps(
+            self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
+        ) -> list[FakePrediction]:
+            self.given += (masks or {}).values()
+            return super().steps(frames, masks)
+
+    segmenter = Recording()
+    make(ListSink(), segmenter=segmenter, masks={0: marked(1), 5: np.zeros(SIZE, np.int32)}).run(frames(8))
+    assert [mask.max() for mask in segmenter.given] == [1]
+
+
 def test_queues_are_bounded() -> None:
     read, written, ahead = 0, 0, []
 
@@ -132,6 +147,15 @@ def test_failing_sink_ends_everything_with_its_own_error() -> None:
     with pytest.raises(OutputError, match="disk is full"):
         make(failing, other).run(frames(100_000))
     assert failing.end == other.end == ["aborted"]
+
+
+def test_the_last_frame_is_that_of_the_first_sink() -> None:
+    first, second = ListSink(fail_at=3, slow=0.02), ListSink()
+    pipeline = make(first, second, chunk=1)
+    with pytest.raises(OutputError, match="disk is full"):
+        pipeline.run(frames(9))
+    assert second.count > first.count == 3
+    assert pipeline.last_index == 2, "a checkpoint must not count on masks that only an overlay shows"
 
 
 def test_failing_model_ends_everything_with_its_own_error() -> None:

@@ -8,15 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
+from colour_network import colour_network
 from fakes import save_mask
 from media import decoded, make_clip, make_folder
 from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
-from stma.config import MODEL_CONFIGS
 from stma.errors import OutputError, SettingsError, VideoError
-from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
@@ -31,8 +29,7 @@ OPTIONS = [*MASKS, "--model", "tiny.safetensors", "--threads", "1", "--checkpoin
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny.safetensors, clip.mp4 and masks of two frames; `stopped` holds an interrupted run."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    save_weights(colour_network(), Path("tiny.safetensors"))
     make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT)
     save_mask("first.png", 1, 3, width=WIDTH, height=HEIGHT)
     save_mask("late.png", 0, 0, 7, width=WIDTH, height=HEIGHT)

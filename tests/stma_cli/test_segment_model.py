@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from colour_network import colour_network
 from fakes import save_mask
 from media import audio_packets, decoded, make_clip
 from typer.testing import CliRunner
 
-from stma.config import MODEL_CONFIGS
 from stma.errors import DeviceError, StmaError, WeightsError
-from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.masks import read_labels
@@ -25,8 +24,7 @@ WIDTH, HEIGHT, COUNT = 90, 66, 9
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with tiny.safetensors, clip.mp4 with sound, and first.png with the objects 1 and 300."""
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    save_weights(STMA(MODEL_CONFIGS["tiny"]), Path("tiny.safetensors"))
+    save_weights(colour_network(), Path("tiny.safetensors"))
     make_clip(Path("clip.mp4"), COUNT, width=WIDTH, height=HEIGHT, audio="aac")
     save_mask("first.png", 1, 300, width=WIDTH, height=HEIGHT)
     return tmp_path

@@ -74,6 +74,18 @@ def test_a_picture_that_the_decoder_leaves_out_is_an_error(
         list(source.frames_backward(0, COUNT))
 
 
+def test_a_picture_left_out_near_the_end_takes_no_frames_after_it_along(tmp_path: Path) -> None:
+    path = coded(tmp_path / "clip.mp4", "mpeg2video", MPEG2)
+    whole = path.read_bytes()
+    for number in count(COUNT - 8):
+        path.write_bytes(whole)
+        with av.open(str(spoil_packet(path, number, Fraction(0)))) as container, suppress(FFmpegError):
+            if len(list(container.decode(video=0))) < COUNT:
+                break  # without an error
+    with pytest.raises(VideoError, match="its picture is missing"):
+        list(open_video(path).frames())
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "options", "pixel_format"),
     [

@@ -20,6 +20,7 @@ from stma_cli.check.video_findings import survey_video
 from stma_cli.masks import read_labels
 from stma_cli.segment_settings import SegmentSettings
 from stma_cli.video import VideoSource, open_video
+from stma_cli.video.levels import levels_of
 
 Pages = list[np.ndarray]
 IGNORED = "transparency of the source is ignored"
@@ -92,6 +93,23 @@ def test_sixteen_bit_frames_that_fill_their_range_are_as_they_were(tmp_path: Pat
     colours = open_video(save_folder(tmp_path / "colours", [picture(5)[..., ::-1].astype(np.uint16) * 257]))
     assert np.array_equal(frames_of(colours)[0], picture(5))
     assert not any("16-bit" in note for note in [*grey.notes, *colours.notes])
+
+
+def test_a_few_hot_pixels_are_all_that_a_dark_frame_shows(tmp_path: Path) -> None:
+    page = np.full((96, 160), 100, np.uint16)
+    page[3, 4:7] = 300
+    levels, note = levels_of(save_folder(tmp_path / "in", [page]) / "0.png")
+    assert (levels.black, levels.white) == (100, 400)
+    assert note is not None
+    assert "100 is shown as black and 400 as white" in note
+
+
+def test_indexed_pictures_alone_are_frames(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index in range(3):
+        Image.fromarray(picture(index)).quantize(16).save(tmp_path / "in" / f"{index}.png")
+    source = open_video(tmp_path / "in")
+    assert [read_number(frame.pixels) for frame in source.frames()] == [0, 1, 2]
 
 
 def test_floating_point_frames_are_refused(tmp_path: Path) -> None:

@@ -186,6 +186,10 @@ def test_odd_sizes_are_padded_with_the_edge(tmp_path: Path, width: int, height: 
     assert any(f"{width}x{height} is padded" in note for note in writer.notes)
     assert np.abs(pixels[40, -1].astype(int) - pixels[40, -2]).max() < 12
     assert read_number(pixels) == 1
+    assert pixels[15, 10].min() > 200 > pixels[16, 10].min(), (
+        "the white mark ends where it did: nothing moves"
+    )
+    assert pixels[10, 31].min() > 150 > pixels[10, 32].min()
 
 
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])

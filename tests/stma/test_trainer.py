@@ -1,0 +1,80 @@
+"""What a trainer keeps from step to step and from run to run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from stma.training import trainer as training
+from stma.training.config import DataConfig, TrainConfig
+from stma.training.ema import AveragedModel
+from stma.training.trainer import BEST, Trainer
+from stma.weights import load_model
+
+
+def config(**changes: Any) -> TrainConfig:
+    plain = {"steps": 3, "batch": 2, "threads": 1, "workers": 0, "device": "cpu", "warm_up": 1}
+    return TrainConfig(
+        **{"model": "tiny", "data": DataConfig(crop=64, frames=3, max_objects=2), **plain, **changes}
+    )
+
+
+def marked(trainer: Trainer, value: float) -> None:
+    """Make the averaged model one that can be told apart."""
+    trainer.average.model.label_propagation.unlikeness.fill_(value)
+
+
+def test_the_best_weights_are_those_of_the_best_score(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path, config())
+    for value, score in ((0.25, 0.5), (0.5, 0.4), (0.75, 0.5)):
+        trainer.step += 1
+        marked(trainer, value)
+        trainer._validate(lambda model, group, score=score: {"J&F": score})  # type: ignore[misc]
+        assert float(load_model(str(tmp_path / BEST)).model.label_propagation.unlikeness.detach()) == 0.25
+    trainer.step += 1
+    marked(trainer, 1.0)
+    trainer._validate(lambda model, group: {"J&F": 0.6})
+    assert float(load_model(str(tmp_path / BEST)).model.label_propagation.unlikeness.detach()) == 1.0
+
+
+def test_a_resumed_run_knows_how_long_it_has_gone_on(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path, config())
+    trainer.step, trainer.clips_drawn, trainer.seconds = 7, 14, 33.5
+    marked(trainer, 0.125)
+    trainer.save()
+    resumed = Trainer(training_folder, tmp_path, config())
+    assert (resumed.step, resumed.clips_drawn, resumed.seconds) == (7, 14, 33.5)
+    assert float(resumed.average.model.label_propagation.unlikeness) == 0.125
+
+
+def test_features_learn_at_a_rate_of_their_own_and_each_step_draws_anew(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    run_clip = training.run_clip
+
+    def noted(model: Any, clips: Any, share: float, loss: Any, generator: torch.Generator) -> Any:
+        seeds.append(generator.initial_seed())
+        return run_clip(model, clips, share, loss, generator)
+
+    monkeypatch.setattr(training, "run_clip", noted)
+    trainer = Trainer(training_folder, tmp_path, config(embedding_rate=0.25))
+    trainer.train()
+    rates = {group["features"]: group["lr"] for group in trainer.optimizer.param_groups}
+    assert rates[True] == pytest.approx(rates[False] / 4)
+    assert len(set(seeds)) == 3
+
+
+def test_an_average_follows_slowly_and_at_first_faster() -> None:
+    model = nn.BatchNorm1d(1)
+    average = AveragedModel(model, decay=0.9)
+    nn.init.constant_(model.weight, 2.0)
+    model.num_batches_tracked.fill_(5)
+    average.update(model, step=0)
+    assert float(average.model.weight) == pytest.approx(0.1 * 1 + 0.9 * 2)
+    assert int(average.model.num_batches_tracked) == 5
+    before = float(average.model.weight)
+    average.update(model, step=1000)
+    assert float(average.model.weight) == pytest.approx(0.9 * before + 0.1 * 2)
