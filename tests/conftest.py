@@ -6,16 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from stma.palette import davis_palette
-
-
-def write_pair(folder: Path, stem: str, image: np.ndarray, label: np.ndarray) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(folder / f"{stem}.jpg", quality=95)
-    indexed = Image.fromarray(label, mode="P")
-    indexed.putpalette(davis_palette().tobytes())
-    indexed.save(folder / f"{stem}.png")
+from training_pairs import write_pair
 
 
 @pytest.fixture(scope="session")

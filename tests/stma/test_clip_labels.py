@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_pair
 from PIL import Image
+from training_pairs import write_pair
 
 from stma.training.clips import ClipMaker
 from stma.training.config import DataConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_pair
+from training_pairs import write_pair
 
 from stma.errors import DataError
 from stma.training import clips, sources

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_pair
 from PIL import Image
+from training_pairs import write_pair
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError, OutputError, SettingsError, WeightsError

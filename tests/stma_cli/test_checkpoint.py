@@ -1,5 +1,6 @@
 """When the state of a run may be saved: never ahead of the masks that are complete files."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import torch
 from fakes import CopySegmenter, FakePrediction
 
+from stma.palette import davis_palette
 from stma_cli.checkpoint import Checkpoint, Checkpointer, load_checkpoint
 from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.kept_states import KeptStates
+from stma_cli.masks import MaskWriter
 from stma_cli.report import ReportWriter
 from stma_cli.segment_settings import SegmentSettings
 from stma_cli.video import Frame
@@ -57,3 +60,26 @@ def test_tensors_are_saved_without_the_larger_block_that_they_are_views_of(tmp_p
     Checkpoint(4, {}, {}, state, HeldState(4), {"bytes": 0, "objects": {}}).save(tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
     assert saved_frame(tmp_path) == 4
+
+
+def test_rows_of_frames_after_the_checkpoint_are_not_in_the_report_twice(tmp_path: Path) -> None:
+    names = {1: "dog"}
+    writer = MaskWriter(tmp_path, davis_palette(), names)
+    for index in range(6):
+        writer.write(f"{index:05d}", EMPTY)
+    seen = FakePrediction(EMPTY, (1,), {1: 0.5}, {1: 4})
+    with ReportWriter(tmp_path) as report:
+        for frame, _ in pairs(0, 4):
+            report.add(frame, seen)
+        state = report.state()
+        for frame, _ in pairs(4, 6):  # then the process is killed
+            report.add(frame, seen)
+        report.keep_rows = True
+    with ReportWriter(tmp_path) as report:
+        report.resume(state)
+        report.add(pairs(4, 5)[0][0], seen)
+        report.finish({}, names)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert [row["frame"] for row in content["frames"]] == [0, 1, 2, 3, 4]
+    assert content["objects"][0]["mean_area"] == 4.0
+    assert content["objects"][0]["frames_visible"] == 5

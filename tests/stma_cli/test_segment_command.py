@@ -197,6 +197,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "first.txt"], "not a picture"),
         (["clip.mp4", "--mask", "other.json"], "does not know"),
         (["clip.mp4", "--mask", "50=first.png"], r"frame 50, but clip.mp4 has 10 frames"),
+        (["clip.mp4", "--mask", "10=first.png"], r"frame 10, but clip.mp4 has 10 frames"),
+        (["clip.mp4", "--mask", "5=first.png", "--end", "5"], "frame 5 is not before --end 5"),
         (["clip.mp4", "--mask", "2=first.png", "--start", "5"], "frame 2 is before --start 5"),
         (["clip.mp4", "--mask", "8=first.png", "--end", "5"], "frame 8 is not before --end 5"),
         (["clip.mp4", "--mask", "first.png", "--start", "5", "--end", "5"], "--end of 6 or more"),
