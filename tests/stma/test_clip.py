@@ -200,7 +200,7 @@ def test_the_marked_frame_stays_and_references_are_this_one_and_the_newest(
     model = network.STMA(MODEL_CONFIGS["tiny"]).train()
     made: list[MemoryEntry] = []
     first, remember = model.remember_first, model.remember
-    encode, read = model.encode_references, model.read
+    encode, follow = model.encode_references, model.follow
     calls: list[bool] = []
 
     def noted_references(entries: list[MemoryEntry], valid: torch.Tensor) -> BlockCache:
@@ -210,10 +210,12 @@ def test_the_marked_frame_stays_and_references_are_this_one_and_the_newest(
             )
         return encode(entries, valid)
 
-    def noted_read(test: network.TestFrame, view: network.MemoryView) -> network.Readout:
-        assert view.keys[0] is made[0].key, "the marked frame is never forgotten"
-        assert view.keys[-1] is made[-1].key
-        return read(test, view)
+    def noted_follow(
+        test: network.TestFrame, views: Sequence[network.MemoryView], focus: bool
+    ) -> tuple[network.Readout, Decoded]:
+        assert views[0].keys[0] is made[0].key, "the marked frame is never forgotten"
+        assert views[0].keys[-1] is made[-1].key
+        return follow(test, views, focus)
 
     def noted(entry: MemoryEntry) -> MemoryEntry:
         made.append(entry)
@@ -222,7 +224,7 @@ def test_the_marked_frame_stays_and_references_are_this_one_and_the_newest(
     monkeypatch.setattr(model, "remember_first", lambda *given: noted(first(*given)))
     monkeypatch.setattr(model, "remember", lambda *given: noted(remember(*given)))
     monkeypatch.setattr(model, "encode_references", noted_references)
-    monkeypatch.setattr(model, "read", noted_read)
+    monkeypatch.setattr(model, "follow", noted_follow)
     for seed in range(4):
         made.clear()
         run_clip(model, clips, 1.0, LossConfig(), torch.Generator().manual_seed(seed))
@@ -242,17 +244,19 @@ def test_a_rightly_empty_mask_is_a_perfect_one(monkeypatch: pytest.MonkeyPatch) 
         torch.ones(1, 1, dtype=torch.bool),
     )
     model = network.STMA(MODEL_CONFIGS["tiny"]).train()
-    decode, reached = model.decode, []
+    follow, reached = model.follow, []
 
-    def nothing(test: network.TestFrame, readout: network.Readout) -> Decoded:
-        decoded = decode(test, readout)
-        return replace(decoded, logits=decoded.logits * 0 - 9)
+    def nothing(
+        test: network.TestFrame, views: Sequence[network.MemoryView], focus: bool
+    ) -> tuple[network.Readout, Decoded]:
+        readout, decoded = follow(test, views, focus)
+        return readout, replace(decoded, logits=decoded.logits * 0 - 9)
 
     def noted(logits: torch.Tensor, iou: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         reached.append(float(iou))
         return logits.sum()
 
-    monkeypatch.setattr(model, "decode", nothing)
+    monkeypatch.setattr(model, "follow", nothing)
     monkeypatch.setattr("stma.training.clip.iou_loss", noted)
     run_clip(model, clips, 1.0, LossConfig(), torch.Generator())
     assert reached == [0.0, 1.0, 1.0]
