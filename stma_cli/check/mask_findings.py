@@ -90,22 +90,20 @@ def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
 def _check_files(
     options: Sequence[MaskOption], survey: VideoSurvey, width: int, height: int
 ) -> list[_Checked]:
-    """Check each file; those of frames after the first that marks an object are read as corrections."""
-    object_ids, first = ObjectIds(), None
-    checked: dict[int, _Checked] = {}
-    for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
-        frame = option.frame or 0
-        if option.path.suffix.lower() == ".json":
-            found = _check_json(option, survey, width, height)
-        elif option.name is not None:
-            found = _check_picture(option, width, height, ObjectIds(), correction=False)
-        else:
-            correction = first is not None and frame > first
-            found = _check_picture(option, width, height, object_ids, correction)
-        if found.ids and first is None:
-            first = frame
-        checked[place] = found
-    return [checked[place] for place in range(len(options))]
+    """Check each file; all are read as corrections, unless nothing is an object then."""
+    checked = [_Checked(option, (), ()) for option in options]
+    for correction in (True, False):
+        object_ids = ObjectIds()
+        for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
+            if option.path.suffix.lower() == ".json":
+                checked[place] = _check_json(option, survey, width, height)
+            elif option.name is not None:
+                checked[place] = _check_picture(option, width, height, ObjectIds(), correction=False)
+            else:
+                checked[place] = _check_picture(option, width, height, object_ids, correction)
+        if any(item.ids for item in checked):
+            break
+    return checked
 
 
 def _check_picture(

@@ -101,24 +101,32 @@ def read_mask_options(
         option = parse_mask_option(text)
         by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
 
-    def read_frame(frame: int, object_ids: ObjectIds, correction: bool) -> Annotation:
-        place = WantedPicture(frame, stems[frame] if frame < len(stems) else None)
-        return _read_frame(place, by_frame[frame], width, height, object_ids, correction)
+    def read_all(object_ids: ObjectIds, correction: bool) -> dict[int, Annotation]:
+        return {
+            frame: _read_frame(
+                WantedPicture(frame, stems[frame] if frame < len(stems) else None),
+                given,
+                width,
+                height,
+                object_ids,
+                correction,
+            )
+            for frame, given in by_frame.items()
+        }
 
-    # ids go by the order given, but what corrects what by the order of the frames
-    first = next(
-        (frame for frame in sorted(by_frame) if read_frame(frame, ObjectIds(), False).object_ids), None
-    )
-    if first is None:
+    # a mask of 0 and 255 alone corrects, on whichever side the others lie, unless no other shows an object
+    object_ids = ObjectIds()
+    read = read_all(object_ids, correction=True)
+    if not any(annotation.object_ids for annotation in read.values()):
+        object_ids = ObjectIds()
+        read = read_all(object_ids, correction=False)
+    if not any(annotation.object_ids for annotation in read.values()):
         files = ", ".join(str(parse_mask_option(text).path) for text in options)
         frame = min(by_frame)
-        others = read_frame(frame, ObjectIds(), False).others
         raise MaskError(
-            marked_elsewhere(by_frame[frame][0], others, frame, stems)
+            marked_elsewhere(by_frame[frame][0], read[frame].others, frame, stems)
             or f"{files} is empty, all of it is background: {NOTHING_MARKED}"
         )
-    object_ids = ObjectIds()
-    read = {frame: read_frame(frame, object_ids, correction=frame > first) for frame in by_frame}
     notes = frame_notes(by_frame, read, stems)
     return {
         frame: replace(

@@ -34,7 +34,7 @@ def read_annotation(
         wanted: the picture of a COCO file with several.
         object_ids: the ids given so far in this run, which this call extends; a fresh set by default.
         allow_empty: return an annotation without objects in place of refusing it.
-        correction: it belongs to a later frame than the first mask, so that it may say "leave" and nothing else.
+        correction: masks of other frames show objects, so that it may say "leave" and nothing else.
 
     Returns:
         The annotation at `width` x `height`.

@@ -103,6 +103,15 @@ def test_ids_that_look_accidental(video: Path, tmp_path: Path) -> None:
     assert "1, 2, 40" in findings["id-gaps"].problem
 
 
+def test_an_earlier_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -> None:
+    erasing = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    erasing[20:60, 30:50] = 0
+    earlier = save_indexed(tmp_path / "earlier.png", erasing)
+    findings = found(video, earlier, f"2={save_indexed(tmp_path / 'shows.png', block())}")
+    assert set(findings) == {"left"}
+    assert findings["left"].file == str(earlier)
+
+
 def test_a_later_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -> None:
     first = save_indexed(tmp_path / "first.png", block())
     erasing = np.full((HEIGHT, WIDTH), 255, np.uint8)
