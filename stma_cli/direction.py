@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
+from stma.labels import LEAVE
 from stma.saving import write_saved, writing
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
@@ -176,7 +177,13 @@ class MergingSegmenter:
         """Segment consecutive frames; see `SegmenterLike.steps`."""
         forward: Sequence[PredictionLike | None] = [None] * len(frames)
         if self._model is not None:
-            forward = self._model.steps(frames, masks)
+            forward = self._model.steps(
+                frames,
+                {
+                    place: self._filled(self._next_frame + place, mask)
+                    for place, mask in (masks or {}).items()
+                },
+            )
         merged = []
         for pixels, prediction in zip(frames, forward, strict=True):
             reached = self._next_frame in self._backward
@@ -185,6 +192,21 @@ class MergingSegmenter:
             merged.append(self._rule.merge(self._next_frame, prediction, backward, shape))
             self._next_frame += 1
         return merged
+
+    def _filled(self, frame: int, mask: np.ndarray) -> np.ndarray:
+        """Return a mask in which pixels to leave show its new objects where the backward pass has found them.
+
+        The forward pass begins with these objects here, so that it has no prediction to leave.
+        """
+        left = mask == LEAVE
+        if frame not in self._backward or not left.any():
+            return mask
+        found = self._saved.read(frame).labels
+        new = [object_id for object_id, frames in self._rule.annotated.items() if frames[0] == frame]
+        filled = left & np.isin(found, new)
+        if (filled == left).all():  # one stays, as 0 is background for all objects only in a mask with such
+            filled.flat[filled.argmax()] = False
+        return np.where(filled, found, mask)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly here, together with the saved predictions."""
