@@ -7,7 +7,7 @@ comes from the pass whose annotation of this object is nearer in time.
 
 import shutil
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ class MergeRule:
     """Which pass an object comes from.
 
     Attributes:
-        annotated: by object id, the frames whose masks show it, ascending.
+        annotated: by object id, the frames from whose masks a pass follows it, ascending.
         forward: whether there is a forward pass.
     """
 
@@ -97,7 +97,15 @@ class MergeRule:
         for frame in sorted(annotations):
             for object_id in annotations[frame].object_ids:
                 annotated[object_id] = (*annotated.get(object_id, ()), frame)
+        if forward:
+            whole = {frame for frame, mask in annotations.items() if LEAVE not in mask.labels}
+            annotated = {object_id: _until_whole(frames, whole) for object_id, frames in annotated.items()}
         return cls(annotated, forward)
+
+    def backward_mask(self, frame: int, labels: np.ndarray) -> np.ndarray:
+        """Return what the (H, W) mask of a frame says in the backward pass, where objects may begin further back."""
+        later = [object_id for object_id, frames in self.annotated.items() if frame > frames[-1]]
+        return np.where(np.isin(labels, later), LEAVE, labels)
 
     def choice(self, object_id: int, frame: int) -> tuple[bool, int] | None:
         """Return whether the object comes from the forward pass, and the distance in frames to its annotation.
@@ -149,6 +157,15 @@ class MergeRule:
         confidence = {object_id: source.confidence.get(object_id, 0.0) for _, object_id, source in chosen}
         area = {object_id: int(counts[object_id]) for object_id in ids}
         return FinalPrediction(labels, ids, {key: confidence[key] for key in ids}, area)
+
+
+def _until_whole(frames: tuple[int, ...], whole: Collection[int]) -> tuple[int, ...]:
+    """Leave out the frames of an object after its last whole mask, where the backward pass has no prediction to leave.
+
+    The first one counts as whole.
+    """
+    last = max(frame for frame in frames if frame == frames[0] or frame in whole)
+    return tuple(frame for frame in frames if frame <= last)
 
 
 class MergingSegmenter:

@@ -21,7 +21,7 @@ from stma.weights import save_weights
 from stma_cli import segment_run
 from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.main import app
-from stma_cli.masks import read_labels
+from stma_cli.masks import Annotation, read_labels
 from stma_cli.result_layout import BACKWARD_FOLDER
 from stma_cli.video import Frame
 
@@ -210,6 +210,23 @@ def test_pixels_to_leave_show_a_new_object_where_the_backward_pass_has_it(tmp_pa
         1,
         LEAVE,
     ]  # of those to leave: without any, 0 would not be background for object 2
+
+
+def test_the_backward_pass_begins_with_no_mask_that_leaves_pixels() -> None:
+    def marked(*ids: int) -> Annotation:
+        return Annotation(np.array([ids], np.int32), {key: str(key) for key in ids if key > 0})
+
+    masks = {0: marked(1, LEAVE), 3: marked(1, 2), 6: marked(1, LEAVE), 9: marked(1, 2), 12: marked(LEAVE, 1)}
+    rule = MergeRule.of(masks, forward=True)
+    assert rule.annotated == {1: (0, 3, 6, 9), 2: (3, 9)}
+    assert rule.choice(1, 11) == (True, 2)
+    assert rule.backward_mask(12, masks[12].labels).tolist() == [[LEAVE, LEAVE]]
+    assert rule.backward_mask(6, masks[6].labels).tolist() == [[1, LEAVE]]
+    del masks[3], masks[9]
+    assert MergeRule.of(masks, forward=True).annotated == {1: (0,)}
+    alone = MergeRule.of(masks, forward=False)
+    assert alone.annotated == {1: (0, 6, 12)}
+    assert alone.backward_mask(12, masks[12].labels).tolist() == [[LEAVE, 1]]
 
 
 def test_where_two_passes_overlap_the_nearer_annotation_is_in_front() -> None:
