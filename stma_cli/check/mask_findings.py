@@ -23,6 +23,7 @@ from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
+from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING
 from stma_cli.natural_order import named_by_number
 from stma_cli.wording import counted, shortened
 
@@ -32,6 +33,7 @@ READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
     ("has only", "tiny", None),
     ("is object", "colours", None),
     ("leaves pixels as predicted", "left", None),
+    (SAYS_NOTHING, "empty", None),
     ("scaled from", "scaled", "nothing; mark the objects on a frame of the video's size for exact edges"),
     ("the later wins", "overlap", "nothing, or give the objects in another order"),
     ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
@@ -243,8 +245,11 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
         if item.ids == () and not item.leaves:
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
             file = str(item.option.path)
-            fix = "mark at least one object in it; black or index 0 is background"
-            empty = Finding(level, "empty", file, "it is empty, all of it is background", fix)
+            problem, fix = SAYS_NOTHING, HOW_TO_ERASE
+            if level is Level.ERROR:
+                problem = "it is empty, all of it is background"
+                fix = "mark at least one object in it; black or index 0 is background"
+            empty = Finding(level, "empty", file, problem, fix)
             if item.elsewhere is not None:
                 empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)
             findings.append(empty)

@@ -21,7 +21,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_i
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
-from stma_cli.masks.reader import NOTHING_MARKED, read_annotation
+from stma_cli.masks.reader import HOW_TO_ERASE, NOTHING_MARKED, SAYS_NOTHING, read_annotation
 from stma_cli.masks.selection import ids_of
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
@@ -78,7 +78,7 @@ def read_mask_options(
     """Read all --mask values of a run.
 
     Where the masks of several named objects overlap, the one given later wins, with a note. Some masks may be
-    empty as long as one is not.
+    empty as long as one is not, with a note.
 
     Args:
         options: the values as typed, see the top of this module.
@@ -128,6 +128,9 @@ def read_mask_options(
             or f"{files} is empty, all of it is background: {NOTHING_MARKED}"
         )
     notes = frame_notes(by_frame, read, stems)
+    for frame, annotation in read.items():
+        if not annotation.labels.any():
+            notes[frame].append(f"{SAYS_NOTHING}; {HOW_TO_ERASE}")
     return {
         frame: replace(
             read[frame],

@@ -10,6 +10,8 @@ from stma_cli.masks.label_image import read_image_annotation
 
 FIRST = WantedPicture()
 NOTHING_MARKED = "mark at least one object in it (black or index 0 is background)."
+SAYS_NOTHING = "it is empty and says nothing"  # of a mask beside others
+HOW_TO_ERASE = "to erase, paint 0 on 255 in an indexed PNG"
 
 
 def read_annotation(

@@ -71,6 +71,11 @@ def test_empty(video: Path, tmp_path: Path) -> None:
     good = save_indexed(tmp_path / "good.png", block())
     assert found(video, empty)["empty"].level is Level.ERROR
     assert found(video, empty, f"1={good}")["empty"].level is Level.NOTE
+    later = run_check(video, [str(good), f"2={empty}"], quick=True).masks
+    assert [(finding.code, finding.problem) for finding in later] == [
+        ("empty", "it is empty and says nothing")
+    ]
+    assert "paint 0 on 255" in later[0].fix
     assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
 
 

@@ -73,6 +73,10 @@ def test_empty_first_mask_with_a_later_one(masks: Path) -> None:
     read = read_mask_options(["empty.png", "7=a.png"], WIDTH, HEIGHT)
     assert read[0].object_ids == ()
     assert read[7].object_ids == (1,)
+    assert (read[0].notes, read[7].notes) == (
+        ("it is empty and says nothing; to erase, paint 0 on 255 in an indexed PNG",),
+        (),
+    )
     with pytest.raises(MaskError, match="empty, all of it is background"):
         read_mask_options(["empty.png", "9=empty.png"], WIDTH, HEIGHT)
 
