@@ -7,7 +7,7 @@ comes from the pass whose annotation of this object is nearer in time.
 
 import shutil
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.labels import id_dtype
+from stma.labels import LEAVE, id_dtype
 from stma.saving import write_saved, writing
 from stma_cli.checkpoint import reading_saved
 from stma_cli.held_back import plain_prediction, restored_prediction
@@ -83,7 +83,7 @@ class MergeRule:
     """Which pass an object comes from.
 
     Attributes:
-        annotated: by object id, the frames whose masks show it, ascending.
+        annotated: by object id, the frames from whose masks a pass follows it, ascending.
         forward: whether there is a forward pass.
     """
 
@@ -97,7 +97,15 @@ class MergeRule:
         for frame in sorted(annotations):
             for object_id in annotations[frame].object_ids:
                 annotated[object_id] = (*annotated.get(object_id, ()), frame)
+        if forward:
+            whole = {frame for frame, mask in annotations.items() if LEAVE not in mask.labels}
+            annotated = {object_id: _until_whole(frames, whole) for object_id, frames in annotated.items()}
         return cls(annotated, forward)
+
+    def backward_mask(self, frame: int, labels: np.ndarray) -> np.ndarray:
+        """Return what the (H, W) mask of a frame says in the backward pass, where objects may begin further back."""
+        later = [object_id for object_id, frames in self.annotated.items() if frame > frames[-1]]
+        return np.where(np.isin(labels, later), LEAVE, labels)
 
     def choice(self, object_id: int, frame: int) -> tuple[bool, int] | None:
         """Return whether the object comes from the forward pass, and the distance in frames to its annotation.
@@ -151,6 +159,15 @@ class MergeRule:
         return FinalPrediction(labels, ids, {key: confidence[key] for key in ids}, area)
 
 
+def _until_whole(frames: tuple[int, ...], whole: Collection[int]) -> tuple[int, ...]:
+    """Leave out the frames of an object after its last whole mask, where the backward pass has no prediction to leave.
+
+    The first one counts as whole.
+    """
+    last = max(frame for frame in frames if frame == frames[0] or frame in whole)
+    return tuple(frame for frame in frames if frame <= last)
+
+
 class MergingSegmenter:
     """Takes the place of the model in the forward pass: merges what it says with what the backward pass has said."""
 
@@ -177,7 +194,13 @@ class MergingSegmenter:
         """Segment consecutive frames; see `SegmenterLike.steps`."""
         forward: Sequence[PredictionLike | None] = [None] * len(frames)
         if self._model is not None:
-            forward = self._model.steps(frames, masks)
+            forward = self._model.steps(
+                frames,
+                {
+                    place: self._filled(self._next_frame + place, mask)
+                    for place, mask in (masks or {}).items()
+                },
+            )
         merged = []
         for pixels, prediction in zip(frames, forward, strict=True):
             reached = self._next_frame in self._backward
@@ -186,6 +209,21 @@ class MergingSegmenter:
             merged.append(self._rule.merge(self._next_frame, prediction, backward, shape))
             self._next_frame += 1
         return merged
+
+    def _filled(self, frame: int, mask: np.ndarray) -> np.ndarray:
+        """Return a mask in which pixels to leave show its new objects where the backward pass has found them.
+
+        The forward pass begins with these objects here, so that it has no prediction to leave.
+        """
+        left = mask == LEAVE
+        if frame not in self._backward or not left.any():
+            return mask
+        found = self._saved.read(frame).labels
+        new = [object_id for object_id, frames in self._rule.annotated.items() if frames[0] == frame]
+        filled = left & np.isin(found, new)
+        if (filled == left).all():  # one stays, as 0 is background for all objects only in a mask with such
+            filled.flat[filled.argmax()] = False
+        return np.where(filled, found, mask)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly here, together with the saved predictions."""

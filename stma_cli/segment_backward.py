@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stma_cli.checkpoint import Checkpoint
 from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.model_setup import ModelSetup
@@ -36,9 +38,10 @@ def directed_segmenter(
     if settings.direction != FORWARD:
         saved = SavedPredictions(settings.out)
         frames = _backward_frames(settings.start, annotations)
-        if begin.segmenter is None:
-            _backward_pass(settings, source, annotations, setup.segmenter, saved, frames, say)
         rule = MergeRule.of(annotations, settings.both_directions)
+        if begin.segmenter is None:
+            masks = {frame: rule.backward_mask(frame, mask.labels) for frame, mask in annotations.items()}
+            _backward_pass(settings, source, masks, setup.segmenter, saved, frames, say)
         segmenter = MergingSegmenter(
             setup.segmenter if settings.both_directions else None, saved, rule, frames
         )
@@ -73,7 +76,7 @@ def _backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> ran
 def _backward_pass(
     settings: SegmentSettings,
     source: "VideoSource",
-    annotations: "Mapping[int, Annotation]",
+    masks: Mapping[int, np.ndarray],
     model: SegmenterLike,
     saved: SavedPredictions,
     frames: range,
@@ -81,7 +84,6 @@ def _backward_pass(
 ) -> None:
     (settings.out / CHECKPOINT_FILE).unlink(missing_ok=True)  # its run needs what is removed next
     saved.remove()
-    masks = {frame: annotation.labels for frame, annotation in annotations.items()}
     fresh = model.state_dict()
     progress = progress_for(len(frames), settings.quiet)
 

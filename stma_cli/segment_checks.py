@@ -63,8 +63,8 @@ def mostly_given(masks: int, frames: int | None) -> bool:
 def given_note(where: str) -> str:
     """Return what to say about it; `where` begins the sentence."""
     return (
-        f"{where}, and each is taken as given: to follow objects from their first masks alone, as scores ask for, "
-        "add --first-mask-only"
+        f"{where}, and each is taken as given for the objects that it shows, all others stay as predicted: to follow "
+        "objects from their first masks alone, as scores ask for, add --first-mask-only"
     )
 
 

@@ -23,7 +23,7 @@ from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
-from stma_cli.masks.reader import mark_one
+from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, mark_one
 from stma_cli.natural_order import named_by_number
 from stma_cli.wording import counted, shortened
 
@@ -33,6 +33,7 @@ READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
     ("has only", "tiny", None),
     ("is object", "colours", None),
     ("leaves pixels as predicted", "left", None),
+    (SAYS_NOTHING, "empty", None),
     ("scaled from", "scaled", "nothing; mark the objects on a frame of the video's size for exact edges"),
     ("the later wins", "overlap", "nothing, or give the objects in another order"),
     ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
@@ -91,22 +92,20 @@ def check_masks(options: Sequence[str], survey: VideoSurvey) -> list[Finding]:
 def _check_files(
     options: Sequence[MaskOption], survey: VideoSurvey, width: int, height: int
 ) -> list[_Checked]:
-    """Check each file; those of frames after the first that marks an object are read as corrections."""
-    object_ids, first = ObjectIds(), None
-    checked: dict[int, _Checked] = {}
-    for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
-        frame = option.frame or 0
-        if option.path.suffix.lower() == ".json":
-            found = _check_json(option, survey, width, height)
-        elif option.name is not None:
-            found = _check_picture(option, width, height, ObjectIds(), correction=False)
-        else:
-            correction = first is not None and frame > first
-            found = _check_picture(option, width, height, object_ids, correction)
-        if found.ids and first is None:
-            first = frame
-        checked[place] = found
-    return [checked[place] for place in range(len(options))]
+    """Check each file; all are read as corrections, unless nothing is an object then."""
+    checked = [_Checked(option, (), ()) for option in options]
+    for correction in (True, False):
+        object_ids = ObjectIds()
+        for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
+            if option.path.suffix.lower() == ".json":
+                checked[place] = _check_json(option, survey, width, height)
+            elif option.name is not None:
+                checked[place] = _check_picture(option, width, height, ObjectIds(), correction=False)
+            else:
+                checked[place] = _check_picture(option, width, height, object_ids, correction)
+        if any(item.ids for item in checked):
+            break
+    return checked
 
 
 def _check_picture(
@@ -246,8 +245,10 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
         if item.ids == () and not item.leaves:
             level = Level.ERROR if item.option.name is not None or not any_marked else Level.NOTE
             file = str(item.option.path)
-            fix = mark_one(item.option.path)
-            empty = Finding(level, "empty", file, "it is empty, all of it is background", fix)
+            problem, fix = SAYS_NOTHING, HOW_TO_ERASE
+            if level is Level.ERROR:
+                problem, fix = "it is empty, all of it is background", mark_one(item.option.path)
+            empty = Finding(level, "empty", file, problem, fix)
             if item.elsewhere is not None:
                 empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)
             findings.append(empty)

@@ -41,7 +41,7 @@ def read_image_annotation(
 
     Names come from a `names.json` in the same folder, as `MaskWriter` leaves it there. With other ids the value
     255 of indexed and grey pictures (65535 in 16 bits) is no object: such pixels stay as predicted. In a
-    `correction`, a mask of a later frame, an indexed picture may also hold that value alone or with 0.
+    `correction`, a mask beside those of other frames, an indexed picture may also hold that value alone or with 0.
 
     Raises:
         MaskError: when the picture cannot be read, has smoothed edges or does not fit the video.

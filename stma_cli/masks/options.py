@@ -21,7 +21,7 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_i
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
-from stma_cli.masks.reader import mark_one, read_annotation
+from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, mark_one, read_annotation
 from stma_cli.masks.selection import ids_of
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
@@ -78,7 +78,7 @@ def read_mask_options(
     """Read all --mask values of a run.
 
     Where the masks of several named objects overlap, the one given later wins, with a note. Some masks may be
-    empty as long as one is not.
+    empty as long as one is not, with a note.
 
     Args:
         options: the values as typed, see the top of this module.
@@ -101,25 +101,36 @@ def read_mask_options(
         option = parse_mask_option(text)
         by_frame.setdefault(first_frame if option.frame is None else option.frame, []).append(option)
 
-    def read_frame(frame: int, object_ids: ObjectIds, correction: bool) -> Annotation:
-        place = WantedPicture(frame, stems[frame] if frame < len(stems) else None)
-        return _read_frame(place, by_frame[frame], width, height, object_ids, correction)
+    def read_all(object_ids: ObjectIds, correction: bool) -> dict[int, Annotation]:
+        return {
+            frame: _read_frame(
+                WantedPicture(frame, stems[frame] if frame < len(stems) else None),
+                given,
+                width,
+                height,
+                object_ids,
+                correction,
+            )
+            for frame, given in by_frame.items()
+        }
 
-    # ids go by the order given, but what corrects what by the order of the frames
-    first = next(
-        (frame for frame in sorted(by_frame) if read_frame(frame, ObjectIds(), False).object_ids), None
-    )
-    if first is None:
+    # a mask of 0 and 255 alone corrects, on whichever side the others lie, unless no other shows an object
+    object_ids = ObjectIds()
+    read = read_all(object_ids, correction=True)
+    if not any(annotation.object_ids for annotation in read.values()):
+        object_ids = ObjectIds()
+        read = read_all(object_ids, correction=False)
+    if not any(annotation.object_ids for annotation in read.values()):
         files = [parse_mask_option(text).path for text in options]
         frame = min(by_frame)
-        others = read_frame(frame, ObjectIds(), False).others
         raise MaskError(
-            marked_elsewhere(by_frame[frame][0], others, frame, stems)
+            marked_elsewhere(by_frame[frame][0], read[frame].others, frame, stems)
             or f"{', '.join(map(str, files))} is empty, all of it is background: {mark_one(*files)}."
         )
-    object_ids = ObjectIds()
-    read = {frame: read_frame(frame, object_ids, correction=frame > first) for frame in by_frame}
     notes = frame_notes(by_frame, read, stems)
+    for frame, annotation in read.items():
+        if not annotation.labels.any():
+            notes[frame].append(f"{SAYS_NOTHING}; {HOW_TO_ERASE}")
     return {
         frame: replace(
             read[frame],

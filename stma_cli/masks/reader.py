@@ -9,6 +9,8 @@ from stma_cli.masks.json_file import read_json_annotation
 from stma_cli.masks.label_image import read_image_annotation
 
 FIRST = WantedPicture()
+SAYS_NOTHING = "it is empty and says nothing"  # of a mask beside others
+HOW_TO_ERASE = "to erase, paint 0 on 255 in an indexed PNG"
 
 
 def mark_one(*files: Path) -> str:
@@ -39,7 +41,7 @@ def read_annotation(
         wanted: the picture of a COCO file with several.
         object_ids: the ids given so far in this run, which this call extends; a fresh set by default.
         allow_empty: return an annotation without objects in place of refusing it.
-        correction: it belongs to a later frame than the first mask, so that it may say "leave" and nothing else.
+        correction: masks of other frames show objects, so that it may say "leave" and nothing else.
 
     Returns:
         The annotation at `width` x `height`.

@@ -71,6 +71,11 @@ def test_empty(video: Path, tmp_path: Path) -> None:
     good = save_indexed(tmp_path / "good.png", block())
     assert found(video, empty)["empty"].level is Level.ERROR
     assert found(video, empty, f"1={good}")["empty"].level is Level.NOTE
+    later = run_check(video, [str(good), f"2={empty}"], quick=True).masks
+    assert [(finding.code, finding.problem) for finding in later] == [
+        ("empty", "it is empty and says nothing")
+    ]
+    assert "paint 0 on 255" in later[0].fix
     assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
 
 
@@ -101,6 +106,15 @@ def test_ids_that_look_accidental(video: Path, tmp_path: Path) -> None:
     assert "object 40" in findings["thin"].problem
     assert "value 255" in findings["left"].problem
     assert "1, 2, 40" in findings["id-gaps"].problem
+
+
+def test_an_earlier_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -> None:
+    erasing = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    erasing[20:60, 30:50] = 0
+    earlier = save_indexed(tmp_path / "earlier.png", erasing)
+    findings = found(video, earlier, f"2={save_indexed(tmp_path / 'shows.png', block())}")
+    assert set(findings) == {"left"}
+    assert findings["left"].file == str(earlier)
 
 
 def test_a_later_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -> None:

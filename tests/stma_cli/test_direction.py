@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from media import decoded, make_clip, make_folder
 from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError, SettingsError
+from stma.labels import LEAVE
 from stma.weights import save_weights
 from stma_cli import segment_run
 from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.main import app
-from stma_cli.masks import read_labels
+from stma_cli.masks import Annotation, read_labels
 from stma_cli.result_layout import BACKWARD_FOLDER
 from stma_cli.video import Frame
 
@@ -177,6 +179,52 @@ def prediction(**places: tuple[int, int]) -> FakePrediction:
     ids = tuple(int(name[1:]) for name in places)
     confidence = {object_id: 0.1 * object_id for object_id in ids}
     return FakePrediction(labels, ids, confidence, {i: int((labels == i).sum()) for i in ids})
+
+
+def test_pixels_to_leave_show_a_new_object_where_the_backward_pass_has_it(tmp_path: Path) -> None:
+    saved, given, first_pixels = SavedPredictions(tmp_path), [], []
+
+    class Listening(CopySegmenter):
+        def steps(
+            self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
+        ) -> list[FakePrediction]:
+            assert masks is not None
+            given.append(masks[0][1].tolist())
+            first_pixels.append(int(masks[0][0, 4]))
+            return super().steps(frames, masks)
+
+    pixels = np.zeros((4, 20, 3), np.uint8)
+    saved.write(Frame(3, pixels, Fraction(0), "3"), prediction(o1=(0, 8), o2=(8, 12), o3=(12, 16)))
+    rule = MergeRule({1: (3, 9), 2: (0, 3, 9), 3: (9,)})
+    mask = np.full((4, 20), LEAVE, np.int32)
+    mask[:, :2], mask[:, 2:4], mask[:, 10:12] = 0, 1, 2
+    for given_mask in (mask, np.where(np.arange(20) < 8, mask, 0)):
+        segmenter = MergingSegmenter(Listening(), saved, rule, range(3, 10))
+        (merged,) = segmenter.steps([pixels], {0: given_mask})
+        assert merged.labels[0, 5:8].tolist() == [1] * 3
+    assert given[0] == [0] * 2 + [1] * 6 + [LEAVE] * 2 + [2] * 2 + [LEAVE] * 8
+    assert given[1] == [0] * 2 + [1] * 6 + [0] * 12
+    assert first_pixels == [
+        1,
+        LEAVE,
+    ]  # of those to leave: without any, 0 would not be background for object 2
+
+
+def test_the_backward_pass_begins_with_no_mask_that_leaves_pixels() -> None:
+    def marked(*ids: int) -> Annotation:
+        return Annotation(np.array([ids], np.int32), {key: str(key) for key in ids if key > 0})
+
+    masks = {0: marked(1, LEAVE), 3: marked(1, 2), 6: marked(1, LEAVE), 9: marked(1, 2), 12: marked(LEAVE, 1)}
+    rule = MergeRule.of(masks, forward=True)
+    assert rule.annotated == {1: (0, 3, 6, 9), 2: (3, 9)}
+    assert rule.choice(1, 11) == (True, 2)
+    assert rule.backward_mask(12, masks[12].labels).tolist() == [[LEAVE, LEAVE]]
+    assert rule.backward_mask(6, masks[6].labels).tolist() == [[1, LEAVE]]
+    del masks[3], masks[9]
+    assert MergeRule.of(masks, forward=True).annotated == {1: (0,)}
+    alone = MergeRule.of(masks, forward=False)
+    assert alone.annotated == {1: (0, 6, 12)}
+    assert alone.backward_mask(12, masks[12].labels).tolist() == [[LEAVE, 1]]
 
 
 def test_where_two_passes_overlap_the_nearer_annotation_is_in_front() -> None:

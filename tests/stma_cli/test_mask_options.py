@@ -74,8 +74,27 @@ def test_empty_first_mask_with_a_later_one(masks: Path) -> None:
     read = read_mask_options(["empty.png", "7=a.png"], WIDTH, HEIGHT)
     assert read[0].object_ids == ()
     assert read[7].object_ids == (1,)
+    assert (read[0].notes, read[7].notes) == (
+        ("it is empty and says nothing; to erase, paint 0 on 255 in an indexed PNG",),
+        (),
+    )
     with pytest.raises(MaskError, match="empty, all of it is background"):
         read_mask_options(["empty.png", "9=empty.png"], WIDTH, HEIGHT)
+
+
+def test_255_and_0_alone_erase_before_the_mask_that_shows_an_object_too(masks: Path) -> None:
+    plane = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    plane[:10] = 0
+    image = Image.fromarray(plane)
+    image.putpalette(davis_palette().tobytes())
+    image.save("erase.png")
+    for options in (["3=erase.png", "6=indexed.png"], ["6=indexed.png", "3=erase.png"]):
+        read = read_mask_options(options, WIDTH, HEIGHT)
+        np.testing.assert_array_equal(read[3].labels, np.where(plane == 255, LEAVE, 0))
+        assert (read[3].names, read[6].object_ids) == ({}, (3, 5))
+    assert read_mask_options(["3=erase.png"], WIDTH, HEIGHT)[3].object_ids == (255,)
+    both = read_mask_options(["empty.png", "9=erase.png", "3=erase.png"], WIDTH, HEIGHT)
+    assert (both[3].object_ids, both[9].object_ids) == ((255,), (255,))
 
 
 def test_names_given_later_hold_for_all_frames(masks: Path) -> None:
