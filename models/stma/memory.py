@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from stma.network.entries import MemoryEntry, MemoryView, join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.region import Region, read_from
 
-SHOWN = 0.25
+SHOWN = 0.25  # of a cell of 8 pixels
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class StoredEntry:
     def objects(self) -> int:
         return self.entry.mask.shape[1]
 
+    @cached_property
     def shows_objects(self) -> bool:
-        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is."""
+        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is. A GPU is waited for once."""
         return bool((self.entry.label_mask > SHOWN).any())
 
 
@@ -83,7 +85,7 @@ class MemoryBank:
         self.entries.append(StoredEntry(frame_index, permanent, entry))
         temporary = [stored for stored in self.entries if not stored.permanent]
         if len(temporary) > self.config.capacity:
-            empty = (stored for stored in temporary[:-1] if not stored.shows_objects())
+            empty = (stored for stored in temporary[:-1] if not stored.shows_objects)
             self.entries.remove(next(empty, temporary[0]))
         self.previous = None
         self.version += 1
