@@ -33,7 +33,14 @@ from stma_cli.segment_checks import (
 )
 from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
 from stma_cli.segment_resume import beginning, saved_run
-from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
+from stma_cli.segment_settings import (
+    BACKWARD,
+    BOTH,
+    FORWARD,
+    SegmentInterrupted,
+    SegmentResult,
+    SegmentSettings,
+)
 from stma_cli.sinks import MaskSink
 from stma_cli.wording import counted
 
@@ -43,6 +50,11 @@ if TYPE_CHECKING:
 
 
 SetUp = Callable[[SegmentSettings, int, int], ModelSetup]
+LEARNS_FROM = {
+    FORWARD: "the first marked frame",
+    BACKWARD: "the last marked frame",
+    BOTH: "the last marked frame, and for the forward pass anew on the first one",
+}
 
 
 def segment_video(
@@ -130,7 +142,11 @@ def _opening_lines(
         f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
-        *([f"adapts   {settings.adapt} steps on the first marked frame"] if settings.adapt else []),
+        *(
+            [f"adapts   {settings.adapt} steps on {LEARNS_FROM[settings.direction]}"]
+            if settings.adapt
+            else []
+        ),
         *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]
