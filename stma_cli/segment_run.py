@@ -192,7 +192,7 @@ def _run(
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
     resumed = begin.segmenter is not None
     overlays = [] if resumed else overlay_sinks(settings, source, names)
-    masks = {frame: annotation.labels for frame, annotation in annotations.items()}
+    masks = {frame: mask.labels for frame, mask in annotations.items() if mask.labels.any()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
     after = Postprocessing(settings.postprocess, masks)
