@@ -40,7 +40,14 @@ from stma_cli.segment_checks import (
 )
 from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
 from stma_cli.segment_resume import beginning, owns_overlay, saved_run
-from stma_cli.segment_settings import BACKWARD, FORWARD, SegmentInterrupted, SegmentResult, SegmentSettings
+from stma_cli.segment_settings import (
+    BACKWARD,
+    BOTH,
+    FORWARD,
+    SegmentInterrupted,
+    SegmentResult,
+    SegmentSettings,
+)
 from stma_cli.sinks import MaskSink
 from stma_cli.wording import counted
 
@@ -50,6 +57,11 @@ if TYPE_CHECKING:
 
 
 SetUp = Callable[[SegmentSettings, int, int], ModelSetup]
+LEARNS_FROM = {
+    FORWARD: "the first marked frame",
+    BACKWARD: "the last marked frame",
+    BOTH: "the last marked frame, and for the forward pass anew on the first one",
+}
 
 
 def segment_video(
@@ -137,7 +149,11 @@ def _opening_lines(
         f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
-        *([f"adapts   {settings.adapt} steps on the first marked frame"] if settings.adapt else []),
+        *(
+            [f"adapts   {settings.adapt} steps on {LEARNS_FROM[settings.direction]}"]
+            if settings.adapt
+            else []
+        ),
         *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]
@@ -183,7 +199,7 @@ def _run(
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
     resumed = begin.segmenter is not None
     overlays = [] if resumed else overlay_sinks(settings, source, names)
-    masks = {frame: annotation.labels for frame, annotation in annotations.items()}
+    masks = {frame: mask.labels for frame, mask in annotations.items() if mask.labels.any()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
     after = Postprocessing(settings.postprocess, masks)

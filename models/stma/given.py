@@ -100,6 +100,15 @@ def require_positions(masks: Mapping[int, object], frames: int) -> None:
         )
 
 
+def require_shape(mask: np.ndarray, frame_index: int, frame_size: tuple[int, int]) -> None:
+    """Raise MaskError where a mask has not the (height, width) of its frame."""
+    if mask.shape != frame_size:
+        raise MaskError(
+            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
+            "give a label map of the frame's height and width"
+        )
+
+
 def checked_annotations(
     given: Mapping[int, GivenMask], frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> dict[int, Annotation]:
@@ -130,11 +139,7 @@ def _checked(
     given: GivenMask, frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> Annotation:
     mask, ids = given.labels, given.object_ids
-    if mask.shape != frame_size:
-        raise MaskError(
-            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
-            "give a label map of the frame's height and width"
-        )
+    require_shape(mask, frame_index, frame_size)
     found = np.unique(mask)
     present = tuple(int(i) for i in found if i not in (0, LEAVE))
     if present and (present[0] < 0 or present[-1] > LARGEST_ID):

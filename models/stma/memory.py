@@ -31,7 +31,7 @@ class StoredEntry:
 
     @cached_property
     def shows_objects(self) -> bool:
-        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is. A GPU is waited for once."""
+        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is."""
         return bool((self.entry.label_mask > SHOWN).any())
 
 

@@ -20,6 +20,7 @@ from stma.given import (
     checked_size,
     require_positions,
     require_same_settings,
+    require_shape,
 )
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
@@ -86,9 +87,13 @@ class Segmenter:
         `step` is given, or `steps` for its first frame.
 
         Raises:
-            MaskError: the mask has no integers, or `object_ids` are no such ids.
+            MaskError: the mask has no integers, does not fit the frames so far, or `object_ids` are no such ids;
+                nothing has changed then.
         """
-        self._pending = GivenMask.of(mask, object_ids, self.frame_index)
+        given = GivenMask.of(mask, object_ids, self.frame_index)
+        if self.frame_size is not None:
+            require_shape(given.labels, self.frame_index, self.frame_size)
+        self._pending = given
 
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None

@@ -1,6 +1,6 @@
 """What one annotated frame says, and which id belongs to which object over several annotated frames."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,11 @@ class ObjectIds:
     def knows(self, object_id: int) -> bool:
         """Return whether an object has this id."""
         return object_id in self._used
+
+    @property
+    def keys(self) -> Mapping[Hashable, int]:
+        """The ids by all that identifies an object so far."""
+        return self._id_of
 
     def name_of(self, object_id: int) -> str:
         """Return the name a file gave to the object, or "object <id>"."""

@@ -1,5 +1,7 @@
 """Turns exact colours into object ids, and recognises masks whose edges were smoothed."""
 
+from collections.abc import Mapping, Set
+
 import cv2
 import numpy as np
 
@@ -44,9 +46,9 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
     """Give each exact colour an id.
 
     Background is black, and whatever is fully transparent. White alone is object 1, as is black alone on
-    transparent. Colours of the DAVIS palette have the id of the palette. All other colours get the smallest
-    free ids in the order in which they first appear, row by row from the top left; a colour keeps its id in
-    all masks of a run.
+    transparent. Colours of the DAVIS palette have the id of the palette, also where an earlier mask gives it to an
+    object by other means than a colour. All other colours get the smallest free ids in the order in which they
+    first appear, row by row from the top left; a colour keeps its id in all masks of a run.
 
     Args:
         pixels: (H, W, 4) uint8 RGBA.
@@ -81,17 +83,32 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
         return np.where(colours == WHITE, object_ids.reserve(1, key=("colour", WHITE)), 0).astype(
             np.int32
         ), []
-    known = {int(value): index for index, value in enumerate(packed(davis_palette()[None])[0])}
+    palette_ids = {int(value): index for index, value in enumerate(packed(davis_palette()[None])[0])}
+    _reserve_palette_ids({int(value) for value in values if value}, palette_ids, object_ids)
     id_of_class = np.zeros(len(values), dtype=np.int32)
     notes = []
     for index in np.argsort(first):
         colour = int(values[index])
         if colour == 0:
             continue
-        id_of_class[index] = object_ids.id_for(("colour", colour), preferred=known.get(colour))
-        if len(values) > 2 and id_of_class[index] != known.get(colour):
+        id_of_class[index] = object_ids.id_for(("colour", colour))
+        if len(values) > 2 and id_of_class[index] != palette_ids.get(colour):
             notes.append(f"colour #{colour:06x} is object {id_of_class[index]}")
     return id_of_class[classes], notes
+
+
+def _reserve_palette_ids(present: Set[int], palette_ids: Mapping[int, int], object_ids: ObjectIds) -> None:
+    """Give colours of the palette their ids there, which objects of earlier masks may have, but for other colours."""
+    colours = {
+        key[1]: known
+        for key, known in object_ids.keys.items()
+        if isinstance(key, tuple) and key[0] == "colour"
+    }
+    if WHITE not in present:
+        colours.pop(WHITE, None)  # alone it is object 1, which results show in the palette's colour
+    for colour in present & palette_ids.keys() - colours.keys():
+        if palette_ids[colour] not in colours.values():
+            object_ids.reserve(palette_ids[colour], key=("colour", colour))
 
 
 def require_hard_edges(classes: np.ndarray, foreground: np.ndarray, what: str, source: str) -> None:

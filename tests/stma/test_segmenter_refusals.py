@@ -165,3 +165,14 @@ def test_a_refused_mask_waits_until_another_takes_its_place(model: STMA, frames:
     segmenter.add_mask(first_mask())
     assert segmenter.step(frames[0]).object_ids == (3, 7)
     assert segmenter.step(frames[1]).confidence[3] < 1
+
+
+def test_a_mask_that_does_not_fit_the_frames_so_far_does_not_wait(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for segmenter in (plain, refused):
+        segmenter.step(frames[0], first_mask())
+    with pytest.raises(MaskError, match=r"mask of frame 1 has shape .* height and width"):
+        refused.add_mask(first_mask()[:50])
+    assert np.array_equal(refused.step(frames[1]).soft, plain.step(frames[1]).soft)

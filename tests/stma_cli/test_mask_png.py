@@ -89,13 +89,6 @@ def test_the_order_of_colours_is_that_on_the_picture_and_not_that_of_their_value
     )
 
 
-def test_two_colours_are_never_one_object(tmp_path: Path) -> None:
-    first_of_davis = tuple(davis_palette()[1].tolist())
-    picture = painted(blocks(1, 2), {1: (255, 150, 0), 2: first_of_davis})  # the first takes id 1
-    annotation = read_annotation(save(tmp_path / "a.png", picture), WIDTH, HEIGHT)
-    np.testing.assert_array_equal(annotation.labels, blocks(1, 2))
-
-
 def test_white_alone_is_object_1_in_later_masks_too(tmp_path: Path) -> None:
     object_ids = ObjectIds()
     read_annotation(save_indexed(tmp_path / "a.png", blocks(1)), WIDTH, HEIGHT, object_ids=object_ids)
@@ -110,6 +103,33 @@ def test_colours_that_nobody_sees_are_background(tmp_path: Path) -> None:
     pixels[blocks(1) == 1] = (255, 150, 0, 255)
     annotation = read_annotation(save(tmp_path / "a.png", pixels), WIDTH, HEIGHT)
     np.testing.assert_array_equal(annotation.labels, blocks(1))
+
+
+def test_davis_colours_are_the_objects_of_an_earlier_mask_without_colours(tmp_path: Path) -> None:
+    colours = {object_id: tuple(davis_palette()[object_id].tolist()) for object_id in (1, 2)}
+    result = save(tmp_path / "result.png", painted(blocks(2, 1), colours))
+    white = save(tmp_path / "white.png", painted(blocks(1), {1: (255, 255, 255)}))
+    for first in (save_indexed(tmp_path / "a.png", blocks(1, 2)), white):
+        object_ids = ObjectIds()
+        read_annotation(first, WIDTH, HEIGHT, object_ids=object_ids)
+        correction = read_annotation(result, WIDTH, HEIGHT, object_ids=object_ids)
+        np.testing.assert_array_equal(correction.labels, blocks(2, 1))
+        assert correction.notes == ()
+
+
+def test_other_colours_get_no_id_of_a_davis_colour_in_the_same_mask(tmp_path: Path) -> None:
+    first_davis, red = tuple(davis_palette()[1].tolist()), (255, 0, 0)
+    object_ids = ObjectIds()
+    alone = save(tmp_path / "a.png", painted(blocks(2, 1), {1: first_davis, 2: red}))
+    annotation = read_annotation(alone, WIDTH, HEIGHT, object_ids=object_ids)
+    np.testing.assert_array_equal(annotation.labels, blocks(2, 1))
+    assert annotation.notes == ("colour #ff0000 is object 2",)
+    object_ids = ObjectIds()  # what an earlier mask says of a colour stays
+    read_annotation(
+        save(tmp_path / "b.png", painted(blocks(2), {2: red})), WIDTH, HEIGHT, object_ids=object_ids
+    )
+    again = read_annotation(alone, WIDTH, HEIGHT, object_ids=object_ids)
+    np.testing.assert_array_equal(again.labels, blocks(1, 2))
 
 
 def test_palette_with_black_elsewhere_is_read_by_colour(tmp_path: Path) -> None:

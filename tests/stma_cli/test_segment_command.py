@@ -166,6 +166,25 @@ def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     assert read_labels(workplace / "a" / "00004.png").max() == 4
 
 
+def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: Path) -> None:
+    save_mask("two.png", 2)
+    words = (
+        "clip.mp4",
+        "--mask",
+        "first.png",
+        "--mask",
+        "4=two.png",
+        "--mask",
+        "6=first.png",
+        "--smooth",
+        "2",
+    )
+    run(*words, "--out", "plain")
+    run(*words, "--mask", "5=empty.png", "--out", "a")
+    found = [np.unique(read_labels(workplace / out / "00005.png")).tolist() for out in ("plain", "a")]
+    assert found == [[0, 1, 4]] * 2  # that of most frames around it
+
+
 def test_overlay_in_another_style_of_some_objects(workplace: Path) -> None:
     words = ("clip.mp4", "--mask", "first.png", "--out", "a", "--style", "cutout", "--overlay-objects", "4")
     assert run(*words, "--overlay", "cut").exit_code == 0

@@ -13,6 +13,7 @@ from media import audio_packets, decoded, make_clip
 from typer.testing import CliRunner
 
 from stma.errors import DeviceError, StmaError, WeightsError
+from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.masks import read_labels
@@ -87,6 +88,32 @@ def test_the_model_learns_from_the_first_marked_frame(workplace: Path) -> None:
     seen = {out: [frame["objects"] for frame in frames_of(Path(out))] for out in ("plain", "once", "again")}
     assert seen["once"] == seen["again"]
     assert seen["once"] != seen["plain"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "told"),
+    [
+        ("backward", "on the last marked frame"),
+        ("both", "on the last marked frame, and for the forward pass anew on the first one"),
+    ],
+)
+def test_each_pass_learns_from_the_marked_frame_that_it_begins_with(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, direction: str, told: str
+) -> None:
+    learned_from = []
+
+    def listening(model: STMA, frame: np.ndarray, labels: np.ndarray, *given: object) -> STMA:
+        learned_from.append(int(labels.max()))
+        return model
+
+    monkeypatch.setattr("stma.adaptation.adapted", listening)
+    save_mask("later.png", 1, 7, width=WIDTH, height=HEIGHT)
+    words = ["segment", "clip.mp4", "--mask", "first.png", "--mask", "6=later.png", "--threads", "1"]
+    words += ["--model", "tiny.safetensors", "--adapt", "2", "--direction", direction]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert f"adapts   2 steps {told}\n" in result.stdout
+    assert learned_from == ([7] if direction == "backward" else [7, 300])
 
 
 def test_a_correction_goes_on_with_what_was_learned(workplace: Path) -> None:
