@@ -61,7 +61,7 @@ def test_frozen_features_stay_as_they_are_and_the_rest_learns(training_folder: P
 def test_fixed_statistics_stay_while_their_norms_learn(training_folder: Path, tmp_path: Path) -> None:
     save_weights(STMA(TINY), tmp_path / "old.safetensors")
     config = replace(frozen(), embedding_rate=1.0, fixed_statistics=True)
-    with pytest.raises(SettingsError, match="add --init"):
+    with pytest.raises(SettingsError, match="give some, or leave it out"):
         Trainer(training_folder, tmp_path / "run", config)
     config = replace(config, initial_weights=str(tmp_path / "old.safetensors"))
     trainer = Trainer(training_folder, tmp_path / "run", config)

@@ -106,6 +106,28 @@ def test_a_mask_that_waits_is_part_of_the_state(
     assert first.step(frames[0]).object_ids == ()
 
 
+@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16)])
+def test_ids_above_255_need_more_than_a_byte(
+    model: STMA, frames: list[np.ndarray], largest: int, dtype: type
+) -> None:
+    mask = np.where(first_mask() == 7, largest, first_mask().astype(np.int32))
+    prediction = Segmenter(model, CONFIG).step(frames[0], mask)
+    assert prediction.labels.dtype == dtype
+    np.testing.assert_array_equal(prediction.labels, mask)
+
+
+def test_what_a_mask_shows_is_certain_and_what_it_does_not_name_is_not(
+    model: STMA, frames: list[np.ndarray]
+) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    run(segmenter, frames[:2], first_mask())
+    assert all(value < 1 for value in segmenter.step(frames[2]).confidence.values())
+    corrected = np.where(first_mask() == 7, 7, 0)
+    confidence = segmenter.step(frames[3], corrected).confidence
+    assert confidence[7] == 1.0
+    assert confidence[3] < 1.0
+
+
 def test_large_ids_are_kept_in_16_bits(model: STMA, frames: list[np.ndarray]) -> None:
     mask = np.where(first_mask() == 7, 4000, first_mask().astype(np.int32))
     segmenter = Segmenter(model, CONFIG)
