@@ -9,7 +9,8 @@ import torch
 from fakes import CopySegmenter, FakePrediction
 
 from stma.palette import davis_palette
-from stma_cli.checkpoint import Checkpoint, Checkpointer, load_checkpoint
+from stma_cli.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.checkpointer import Checkpointer
 from stma_cli.held_back import HeldBack, HeldState
 from stma_cli.kept_states import KeptStates
 from stma_cli.masks import MaskWriter
