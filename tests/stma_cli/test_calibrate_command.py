@@ -20,7 +20,7 @@ def test_the_confidence_alone_changes(training_folder: Path, tmp_path: Path) -> 
     words += ["--frames", "3", "--crop", "64", "--size", "0", "--device", "cpu", "--threads", "1"]
     refused = CliRunner().invoke(app, words)
     assert isinstance(refused.exception, DataError)  # an untrained network leaves no mask empty
-    assert "--visible" in str(refused.exception)
+    assert "set visible" in str(refused.exception)
     assert not made.exists()
     result = CliRunner().invoke(app, [*words, "--visible"])
     assert result.exit_code == 0, result.output
