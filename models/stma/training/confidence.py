@@ -130,8 +130,8 @@ def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
     empty = is_empty(evidence.seen)
     if not (config.visible or (empty & ~held).any()):
         raise DataError(
-            "no mask of the clips is empty, so there is nothing to learn; ask for more clips, or learn from visible "
-            "masks too"
+            "no mask of the clips is empty, so there is nothing to learn; ask for more clips, or set visible to "
+            "learn from visible masks too"
         )
     head.requires_grad_(True)
     if (empty & ~held).any():
