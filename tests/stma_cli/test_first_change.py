@@ -24,7 +24,7 @@ def given(**ids: int) -> dict[int, Annotation]:
 def finished(masks: dict[int, Annotation]) -> FinishedRun:
     names = {key: name for mask in masks.values() for key, name in mask.names.items()}
     identity = RunIdentity("", "", "", {"start": 0})
-    return FinishedRun(identity, {}, digests(masks), names, {}, frame_count=20)
+    return FinishedRun(identity, {}, digests(masks), names, {}, frame_count=20, frame_rate="24")
 
 
 @pytest.mark.parametrize(
