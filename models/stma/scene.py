@@ -92,9 +92,8 @@ class Scene:
 
 def _small(frame: np.ndarray) -> np.ndarray:
     rows, columns = SMALL
-    step = max(
-        1, min(frame.shape[0] // (2 * rows), frame.shape[1] // (2 * columns))
-    )  # four pixels a block will do
+    # four pixels a block will do
+    step = max(1, min(frame.shape[0] // (2 * rows), frame.shape[1] // (2 * columns)))
     return resize_frame(np.ascontiguousarray(frame[::step, ::step]), rows, columns)
 
 
