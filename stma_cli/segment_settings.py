@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stma.postprocess.config import PostprocessConfig
-from stma_cli.configuration import NO_CONFIG
+from stma_cli.config.file import NO_CONFIG
 from stma_cli.rendering.settings import RenderSettings
 from stma_cli.wording import as_argument, shell_command
 

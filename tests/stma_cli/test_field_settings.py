@@ -4,7 +4,7 @@ import pytest
 
 from stma.config import MemoryConfig, ModelConfig
 from stma.errors import SettingsError
-from stma_cli.field_settings import with_settings
+from stma_cli.config.field_settings import with_settings
 
 
 def test_settings_are_read_by_their_names() -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from stma.errors import SettingsError
-from stma_cli.configuration import (
+from stma_cli.config.file import (
     CONFIG_FILE,
     NO_CONFIG,
     OF_ONE_RUN,
