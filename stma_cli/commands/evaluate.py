@@ -53,9 +53,9 @@ def evaluate(
 
     from stma.baselines import parse_baseline
     from stma.evaluation import DatasetScore
+    from stma_cli.evaluate.scoring import score_baseline, score_predictions
+    from stma_cli.evaluate.show import json_text, print_table, write_csv
     from stma_cli.output import require_file_place
-    from stma_cli.score_report import json_text, print_table, write_csv
-    from stma_cli.scoring import score_baseline, score_predictions
     from stma_cli.sequences import find_sequences
 
     if len(folders) != (1 if baseline else 2):
