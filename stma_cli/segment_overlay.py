@@ -47,8 +47,8 @@ def overlay_of_all(
     settings: SegmentSettings, source: "VideoSource", names: dict[int, str], files: Iterable[str]
 ) -> list[str]:
     """Render the overlay of a run that went on half-way from its saved masks, of these names; return notes."""
+    from stma_cli.masks.saved import SavedMasks
     from stma_cli.rendering.saved import render_saved
-    from stma_cli.saved_masks import SavedMasks
 
     place = overlay_place(settings)
     assert place is not None
@@ -66,7 +66,7 @@ def overlay_of_all(
 
 def overlay_range(settings: SegmentSettings, count: int) -> tuple[int, int | None]:
     """Return the frames that `stma overlay` has to draw: all masks in the folder, also those of an earlier run."""
-    from stma_cli.saved_masks import find_masks
+    from stma_cli.masks.saved import find_masks
 
     saved = find_masks(settings.out)
     first = saved.numbered_from()

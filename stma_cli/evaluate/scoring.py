@@ -8,7 +8,7 @@ import numpy as np
 from stma.baselines import Baseline, run_baseline
 from stma.errors import DataError
 from stma.evaluation import SequenceScore, SequenceScorer
-from stma_cli.sequences import MaskSequence, pictures_of, predicted_sequence, read_sequence_labels
+from stma_cli.masks.sequences import MaskSequence, pictures_of, predicted_sequence, read_sequence_labels
 
 
 def score_predictions(predictions: Path, truth: MaskSequence, alone: bool) -> SequenceScore:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from stma.errors import InputError, SettingsError
 from stma.palette import davis_palette
-from stma_cli.convert.formats import Format
 from stma_cli.convert.run import Conversion, Converted, convert_masks
+from stma_cli.mask_formats import Format
 from stma_cli.masks import MaskWriter, read_labels, read_names
 from stma_cli.report import ReportWriter
 

@@ -17,8 +17,8 @@ from stma.errors import InputError, OutputError, SettingsError, StmaError
 from stma_cli.commands.convert import convert
 from stma_cli.convert import run
 from stma_cli.convert.clip import Clip
-from stma_cli.convert.formats import Format
 from stma_cli.convert.run import Conversion, convert_masks
+from stma_cli.mask_formats import Format
 
 app = typer.Typer()
 app.command()(convert)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from stma.errors import AnnotationError, SettingsError
-from stma_cli.convert.formats import Format
 from stma_cli.convert.run import Conversion, Converted, convert_masks
+from stma_cli.mask_formats import Format
 from stma_cli.masks import read_labels, read_names
 
 BOX = [[4, 6], [20, 6], [20, 24], [4, 24]]

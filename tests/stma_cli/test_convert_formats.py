@@ -12,10 +12,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from stma.palette import davis_palette
-from stma_cli.convert.formats import Format
 from stma_cli.convert.outlines import outlines
 from stma_cli.convert.pictures import folder_names
 from stma_cli.convert.run import Conversion, Converted, convert_masks
+from stma_cli.mask_formats import Format
 from stma_cli.masks import MaskWriter, read_labels, read_names
 from stma_cli.masks.polygons import fill_polygon
 

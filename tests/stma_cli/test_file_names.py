@@ -12,7 +12,7 @@ from running import run_command
 from stma.errors import SettingsError
 from stma_cli import segment_run
 from stma_cli.config.file import save_config
-from stma_cli.convert.formats import Format
+from stma_cli.mask_formats import Format
 from stma_cli.masks import read_names, write_names
 from stma_cli.readable_json import readable_json
 

@@ -7,7 +7,7 @@ import pytest
 from pictures import save_indexed
 
 from stma.errors import MaskError
-from stma_cli.saved_masks import SavedMasks, find_masks
+from stma_cli.masks.saved import SavedMasks, find_masks
 
 
 def test_a_mask_on_its_side_does_not_fit(tmp_path: Path) -> None:

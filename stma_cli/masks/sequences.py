@@ -1,4 +1,4 @@
-"""Folders of label PNGs for evaluation: which sequences there are, and which file belongs to which frame.
+"""Folders of label PNGs: which sequences or clips there are, and which file belongs to which frame.
 
 A sequence is a folder with one label PNG per frame, `<stem>.png`; in ground truth for the baselines the
 picture has the same stem, `<stem>.jpg`, and lies beside it or, as in DAVIS, in the folder of the same place below
@@ -7,14 +7,17 @@ too. Sequences may lie in folders of folders; their name is the path below the r
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stma.errors import DataError
+from stma_cli.masks.image_file import read_picture
+from stma_cli.masks.label_image import read_labels
 from stma_cli.natural_order import files_in, natural_key
+from stma_cli.result_layout import BATCH_FILE, NAMES_FILE, REPORT_FILE
 from stma_cli.wording import shortened
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
@@ -55,6 +58,45 @@ def find_sequences(root: Path) -> list[MaskSequence]:
             "or such a folder itself."
         )
     return sequences
+
+
+def clip_folders(path: Path) -> dict[str, Path]:
+    """Return the folders of label PNGs in a folder of clips, by the names of the clips; none in any other folder.
+
+    Clips are results, which have `names.json` or `report.json`, whatever `batch.json` lies above, and two or
+    more folders of indexed PNGs. Other folders of PNGs are objects of one clip.
+
+    Raises:
+        MaskError: when a PNG cannot be read.
+    """
+    if not path.is_dir() or _has_file(path, NAMES_FILE, REPORT_FILE):
+        return {}
+    try:
+        found = find_sequences(path)
+    except DataError:
+        return {}
+    if found[0].folder == path or not (_has_file(path, BATCH_FILE) or _are_clips(found)):
+        return {}
+    return {sequence.name: sequence.folder for sequence in found}
+
+
+def _are_clips(found: Sequence[MaskSequence]) -> bool:
+    if any(_has_file(sequence.folder, NAMES_FILE, REPORT_FILE) for sequence in found):
+        return True
+    firsts = [next(iter(sequence.labels.values())) for sequence in found]
+    return len(firsts) > 1 and all(read_picture(first).kind == "index" for first in firsts)
+
+
+def _has_file(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
+def object_folders(path: Path) -> list[Path]:
+    """Return the folders in `path` that hold PNGs, in natural order."""
+    folders = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    return sorted(
+        (folder for folder in folders if files_in(folder, ".png")), key=lambda child: natural_key(child.name)
+    )
 
 
 def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin: Path) -> list[MaskSequence]:
@@ -183,8 +225,6 @@ def read_sequence_labels(sequence: MaskSequence) -> Iterator[tuple[str, np.ndarr
     Raises:
         MaskError: when a file cannot be read or is a colour picture.
     """
-    from stma_cli.masks.label_image import read_labels
-
     black_and_white: bool | None = None
     for stem, path in sequence.labels.items():
         labels = read_labels(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
+from stma_cli.masks.label_image import read_labels
 from stma_cli.natural_order import files_in
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read
@@ -33,8 +34,6 @@ class SavedMasks:
         Raises:
             MaskError: the file cannot be read, is no label map or not `width` x `height` pixels.
         """
-        from stma_cli.masks.label_image import read_labels
-
         file = self.files[position]
         labels = read_labels(file)
         if labels.shape != (height, width):

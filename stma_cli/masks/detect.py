@@ -5,15 +5,13 @@ from typing import Any
 from xml.etree.ElementTree import ParseError, iterparse
 
 from stma.errors import AnnotationError, InputError
-from stma_cli.convert.cvat import invalid_xml
-from stma_cli.convert.formats import Format
-from stma_cli.convert.labelme import labelme_files
-from stma_cli.convert.pictures import object_folders
-from stma_cli.convert.several import clip_folders
-from stma_cli.convert.yolo import CLIP_FILE, is_label_row, label_files
+from stma_cli.mask_formats import Format
 from stma_cli.masks.json_file import load_json
+from stma_cli.masks.labelme import labelme_files
+from stma_cli.masks.saved import find_masks
+from stma_cli.masks.sequences import clip_folders, object_folders
+from stma_cli.masks.yolo import CLIP_FILE, is_label_row, label_files
 from stma_cli.natural_order import files_in
-from stma_cli.saved_masks import find_masks
 
 _NAME_IT = f"name it with --from ({', '.join(Format)})."
 
@@ -109,3 +107,8 @@ def _is_yolo(files: list[Path]) -> bool:
         if line.strip():
             return is_label_row(line)
     return False
+
+
+def invalid_xml(path: Path, error: Exception) -> AnnotationError:
+    """Return the error about a file that cannot be parsed."""
+    return AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.")
