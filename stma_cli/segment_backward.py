@@ -8,7 +8,7 @@ import numpy as np
 from stma_cli.checkpoint import Checkpoint
 from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.model_setup import ModelSetup
-from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted, SegmenterLike
+from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted, SegmenterLike
 from stma_cli.progress import progress_for
 from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment_settings import FORWARD, SegmentInterrupted, SegmentSettings

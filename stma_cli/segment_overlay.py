@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from stma_cli.pipeline.sinks import OverlaySink
 from stma_cli.rendering.targets import Place, clear_margin, open_output
 from stma_cli.segment_settings import SegmentSettings
-from stma_cli.sinks import OverlaySink
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoSource

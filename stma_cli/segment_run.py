@@ -18,14 +18,15 @@ from stma_cli.corrections import (
     mask_rows,
     require_same_run,
 )
-from stma_cli.held_back import HeldBack
 from stma_cli.information import peak_memory, versions
 from stma_cli.kept_states import KeptStates
 from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
 from stma_cli.output import only_run_into, prepare_folder
-from stma_cli.pipeline import Pipeline, PredictionLike, RunInterrupted
-from stma_cli.postprocessing import Postprocessing
+from stma_cli.pipeline.held_back import HeldBack
+from stma_cli.pipeline.postprocessing import Postprocessing
+from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted
+from stma_cli.pipeline.sinks import MaskSink
 from stma_cli.progress import progress_for
 from stma_cli.report import ReportWriter, finished_files, read_report_head, update_report
 from stma_cli.result_layout import REPORT_FILE
@@ -48,7 +49,6 @@ from stma_cli.segment_settings import (
     SegmentResult,
     SegmentSettings,
 )
-from stma_cli.sinks import MaskSink
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:

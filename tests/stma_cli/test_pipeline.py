@@ -12,7 +12,7 @@ import pytest
 from fakes import CopySegmenter, FakePrediction
 
 from stma.errors import OutputError, VideoError
-from stma_cli.pipeline import Pipeline, RunInterrupted
+from stma_cli.pipeline.run import Pipeline, RunInterrupted
 from stma_cli.video import Frame
 
 SIZE = (6, 8)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from stma.errors import OutputError
-from stma_cli.channel import Channel, Stop, Stopped, start_thread
-from stma_cli.sinks import Sink
+from stma_cli.pipeline.channel import Channel, Stop, Stopped, start_thread
+from stma_cli.pipeline.sinks import Sink
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
