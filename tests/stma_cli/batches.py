@@ -18,8 +18,8 @@ from stma_cli.batch.jobs import ClipJob, ClipOutcome, WorkerSpec
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import Storage
 from stma_cli.main import app
-from stma_cli.model_setup import ModelSetup
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.settings import SegmentSettings
 
 WIDTH, HEIGHT, COUNT = 64, 48, 9
 WEIGHTS = model_info(find_weights("small")).sha256

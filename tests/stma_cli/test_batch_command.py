@@ -22,8 +22,8 @@ from stma_cli.batch.dry_run import ClipPreview, _timed
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.main import app
 from stma_cli.masks import read_labels
-from stma_cli.model_setup import set_up_model
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.model_setup import set_up_model
+from stma_cli.segment.settings import SegmentSettings
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from media import make_clip
 from typer.testing import CliRunner
 
 from stma.weights import save_weights
-from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
+from stma_cli.segment.checkpoint import load_checkpoint
 
 WIDTH, HEIGHT, COUNT = 90, 66, 60
 NAMES = ("a", "b", "c", "d")

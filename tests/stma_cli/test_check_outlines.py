@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from stma.errors import OutputError
 from stma_cli.check.run import CheckResult, run_check
-from stma_cli.forecast import Forecast, duration
 from stma_cli.main import app
 from stma_cli.masks import read_annotation
+from stma_cli.segment.forecast import Forecast, duration
 
 WIDTH, HEIGHT = 160, 96
 SQUARE = [[10.0, 10.0], [50.0, 10.0], [50.0, 50.0], [10.0, 50.0]]
@@ -100,7 +100,7 @@ def test_what_needs_a_guess_is_not_repaired(video: Path, tmp_path: Path) -> None
 
 
 def test_needs_of_a_run(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stma_cli.forecast._speed", lambda: 100.0)
+    monkeypatch.setattr("stma_cli.segment.forecast._speed", lambda: 100.0)
     source = tmp_path / "shapes.json"
     source.write_text(json.dumps(labelme(("cat", SQUARE), ("dog", [[140, 10], [150, 10], [150, 40]]))))
     result = CliRunner().invoke(app, ["check", str(video), "--mask", str(source)])

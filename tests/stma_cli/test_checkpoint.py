@@ -9,13 +9,13 @@ import torch
 from fakes import CopySegmenter, FakePrediction
 
 from stma.palette import davis_palette
-from stma_cli.checkpoint import Checkpoint, load_checkpoint
-from stma_cli.checkpointer import Checkpointer
-from stma_cli.kept_states import KeptStates
 from stma_cli.masks import MaskWriter
 from stma_cli.pipeline.held_back import HeldBack, HeldState
-from stma_cli.report import ReportWriter
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.segment.checkpointer import Checkpointer
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.report import ReportWriter
+from stma_cli.segment.settings import SegmentSettings
 from stma_cli.video import Frame
 
 EMPTY = np.zeros((4, 6), np.uint8)

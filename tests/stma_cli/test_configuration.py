@@ -9,8 +9,8 @@ from media import make_clip
 from typer.testing import CliRunner, Result
 
 from stma.errors import SettingsError, StmaError
-from stma_cli import segment_run
 from stma_cli.main import app
+from stma_cli.segment import run as segment_run
 
 WIDTH, HEIGHT, COUNT = 64, 48, 6
 

@@ -14,7 +14,7 @@ from stma.palette import davis_palette
 from stma_cli.convert.run import Conversion, Converted, convert_masks
 from stma_cli.mask_formats import Format
 from stma_cli.masks import MaskWriter, read_labels, read_names
-from stma_cli.report import ReportWriter
+from stma_cli.segment.report import ReportWriter
 
 HEIGHT, WIDTH = 10, 12
 

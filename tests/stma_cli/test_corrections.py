@@ -17,10 +17,10 @@ from typer.testing import CliRunner, Result
 from stma.errors import OutputError
 from stma.palette import davis_palette
 from stma.weights import save_weights
-from stma_cli.kept_states import KeptStates
 from stma_cli.main import app
 from stma_cli.masks import read_names
 from stma_cli.result_layout import STATES_FOLDER
+from stma_cli.segment.kept_states import KeptStates
 
 WIDTH, HEIGHT = 96, 64  # whole macroblocks: of others x264 does not always code the first frame alike
 COUNT = 30

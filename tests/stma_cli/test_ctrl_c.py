@@ -8,8 +8,8 @@ from fakes import CLIP_FRAMES, CopySegmenter, fake_setup
 from media import decoded
 from typer.testing import CliRunner, Result
 
-from stma_cli import segment_run
 from stma_cli.main import app
+from stma_cli.segment import run as segment_run
 
 
 def run(*words: str) -> Result:
@@ -18,7 +18,7 @@ def run(*words: str) -> Result:
 
 
 def stopped_by(name: str, *words: str) -> str:
-    """Run, with Ctrl-C when a function of `segment_run` is called, and return what is printed then."""
+    """Run, with Ctrl-C when a function of `segment.run` is called, and return what is printed then."""
 
     def interrupt(*given: object) -> None:
         raise KeyboardInterrupt

@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 from stma.errors import OutputError, SettingsError
 from stma.labels import LEAVE
 from stma.weights import save_weights
-from stma_cli import segment_run
-from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.main import app
 from stma_cli.masks import Annotation, read_labels
 from stma_cli.result_layout import BACKWARD_FOLDER
+from stma_cli.segment import run as segment_run
+from stma_cli.segment.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.video import Frame
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10

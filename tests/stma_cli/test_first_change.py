@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stma_cli.checkpoint import CHECKPOINT_FILE, Checkpoint
-from stma_cli.corrections import Change, FinishedRun, digests
-from stma_cli.identity import RunIdentity
-from stma_cli.kept_states import KeptStates
 from stma_cli.masks import Annotation
 from stma_cli.pipeline.held_back import HeldState
+from stma_cli.segment.checkpoint import CHECKPOINT_FILE, Checkpoint
+from stma_cli.segment.corrections import Change, FinishedRun, digests
+from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.kept_states import KeptStates
 
 
 def given(**ids: int) -> dict[int, Annotation]:

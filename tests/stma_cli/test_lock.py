@@ -11,10 +11,10 @@ from media import make_clip
 from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError
-from stma_cli import segment_run
 from stma_cli.main import app
 from stma_cli.output import only_one
 from stma_cli.result_layout import LOCK_FILE
+from stma_cli.segment import run as segment_run
 
 
 def run(*words: str) -> Result:

@@ -16,8 +16,8 @@ from report_folder import steady, write_folder
 from running import run_command
 
 from stma.errors import MaskError, OutputError, SettingsError, VideoError
-from stma_cli.identity import hash_path
 from stma_cli.rendering.overlay import object_colour
+from stma_cli.segment.identity import hash_path
 
 COUNT = 40
 NASTY = '<script>alert("$x$")</script>'

@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError, SettingsError, VideoError
 from stma.weights import save_weights
-from stma_cli.checkpoint import load_checkpoint
 from stma_cli.main import app
 from stma_cli.result_layout import CHECKPOINT_FILE
+from stma_cli.segment.checkpoint import load_checkpoint
 
 WIDTH, HEIGHT, COUNT = 90, 66, 30
 MASKS = ("--mask", "first.png", "--mask", "13=late.png")

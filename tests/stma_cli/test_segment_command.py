@@ -13,9 +13,9 @@ from PIL import Image
 from running import refused_segment as refused
 from running import run_segment as run
 
-from stma_cli import segment_run
 from stma_cli.masks import read_labels, read_names
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment import run as segment_run
+from stma_cli.segment.settings import SegmentSettings
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
 

@@ -9,8 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from stma.errors import OutputError
-from stma_cli import segment_run
 from stma_cli.main import app
+from stma_cli.segment import run as segment_run
 
 COUNT = 6
 

@@ -14,8 +14,8 @@ from running import refused_segment as refused
 from running import run_segment as run
 
 from stma.errors import OutputError
-from stma_cli import segment_run
 from stma_cli.masks import read_labels, read_names
+from stma_cli.segment import run as segment_run
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
 

@@ -15,10 +15,10 @@ from PIL import Image
 from running import run_command, run_overlay
 
 from stma.errors import SettingsError, VideoError
-from stma_cli import segment_run
 from stma_cli.check.video_findings import survey_video
 from stma_cli.masks import read_labels
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment import run as segment_run
+from stma_cli.segment.settings import SegmentSettings
 from stma_cli.video import VideoSource, open_video
 from stma_cli.video.levels import levels_of
 

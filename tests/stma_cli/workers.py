@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status, WorkerSpec
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stma.config import USUAL_SIZE
 from stma_cli.pipeline.run import SegmenterLike
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma.weights import LoadedModel
@@ -80,7 +80,7 @@ def set_up_model(
     from stma.process import prepare_process
     from stma.segmenter import Segmenter
     from stma.weights import load_model
-    from stma_cli.forecast import QUEUES
+    from stma_cli.segment.forecast import QUEUES
     from stma_cli.threads import default_threads
 
     config = SegmenterConfig(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from stma.errors import SettingsError
 from stma.saving import writing
-from stma_cli.checkpoint import Checkpoint, read_checkpoint
 from stma_cli.result_layout import STATES_FOLDER
+from stma_cli.segment.checkpoint import Checkpoint, read_checkpoint
 
 
 class KeptStates:

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
-from stma_cli.checkpoint import Checkpoint, load_checkpoint
-from stma_cli.corrections import FinishedRun
-from stma_cli.identity import RunIdentity
-from stma_cli.model_setup import ModelSetup
 from stma_cli.pipeline.held_back import HeldState
-from stma_cli.report import read_report_head, require_rows
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
-from stma_cli.segment_backward import require_saved_predictions
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.backward import require_saved_predictions
+from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.segment.corrections import FinishedRun
+from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.report import read_report_head, require_rows
+from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation

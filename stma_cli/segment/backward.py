@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stma_cli.checkpoint import Checkpoint
-from stma_cli.direction import MergeRule, MergingSegmenter, SavedPredictions
-from stma_cli.model_setup import ModelSetup
 from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted, SegmenterLike
 from stma_cli.progress import progress_for
 from stma_cli.result_layout import CHECKPOINT_FILE
-from stma_cli.segment_settings import FORWARD, SegmentInterrupted, SegmentSettings
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.direction import MergeRule, MergingSegmenter, SavedPredictions
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.settings import FORWARD, SegmentInterrupted, SegmentSettings
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation

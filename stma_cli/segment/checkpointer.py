@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from stma.errors import InputError, OutputError, VideoError
-from stma_cli.checkpoint import Checkpoint
-from stma_cli.kept_states import KeptStates
 from stma_cli.pipeline.held_back import HeldBack
 from stma_cli.pipeline.run import SegmenterLike
-from stma_cli.report import ReportWriter
 from stma_cli.result_layout import CHECKPOINT_FILE
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.report import ReportWriter
+from stma_cli.segment.settings import SegmentSettings
 
 
 class Checkpointer:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from stma_cli.pipeline.sinks import OverlaySink
 from stma_cli.rendering.targets import Place, clear_margin, open_output
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoSource

@@ -8,19 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError, VideoError
-from stma_cli.checkpoint import Checkpoint
-from stma_cli.checkpointer import Checkpointer
-from stma_cli.corrections import (
-    DRAWING,
-    FinishedRun,
-    correction_begin,
-    finished_run,
-    mask_rows,
-    require_same_run,
-)
 from stma_cli.information import peak_memory, versions
-from stma_cli.kept_states import KeptStates
-from stma_cli.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.natural_order import files_in
 from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline.held_back import HeldBack
@@ -28,10 +16,11 @@ from stma_cli.pipeline.postprocessing import Postprocessing
 from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted
 from stma_cli.pipeline.sinks import MaskSink
 from stma_cli.progress import progress_for
-from stma_cli.report import ReportWriter, finished_files, read_report_head, update_report
 from stma_cli.result_layout import REPORT_FILE
-from stma_cli.segment_backward import directed_segmenter, remove_saved_predictions
-from stma_cli.segment_checks import (
+from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.checkpointer import Checkpointer
+from stma_cli.segment.checks import (
     all_names,
     checked_annotations,
     given_note,
@@ -39,9 +28,20 @@ from stma_cli.segment_checks import (
     require_frame_exists,
     require_places,
 )
-from stma_cli.segment_overlay import overlay_of_all, overlay_range, overlay_sinks
-from stma_cli.segment_resume import beginning, owns_overlay, saved_run
-from stma_cli.segment_settings import (
+from stma_cli.segment.corrections import (
+    DRAWING,
+    FinishedRun,
+    correction_begin,
+    finished_run,
+    mask_rows,
+    require_same_run,
+)
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.model_setup import ModelSetup, set_up_model, sized
+from stma_cli.segment.overlay import overlay_of_all, overlay_range, overlay_sinks
+from stma_cli.segment.report import ReportWriter, finished_files, read_report_head, update_report
+from stma_cli.segment.resume import beginning, owns_overlay, saved_run
+from stma_cli.segment.settings import (
     BACKWARD,
     BOTH,
     FORWARD,

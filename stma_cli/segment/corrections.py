@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from stma.errors import OutputError
 from stma.labels import id_dtype
-from stma_cli.checkpoint import Checkpoint
-from stma_cli.identity import RunIdentity
-from stma_cli.kept_states import KeptStates
-from stma_cli.report import finished_files, read_report_head, restore_rows
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.report import finished_files, read_report_head, restore_rows
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation

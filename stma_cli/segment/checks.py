@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
 from stma_cli.natural_order import named_by_number
-from stma_cli.segment_overlay import overlay_place
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.overlay import overlay_place
+from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from stma.errors import InputError
 from stma_cli.natural_order import files_in
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
 _NO_INFLUENCE = frozenset(

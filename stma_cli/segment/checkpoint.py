@@ -14,9 +14,9 @@ from typing import Any
 
 from stma.errors import SettingsError
 from stma.saving import write_saved
-from stma_cli.identity import RunIdentity
 from stma_cli.pipeline.held_back import HeldState
 from stma_cli.result_layout import CHECKPOINT_FILE
+from stma_cli.segment.identity import RunIdentity
 from stma_cli.wording import may_not_be_read
 
 _UNREADABLE = (
