@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.models import ArgumentInfo
 
-from stma_cli.configured import value_kind
+from stma_cli.config.option import value_kind
 from stma_cli.main import app
 
 TARGET = Path(__file__).parent / "commands.md"

@@ -26,7 +26,7 @@ def main() -> None:
     from test_damaged_files import run_case
 
     from fakes import fake_setup
-    from stma_cli import segment_run
+    from stma_cli.segment import run as segment_run
 
     real_setup = segment_run.set_up_model
     rows = []

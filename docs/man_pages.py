@@ -5,7 +5,7 @@ from pathlib import Path
 
 from make_commands import EXAMPLE, Row, commands, examples_of, paragraphs, rows
 from stma import __version__
-from stma_cli.configuration import CONFIG_FILE
+from stma_cli.config.file import CONFIG_FILE
 from stma_cli.main import app
 
 FOLDER = Path(__file__).parent / "man"

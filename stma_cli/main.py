@@ -26,7 +26,7 @@ from stma_cli.commands.report import report
 from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
-from stma_cli.configured import ConfiguredCommand, with_config
+from stma_cli.config.option import ConfiguredCommand, with_config
 
 app = typer.Typer(
     name="stma",

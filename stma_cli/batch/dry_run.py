@@ -13,7 +13,7 @@ from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma.config import ModelConfig
-    from stma_cli.model_setup import ModelSetup
+    from stma_cli.segment.model_setup import ModelSetup
 
 TIMED_CHUNKS = 2
 
@@ -77,7 +77,7 @@ def preview(settings: BatchSettings) -> Preview:
         StmaError: what would keep the whole batch from beginning.
     """
     from stma.weights_file import find_weights, model_info, read_config
-    from stma_cli.model_setup import set_up_model
+    from stma_cli.segment.model_setup import set_up_model
 
     pairing = pairing_of(settings)
     weights = model_info(find_weights(settings.template.model))
@@ -112,8 +112,8 @@ def preview(settings: BatchSettings) -> Preview:
 
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
-    from stma_cli.model_setup import sized
-    from stma_cli.segment_checks import all_names, checked_annotations
+    from stma_cli.segment.checks import all_names, checked_annotations
+    from stma_cli.segment.model_setup import sized
     from stma_cli.video import open_video
 
     if clip.job is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 
 
 class Status(StrEnum):

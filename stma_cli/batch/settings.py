@@ -6,7 +6,7 @@ from pathlib import Path
 from stma.errors import SettingsError
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status
-from stma_cli.segment_settings import INTERRUPTED, SegmentSettings
+from stma_cli.segment.settings import INTERRUPTED, SegmentSettings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
-from stma_cli.segment_checks import given_note, mostly_given
+from stma_cli.segment.checks import given_note, mostly_given
 from stma_cli.tables import print_cells, print_line
 from stma_cli.wording import counted, shortened
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stma_cli.batch.storage import Storage
-from stma_cli.identity import RunIdentity, stamp_path
-from stma_cli.report import report_files, report_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.identity import RunIdentity, stamp_path
+from stma_cli.segment.report import report_files, report_head
+from stma_cli.segment.settings import SegmentSettings
 
 
 class Standing(StrEnum):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from stma.errors import DeviceError, StmaError
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.storage import Storage
-from stma_cli.model_setup import ModelSetup, set_up_model
-from stma_cli.report import finished_files, report_files, report_head, unfinished_files
 from stma_cli.result_layout import OVERLAY_FILE
-from stma_cli.segment_run import segment_video
-from stma_cli.segment_settings import SegmentInterrupted, SegmentSettings
+from stma_cli.segment.model_setup import ModelSetup, set_up_model
+from stma_cli.segment.report import finished_files, report_files, report_head, unfinished_files
+from stma_cli.segment.run import segment_video
+from stma_cli.segment.settings import SegmentInterrupted, SegmentSettings
 
 if TYPE_CHECKING:
     from stma.weights import LoadedModel

@@ -16,7 +16,7 @@ from stma.weights import load_model
 from stma_cli.bench.run import describe_machine
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
-from stma_cli.model_setup import identified
+from stma_cli.segment.model_setup import identified
 from stma_cli.threads import default_threads
 
 WINDOW = 100  # frames per sample: whole chunks and whole intervals of memory writes

@@ -14,7 +14,7 @@ from stma.weights import load_model
 from stma_cli.bench.settings import BenchResult, BenchRow, BenchSettings, frame_width
 from stma_cli.bench.stages import Stages
 from stma_cli.information import processor_name, versions
-from stma_cli.model_setup import identified
+from stma_cli.segment.model_setup import identified
 from stma_cli.threads import default_threads, usable_cores
 
 

@@ -10,11 +10,11 @@ from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.mask_findings import check_masks
 from stma_cli.check.repair import Repair, repair_mask
 from stma_cli.check.video_findings import VideoSurvey, survey_video
-from stma_cli.forecast import Forecast, forecast
 from stma_cli.masks import read_mask_options
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.options import parse_mask_option
-from stma_cli.model_setup import size_for_first
+from stma_cli.segment.forecast import Forecast, forecast
+from stma_cli.segment.model_setup import size_for_first
 
 
 @dataclass(frozen=True)

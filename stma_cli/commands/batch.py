@@ -143,7 +143,7 @@ def batch(
     from stma_cli.batch.run import run_batch
     from stma_cli.batch.settings import BatchSettings
     from stma_cli.batch.show import preview_json, print_preview, print_result, progress_line, result_json
-    from stma_cli.segment_settings import SegmentSettings
+    from stma_cli.segment.settings import SegmentSettings
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stma.errors import SettingsError
-from stma_cli.convert.formats import Format
+from stma_cli.mask_formats import Format
 
 
 def convert(

@@ -8,7 +8,7 @@ import typer
 from stma.errors import SettingsError
 
 if TYPE_CHECKING:
-    from stma_cli.sequences import MaskSequence
+    from stma_cli.masks.sequences import MaskSequence
 
 
 def evaluate(
@@ -53,10 +53,10 @@ def evaluate(
 
     from stma.baselines import parse_baseline
     from stma.evaluation import DatasetScore
+    from stma_cli.evaluate.scoring import score_baseline, score_predictions
+    from stma_cli.evaluate.show import json_text, print_table, write_csv
+    from stma_cli.masks.sequences import find_sequences
     from stma_cli.output import require_file_place
-    from stma_cli.score_report import json_text, print_table, write_csv
-    from stma_cli.scoring import score_baseline, score_predictions
-    from stma_cli.sequences import find_sequences
 
     if len(folders) != (1 if baseline else 2):
         raise SettingsError(
@@ -93,7 +93,7 @@ def evaluate(
 
 def _chosen(found: "list[MaskSequence]", wanted: list[str], split: str, root: Path) -> "list[MaskSequence]":
     """Return the sequences asked for with --sequences, all of them where nothing was asked for."""
-    from stma_cli.sequences import read_split, select_sequences
+    from stma_cli.masks.sequences import read_split, select_sequences
 
     if not wanted:
         return found

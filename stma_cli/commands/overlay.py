@@ -75,9 +75,9 @@ def overlay(
         place.target(settings)
     place.require_free(video, masks, masks / "masks")
 
+    from stma_cli.masks.saved import find_masks
     from stma_cli.progress import progress_for
     from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
-    from stma_cli.saved_masks import find_masks
     from stma_cli.video.opening import open_at_rate
     from stma_cli.video.source import check_range
 

@@ -152,9 +152,9 @@ def segment(
     import json
 
     from stma.postprocess.config import PostprocessConfig
-    from stma_cli.segment_resume import after_ctrl_c
-    from stma_cli.segment_run import segment_video
-    from stma_cli.segment_settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
+    from stma_cli.segment.resume import after_ctrl_c
+    from stma_cli.segment.run import segment_video
+    from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
     from stma_cli.wording import as_argument, shell_command
 
     def say(line: str) -> None:

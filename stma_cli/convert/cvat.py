@@ -4,7 +4,6 @@ CVAT's run lengths go row by row through the box of the mask, background first.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
@@ -18,11 +17,6 @@ from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, r
 
 ID_ATTRIBUTE = "track_id"  # of every shape that stma writes: the id of the object
 _NO_AREA = ("box", "polyline", "points", "ellipse", "cuboid", "skeleton", "tag")
-
-
-def invalid_xml(path: Path, error: Exception) -> AnnotationError:
-    """Return the error about a file that cannot be parsed."""
-    return AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.")
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any] | None:

@@ -13,7 +13,6 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
-    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
@@ -21,6 +20,7 @@ from stma_cli.convert.cvat import (
     z_order,
 )
 from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
+from stma_cli.masks.detect import invalid_xml
 
 
 def open_cvat_images(path: Path) -> Source:

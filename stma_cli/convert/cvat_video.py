@@ -19,7 +19,6 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id, 
 from stma_cli.convert.cvat import (
     encode_rle,
     head,
-    invalid_xml,
     mask_element,
     shape_mask,
     shapes_with_area,
@@ -27,6 +26,7 @@ from stma_cli.convert.cvat import (
     z_order,
 )
 from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
+from stma_cli.masks.detect import invalid_xml
 
 _MOST_FRAMES = 10_000_000  # four days of video; a damaged number would otherwise never come to an end
 

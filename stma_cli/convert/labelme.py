@@ -11,18 +11,10 @@ from stma_cli.convert.json_rows import require_lists
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
-from stma_cli.masks.labelme import read_labelme, shape_identity, stated_ids
-from stma_cli.natural_order import files_in
+from stma_cli.masks.labelme import labelme_files, read_labelme, shape_identity, stated_ids
 from stma_cli.readable_json import readable_json
-from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 
 _VERSION = "5.5.0"  # of labelme, whose fields are written
-
-
-def labelme_files(path: Path) -> list[Path]:
-    """Return the JSON files of a folder in natural order; those that stma writes beside masks are left out."""
-    own = (NAMES_FILE, REPORT_FILE, "stma.json")
-    return [file for file in files_in(path, ".json") if file.name not in own]
 
 
 def open_labelme(path: Path) -> Source:

@@ -13,10 +13,10 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, saf
 from stma_cli.convert.origin import origin_of
 from stma_cli.masks import MaskWriter, read_labels, read_names, write_names
 from stma_cli.masks.annotation import ObjectIds
+from stma_cli.masks.saved import find_masks
+from stma_cli.masks.sequences import MaskSequence, object_folders, read_sequence_labels
 from stma_cli.masks.writer import COMPRESSION
 from stma_cli.natural_order import files_in, natural_key
-from stma_cli.saved_masks import find_masks
-from stma_cli.sequences import MaskSequence, read_sequence_labels
 
 VOID = 255
 
@@ -52,14 +52,6 @@ def write_davis(folder: Path, clip: Clip) -> None:
     for frame in clip.frames():
         writer.write(frame.name, frame.labels)
     writer.write_names()
-
-
-def object_folders(path: Path) -> list[Path]:
-    """Return the folders in `path` that hold PNGs, in natural order."""
-    folders = [child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")]
-    return sorted(
-        (folder for folder in folders if files_in(folder, ".png")), key=lambda child: natural_key(child.name)
-    )
 
 
 def open_binary(path: Path) -> Source:

@@ -14,14 +14,15 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
 from stma_cli.convert.coco import open_coco, write_coco
 from stma_cli.convert.cvat_images import open_cvat_images, write_cvat_images
 from stma_cli.convert.cvat_video import open_cvat_video, write_cvat_video
-from stma_cli.convert.detect import detect
-from stma_cli.convert.formats import Format
 from stma_cli.convert.labelme import open_labelme, write_labelme
 from stma_cli.convert.pictures import open_binary, open_davis, write_binary, write_davis
-from stma_cli.convert.several import clip_folders, names_in_file, with_own_ids
+from stma_cli.convert.several import names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
+from stma_cli.mask_formats import Format
+from stma_cli.masks.detect import detect
 from stma_cli.masks.json_file import load_json
+from stma_cli.masks.sequences import clip_folders
 from stma_cli.wording import has_wrong_field
 
 

@@ -16,18 +16,11 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
-from stma_cli.masks.polygons import fill_polygon, read_points, require_inside, require_simple
-from stma_cli.natural_order import files_in
+from stma_cli.masks.polygons import fill_polygon, require_inside, require_simple
+from stma_cli.masks.yolo import CLASSES_FILE, CLIP_FILE, label_files, read_row
 from stma_cli.readable_json import readable_json
 
-CLASSES_FILE = "classes.txt"
-CLIP_FILE = "stma.json"
 _DECIMALS = 6
-
-
-def label_files(path: Path) -> list[Path]:
-    """Return the text files of a folder in natural order, without the list of classes."""
-    return [file for file in files_in(path, ".txt") if file.name != CLASSES_FILE]
 
 
 def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
@@ -73,7 +66,7 @@ def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
                 if not line.strip():
                     continue
                 what = f"{file}, line {number}"
-                index, points = _row(line, what)
+                index, points = read_row(line, what)
                 points *= (width, height)
                 if not _is_simple(points):
                     notes.add("polygons that cross themselves are filled by the even-odd rule", file.stem)
@@ -112,32 +105,6 @@ def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
     objects = [{"id": object_id, "name": name} for object_id, name in clip.names.items()]
     content: dict[str, Any] = {"width": clip.width, "height": clip.height, "objects": objects}
     (folder / CLIP_FILE).write_text(readable_json(content, indent=2) + "\n", "utf-8")
-
-
-def is_label_row(line: str) -> bool:
-    """Return whether a line of text is a row of YOLO segmentation labels."""
-    try:
-        _row(line, "line")
-    except AnnotationError:
-        return False
-    return True
-
-
-def _row(line: str, what: str) -> tuple[int, np.ndarray]:
-    """Return the class and the (N, 2) float normalised points of one row."""
-    fields = line.split()
-    if len(fields) == 5:
-        raise AnnotationError(f"{what} is a box, which has no outline: export segmentation labels.")
-    try:
-        index, values = int(fields[0]), [float(field) for field in fields[1:]]
-    except ValueError as error:
-        raise AnnotationError(
-            f"{what} is no row of YOLO labels ({error}): give 'class x1 y1 x2 y2 ...'."
-        ) from error
-    points = read_points(values, what)
-    if index < 0 or points.min() < -0.01 or points.max() > 1.01:
-        raise AnnotationError(f"{what} has values outside 0 to 1: divide x by the width and y by the height.")
-    return index, points
 
 
 def _is_simple(points: np.ndarray) -> bool:

@@ -13,8 +13,8 @@ def convert_first(path: Path) -> str | None:
     Args:
         path: an existing file or folder.
     """
-    from stma_cli.convert.detect import detect
-    from stma_cli.convert.formats import Format
+    from stma_cli.mask_formats import Format
+    from stma_cli.masks.detect import detect
 
     try:
         found = detect(path)

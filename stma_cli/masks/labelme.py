@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, numbe
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import circle, read_points, rectangle
 from stma_cli.masks.shapes import finished, outline_mask
+from stma_cli.masks.yolo import CLIP_FILE
+from stma_cli.natural_order import files_in
+from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 
 POLYGON_TYPES = ("polygon", "oriented_rectangle", "rotation", None, "")
 
@@ -141,3 +145,9 @@ def _embedded_mask(encoded: Any, corners: np.ndarray, fit: Fit, what: str) -> np
         )
     plane[top : top + rows, left : left + columns] = part
     return plane
+
+
+def labelme_files(path: Path) -> list[Path]:
+    """Return the JSON files of a folder in natural order; those that stma writes beside masks are left out."""
+    own = (NAMES_FILE, REPORT_FILE, CLIP_FILE)
+    return [file for file in files_in(path, ".json") if file.name not in own]

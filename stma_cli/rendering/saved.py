@@ -8,10 +8,10 @@ from PIL import Image
 
 from stma.errors import MaskError, SettingsError
 from stma.saving import replacing
+from stma_cli.masks.saved import SavedMasks
 from stma_cli.rendering.choose import make_renderer
 from stma_cli.rendering.settings import RenderSettings
 from stma_cli.rendering.targets import Place, clear_margin, open_output
-from stma_cli.saved_masks import SavedMasks
 from stma_cli.video import VideoSource
 from stma_cli.video.source import start_beyond_end
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma.resize import fitted_size, resize_frame, resize_labels
-from stma_cli.identity import hash_path
+from stma_cli.masks.saved import SavedMasks
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.report_page.results import Results
-from stma_cli.saved_masks import SavedMasks
+from stma_cli.segment.identity import hash_path
 from stma_cli.video import open_video
 
 LONGEST_SIDE = 440  # pixels; twice what the page shows, for sharp screens

@@ -6,7 +6,7 @@ import pytest
 from fakes import CLIP_FRAMES, fake_setup, save_mask
 from media import make_clip
 
-from stma_cli import segment_run
+from stma_cli.segment import run as segment_run
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from stma.palette import davis_palette
-from stma_cli.model_setup import ModelSetup
-from stma_cli.segment_settings import SegmentSettings
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.settings import SegmentSettings
 
 CLIP_FRAMES = 10  # of the clip in a `small_workplace`
 

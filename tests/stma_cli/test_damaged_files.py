@@ -18,8 +18,8 @@ from fakes import fake_setup
 from typer.testing import CliRunner
 
 from stma.errors import StmaError
-from stma_cli import segment_run
 from stma_cli.main import app
+from stma_cli.segment import run as segment_run
 
 LONGEST = 30  # seconds; each takes a fraction of one
 FINAL = (".mp4", ".npz", ".xml", ".html")  # results that are written whole or not at all

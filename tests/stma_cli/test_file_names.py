@@ -10,11 +10,11 @@ from media import make_clip, make_masks
 from running import run_command
 
 from stma.errors import SettingsError
-from stma_cli import segment_run
-from stma_cli.configuration import save_config
-from stma_cli.convert.formats import Format
+from stma_cli.config.file import save_config
+from stma_cli.mask_formats import Format
 from stma_cli.masks import read_names, write_names
 from stma_cli.readable_json import readable_json
+from stma_cli.segment import run as segment_run
 
 NAME = "caf\udce9"  # the byte E9, an e with an acute accent in Latin-1
 ESCAPED = r"caf\udce9"

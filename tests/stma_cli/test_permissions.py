@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stma_cli import main
-from stma_cli.configuration import find_config
+from stma_cli.config.file import find_config
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from media import decoded, make_clip, make_folder
 from running import run_command
 
 from stma.errors import OutputError, VideoError
-from stma_cli import segment_run
-from stma_cli.identity import hash_path, stamp_path
+from stma_cli.segment import run as segment_run
+from stma_cli.segment.identity import hash_path, stamp_path
 from stma_cli.video import open_video
 
 CLIP = "2024-01-01T12:30:00.mp4"

@@ -1,0 +1,1 @@
+"""`stma evaluate` and `stma validate`: scores against ground truth, and how they are shown."""

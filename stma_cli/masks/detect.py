@@ -1,0 +1,114 @@
+"""Which format a file or folder has."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError, iterparse
+
+from stma.errors import AnnotationError, InputError
+from stma_cli.mask_formats import Format
+from stma_cli.masks.json_file import load_json
+from stma_cli.masks.labelme import labelme_files
+from stma_cli.masks.saved import find_masks
+from stma_cli.masks.sequences import clip_folders, object_folders
+from stma_cli.masks.yolo import CLIP_FILE, is_label_row, label_files
+from stma_cli.natural_order import files_in
+
+_NAME_IT = f"name it with --from ({', '.join(Format)})."
+
+
+def detect(path: Path) -> Format:
+    """Return the format of an existing file or folder, from its content.
+
+    Raises:
+        AnnotationError: when it is none that stma knows.
+    """
+    if path.is_dir():
+        return _of_folder(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return Format.NPZ
+    if suffix == ".xml":
+        return _of_xml(path)
+    if suffix == ".json":
+        return _of_json(load_json(path), path)
+    raise AnnotationError(f"{path} has the ending of no format that stma reads: give a folder, or {_NAME_IT}")
+
+
+def _of_folder(path: Path) -> Format:
+    json_files = labelme_files(path)
+    if json_files and _is_labelme(json_files[0]):
+        return Format.LABELME
+    texts = label_files(path)
+    if texts and ((path / CLIP_FILE).is_file() or _is_yolo(texts)):
+        return Format.YOLO
+    if files_in(path, ".png"):
+        return Format.DAVIS
+    folders = object_folders(path)
+    if clip_folders(path):
+        return Format.DAVIS
+    if folders and [folder.name for folder in folders] != ["masks"]:
+        return Format.BINARY
+    try:
+        find_masks(path)
+    except InputError as error:
+        raise AnnotationError(
+            f"{path} holds no masks: no PNGs, no folders of PNGs, no labelme JSON and no YOLO labels. Give the "
+            f"folder that holds them, or {_NAME_IT}"
+        ) from error
+    return Format.DAVIS
+
+
+def _of_xml(path: Path) -> Format:
+    """Return the format of the first track or image; the mode where there is neither."""
+    by_mode = {"annotation": Format.CVAT_IMAGES, "interpolation": Format.CVAT_VIDEO}
+    by_tag = {"image": Format.CVAT_IMAGES, "track": Format.CVAT_VIDEO}
+    found: Format | None = None
+    try:
+        for event, element in iterparse(path, events=("start", "end")):
+            if event == "start" and element.tag in by_tag:
+                return by_tag[element.tag]
+            if event == "end" and element.tag == "mode":
+                found = by_mode.get((element.text or "").strip())
+    except (OSError, ParseError, ValueError) as error:
+        raise invalid_xml(path, error) from error
+    if found is None:
+        raise AnnotationError(
+            f"{path} has no images and no tracks: export 'CVAT for images 1.1' or 'for video'."
+        )
+    return found
+
+
+def _of_json(content: Any, path: Path) -> Format:
+    keys = set(content) if isinstance(content, dict) else set()
+    if {"videos", "annotations"} <= keys and "images" not in keys:
+        return Format.YOUTUBE_VIS
+    if {"images", "annotations"} <= keys:
+        return Format.COCO
+    if "shapes" in keys:
+        return Format.LABELME
+    raise AnnotationError(
+        f"{path} is JSON, but neither COCO nor YouTube-VIS nor labelme: export one of them."
+    )
+
+
+def _is_labelme(file: Path) -> bool:
+    try:
+        content = load_json(file)
+    except AnnotationError:
+        return False
+    return isinstance(content, dict) and "shapes" in content
+
+
+def _is_yolo(files: list[Path]) -> bool:
+    """Return whether the first file with a line in it begins with a row of labels."""
+    for file in files:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            line = stream.readline(1 << 20)
+        if line.strip():
+            return is_label_row(line)
+    return False
+
+
+def invalid_xml(path: Path, error: Exception) -> AnnotationError:
+    """Return the error about a file that cannot be parsed."""
+    return AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.")

@@ -1,0 +1,1 @@
+"""Decode, model, what refines its predictions, and what writes them, all at the same time."""

@@ -1,0 +1,117 @@
+"""From options such as --model, --device, --size and --chunk to a segmenter that is ready."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from stma.config import USUAL_SIZE
+from stma_cli.pipeline.run import SegmenterLike
+from stma_cli.segment.settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma.weights import LoadedModel
+    from stma.weights_file import ModelInfo
+    from stma_cli.masks import Annotation
+
+
+@dataclass(frozen=True)
+class ModelSetup:
+    """A segmenter, and what to say about it.
+
+    Attributes:
+        segmenter: ready for the first frame.
+        name: of the model.
+        device: as torch names it, such as "cuda".
+        precision: "fp32", "bf16", "fp16" or "int8".
+        threads: CPU threads that the model computes with.
+        working_size: (height, width) in pixels that the model works at.
+        description: the model's name, sha256 of the weights and parameters, for the report.
+        needs: says what memory a run with so many objects and annotated frames takes.
+    """
+
+    segmenter: SegmenterLike
+    name: str
+    device: str
+    precision: str
+    threads: int
+    working_size: tuple[int, int]
+    description: dict[str, Any]
+    needs: Callable[[int, int], str] | None = None
+
+
+def identified(model: "ModelInfo") -> dict[str, Any]:
+    """Return which model it was, for reports: its name, the sha256 of the weights, and how many they are."""
+    return {"name": model.name, "sha256": model.sha256, "parameters": model.parameters}
+
+
+def sized(settings: SegmentSettings, annotations: "Mapping[int, Annotation]") -> SegmentSettings:
+    """Return settings whose size is known: as typed, or as suits the objects of the first marked frame."""
+    return settings if settings.size is not None else replace(settings, size=size_for_first(annotations))
+
+
+def size_for_first(annotations: "Mapping[int, Annotation]") -> int:
+    """Return the working size for the objects of the first frame that shows any, see `size_for_objects`."""
+    from stma.resize import size_for_objects
+
+    first = min((frame for frame, said in annotations.items() if said.object_ids), default=None)
+    return USUAL_SIZE if first is None else size_for_objects(annotations[first].labels)
+
+
+def set_up_model(
+    settings: SegmentSettings,
+    height: int,
+    width: int,
+    load: "Callable[[str], LoadedModel] | None" = None,
+) -> ModelSetup:
+    """Choose the device, load the weights and make the segmenter.
+
+    Args:
+        settings: --model, --device, --precision, --size, --chunk, --refine-edges, --adapt and --threads.
+        height: rows of the frames to come.
+        width: their columns.
+        load: stands in for `load_model`, for callers that keep models loaded.
+
+    Raises:
+        SettingsError: when an option has an impossible value.
+        DeviceError: when the device is missing.
+        WeightsError: when the weights are missing or damaged.
+    """
+    from stma.config import SegmenterConfig
+    from stma.process import prepare_process
+    from stma.segmenter import Segmenter
+    from stma.weights import load_model
+    from stma_cli.segment.forecast import QUEUES
+    from stma_cli.threads import default_threads
+
+    config = SegmenterConfig(
+        size=USUAL_SIZE if settings.size is None else settings.size or None,
+        chunk=settings.chunk,
+        device=settings.device,
+        precision=settings.precision,
+        refine_edges=settings.refine_edges,
+        adapt=settings.adapt,
+    )
+    threads = settings.threads or default_threads()
+    prepare_process(threads)
+    loaded = (load or load_model)(settings.model)
+    segmenter = Segmenter(loaded.model, config)
+    segmenter.frame_size = (height, width)
+    device, precision = str(segmenter.device), segmenter.precision.name
+    description = {
+        **identified(loaded.info),
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "working_size": segmenter.working_size,
+        "adapt": settings.adapt,
+    }
+
+    def needs(objects: int, annotated_frames: int) -> str:
+        held = QUEUES * settings.chunk
+        return segmenter.estimate(objects, annotated_frames, held).sentence(
+            on_gpu=segmenter.device.type != "cpu"
+        )
+
+    return ModelSetup(
+        segmenter, loaded.info.name, device, precision, threads, segmenter.working_size, description, needs
+    )

@@ -1,0 +1,111 @@
+"""Where a run of `stma segment` begins: at its first frame, or at the checkpoint of an interrupted run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stma.errors import OutputError, SettingsError
+from stma_cli.pipeline.held_back import HeldState
+from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
+from stma_cli.segment.backward import require_saved_predictions
+from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.segment.corrections import FinishedRun
+from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.report import read_report_head, require_rows
+from stma_cli.segment.settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+
+
+def saved_run(settings: SegmentSettings) -> Checkpoint | None:
+    """Return the checkpoint to go on from, or None for a fresh run.
+
+    Raises:
+        SettingsError: the checkpoint cannot be read, and `force` is not set.
+        OutputError: there is one, but the settings ask neither to go on nor to start again.
+    """
+    if settings.resume:
+        try:
+            return load_checkpoint(settings.out)
+        except SettingsError:
+            if settings.force:
+                return None
+            raise
+    if not settings.force and (settings.out / CHECKPOINT_FILE).exists():
+        raise OutputError(
+            f"{settings.out} holds an interrupted run: add --resume to go on with it, or --force to start again."
+        )
+    return None
+
+
+def owns_overlay(settings: SegmentSettings, earlier: FinishedRun | None) -> bool:
+    """Whether an overlay that is there is of an earlier run into the same folder, finished or interrupted.
+
+    Raises:
+        SettingsError: the checkpoint of an interrupted run cannot be read, and `force` is not set.
+    """
+    if settings.overlay is None or not settings.overlay.exists():
+        return False
+    if not settings.resume:
+        return earlier is not None and earlier.drew(settings.overlay)
+    saved = saved_run(settings)
+    return saved is not None and saved.overlay == str(settings.overlay.resolve())
+
+
+def beginning(
+    settings: SegmentSettings,
+    setup: ModelSetup,
+    saved: Checkpoint | None,
+    annotations: "Mapping[int, Annotation]",
+) -> Checkpoint:
+    """Return where the run begins.
+
+    Args:
+        settings: of this run; with `force` it starts again where it cannot go on.
+        setup: the model at its start.
+        saved: the checkpoint of an interrupted run, or None.
+        annotations: the masks given, by frame number.
+
+    Raises:
+        SettingsError: the interrupted run had other inputs or settings.
+        OutputError: some of its results are gone.
+    """
+    from stma import __version__
+
+    identity = RunIdentity.of(settings, setup.description["sha256"])
+    runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.precision}
+    if saved is not None:
+        try:
+            saved.require_same(identity, runtime)
+            require_rows(settings.out, saved.report)
+            if saved.segmenter is not None:
+                require_saved_predictions(settings, annotations, saved.next_frame)
+        except (SettingsError, OutputError):
+            if not settings.force:
+                raise
+            saved = None
+    if saved is None:
+        return Checkpoint(
+            next_frame=settings.start,
+            identity=identity.plain(),
+            runtime=runtime,
+            segmenter=None,
+            held=HeldState(settings.start),
+            report={"bytes": 0, "objects": {}},
+            overlay=None if settings.overlay is None else str(settings.overlay.resolve()),
+        )
+    if saved.segmenter is None:
+        return saved
+    return replace(saved, identity=identity.plain(), resumed_at=(*saved.resumed_at, saved.next_frame))
+
+
+def after_ctrl_c(settings: SegmentSettings) -> str:
+    """Say what to do after Ctrl-C before the first frame or after the last, by what lies in the folder."""
+    if (settings.out / CHECKPOINT_FILE).exists():
+        return f"the run is not complete.\ngo on with: {settings.resume_command()}"
+    if read_report_head(settings.out / REPORT_FILE) is not None:
+        return f"the result in {settings.out} stands, run the same command again."
+    again = "again, with --force" if settings.out.exists() else "again"
+    return f"no result is complete, run the command {again}."

@@ -1,0 +1,360 @@
+"""What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stma.errors import OutputError, VideoError
+from stma_cli.information import peak_memory, versions
+from stma_cli.natural_order import files_in
+from stma_cli.output import only_run_into, prepare_folder
+from stma_cli.pipeline.held_back import HeldBack
+from stma_cli.pipeline.postprocessing import Postprocessing
+from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted
+from stma_cli.pipeline.sinks import MaskSink
+from stma_cli.progress import progress_for
+from stma_cli.result_layout import REPORT_FILE
+from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.checkpointer import Checkpointer
+from stma_cli.segment.checks import (
+    all_names,
+    checked_annotations,
+    given_note,
+    mostly_given,
+    require_frame_exists,
+    require_places,
+)
+from stma_cli.segment.corrections import (
+    DRAWING,
+    FinishedRun,
+    correction_begin,
+    finished_run,
+    mask_rows,
+    require_same_run,
+)
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.model_setup import ModelSetup, set_up_model, sized
+from stma_cli.segment.overlay import overlay_of_all, overlay_range, overlay_sinks
+from stma_cli.segment.report import ReportWriter, finished_files, read_report_head, update_report
+from stma_cli.segment.resume import beginning, owns_overlay, saved_run
+from stma_cli.segment.settings import (
+    BACKWARD,
+    BOTH,
+    FORWARD,
+    SegmentInterrupted,
+    SegmentResult,
+    SegmentSettings,
+)
+from stma_cli.wording import counted
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+    from stma_cli.video import Frame, VideoSource
+
+
+SetUp = Callable[[SegmentSettings, int, int], ModelSetup]
+LEARNS_FROM = {
+    FORWARD: "the first marked frame",
+    BACKWARD: "the last marked frame",
+    BOTH: "the last marked frame, and for the forward pass anew on the first one",
+}
+
+
+def segment_video(
+    settings: SegmentSettings,
+    say: Callable[[str], None],
+    set_up: SetUp | None = None,
+    on_checkpoint: Callable[[], None] | None = None,
+) -> SegmentResult:
+    """Follow the marked objects through a video and write masks, overlay and report.
+
+    Args:
+        settings: what to do.
+        say: takes the lines that the user should read.
+        set_up: stands in for `set_up_model`, for callers that keep a model loaded.
+        on_checkpoint: called after each checkpoint is written.
+
+    Raises:
+        StmaError: when anything given cannot be used, or a result cannot be written.
+        SegmentInterrupted: on Ctrl-C; complete files stay.
+    """
+    from stma_cli.masks import expand_folders
+    from stma_cli.video.opening import open_at_rate
+
+    source = open_at_rate(settings.video, settings.frame_rate)
+    masks = expand_folders(settings.masks, source.stems, settings.video)
+    annotations = checked_annotations(replace(settings, masks=masks), source)
+    earlier = None if settings.force or settings.resume else finished_run(settings.out)
+    settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
+    require_places(settings, all_names(annotations), source.stems)
+    with only_run_into(settings.out):
+        return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
+
+
+def _run_alone(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    earlier: FinishedRun | None,
+    set_up: SetUp,
+    on_checkpoint: Callable[[], None] | None,
+    say: Callable[[str], None],
+) -> SegmentResult:
+    saved = saved_run(settings)
+    prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
+    try:
+        setup = set_up(sized(settings, annotations), source.info.height, source.info.width)
+        for line in _opening_lines(settings, source, annotations, setup):
+            say(line)
+        begin = beginning(settings, setup, saved, annotations)
+        if earlier is not None:
+            require_same_run(earlier, begin, settings.out)
+            changes = (
+                earlier.first_change(annotations, all_names(annotations)),
+                earlier.first_gap(settings.out),
+            )
+            change = min(filter(None, changes), key=lambda change: change.frame, default=None)
+            if change is None:
+                say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
+                return _unchanged(settings, source, earlier)
+            forward = settings.direction == FORWARD
+            begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
+            say(f"changed  {line}")
+        elif begin.segmenter is not None:
+            say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
+        segmenter = directed_segmenter(settings, source, annotations, setup, begin, say)
+        setup = replace(setup, segmenter=segmenter)
+        return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
+    finally:
+        remove_saved_predictions(settings)
+
+
+def _opening_lines(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    setup: ModelSetup,
+) -> list[str]:
+    info, names = source.info, all_names(annotations)
+    frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
+    working_height, working_width = setup.working_size
+    lines = [
+        f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
+        f"{float(info.frame_rate):.3f} per second",
+        f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
+        f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
+        f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
+        *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
+        *(
+            [f"adapts   {settings.adapt} steps on {LEARNS_FROM[settings.direction]}"]
+            if settings.adapt
+            else []
+        ),
+        *(f"after    {step}" for step in settings.postprocess.steps),
+        *(f"note     {note}" for note in source.notes),
+    ]
+    for frame, annotation in annotations.items():
+        lines += [f"note     mask of frame {frame}: {note}" for note in annotation.notes]
+    marked = [frame for frame, annotation in annotations.items() if annotation.object_ids]
+    expected = _expected_frames(settings, source)
+    if settings.first_mask_only:
+        where = ", ".join(map(str, marked))
+        lines.append(f"note     the first mask of each object alone is used, on frame {where}")
+    elif mostly_given(len(marked), expected):
+        lines.append(f"note     {given_note(f'{len(marked)} of {expected} frames have a mask')}")
+    if min(marked) > settings.start and settings.direction == FORWARD:
+        lines.append(
+            f"note     nothing is marked before frame {min(marked)}: the masks before it are empty; "
+            "add --direction both to follow the objects back to the first frame"
+        )
+    if settings.direction == BACKWARD:
+        lines.append(
+            f"note     objects are followed backward only: masks after frame {max(marked)} are empty"
+        )
+    return lines
+
+
+def _states(settings: SegmentSettings) -> KeptStates:
+    """Return the memory states for corrections; of use in the forward direction alone."""
+    return KeptStates(settings.out, settings.states if settings.direction == FORWARD else 0)
+
+
+def _run(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    annotations: "Mapping[int, Annotation]",
+    setup: ModelSetup,
+    begin: Checkpoint,
+    on_checkpoint: Callable[[], None] | None,
+    say: Callable[[str], None],
+) -> SegmentResult:
+    from stma.palette import davis_palette
+    from stma_cli.masks import MaskWriter
+
+    names, said = all_names(annotations), len(source.notes)
+    mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
+    resumed = begin.segmenter is not None
+    overlays = [] if resumed else overlay_sinks(settings, source, names)
+    masks = {frame: mask.labels for frame, mask in annotations.items() if mask.labels.any()}
+    expected = _expected_frames(settings, source)
+    done_before = begin.held.next_mask - settings.start
+    after = Postprocessing(settings.postprocess, masks)
+    held_back = HeldBack(after if settings.postprocess.on else None, after.lookback, begin.held)
+    states = _states(settings)
+    if not resumed:
+        states.drop_from(-1)
+    progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
+    with (
+        ReportWriter(settings.out) as report,
+        Checkpointer(
+            settings, setup.segmenter, held_back, report, begin, states, on_checkpoint
+        ) as checkpointer,
+    ):
+        report.resume(begin.report)
+        report.path.unlink(missing_ok=True)  # that of an earlier run holds no longer
+
+        def on_frame(frame: "Frame", prediction: PredictionLike) -> None:
+            report.add(frame, prediction)
+            progress.advance()
+
+        pipeline = Pipeline(
+            setup.segmenter,
+            masks,
+            [mask_sink, *overlays],
+            settings.chunk,
+            on_frame,
+            refine=held_back,
+            before_chunk=checkpointer.before_chunk,
+            held_back=begin.next_frame - begin.held.next_mask,
+        )
+        try:
+            with progress:
+                pipeline.run(source.frames(begin.next_frame, settings.end))
+        except VideoError as failure:
+            complete = done_before + mask_sink.count
+            end = settings.start + complete
+            if failure is pipeline.decode_failure and max(annotations) < end:
+                say(f"stopped  {complete} masks in {settings.out} are complete")
+                say(
+                    f"go on    without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
+                )
+            raise
+        except (RunInterrupted, OutputError) as failure:
+            complete = done_before + mask_sink.count
+            can_resume = checkpointer.save_newest(pipeline.last_index)
+            command = settings.resume_command() if can_resume else None
+            if isinstance(failure, RunInterrupted):
+                raise SegmentInterrupted(complete, settings.out, command) from None
+            if command is not None:
+                say(f"stopped  {complete} masks in {settings.out} are complete")
+                say(f"go on    once the error below is mended, with: {command}")
+            raise
+        frame_count = done_before + pipeline.frame_count
+        next_frame = settings.start + frame_count
+        require_frame_exists(max(annotations), next_frame, source)
+        notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
+        if resumed and settings.overlay is not None:
+            notes += overlay_of_all(settings, source, names, report.files())
+        head = {
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "versions": versions(),
+            "model": setup.description,
+            "settings": _recorded(settings, source),
+            "postprocessing": settings.postprocess.steps,
+            "video": asdict(source.info),
+            "masks": mask_rows(annotations),
+            "identity": begin.identity,
+            "runtime": begin.runtime,
+            "frame_count": frame_count,
+            "resumed_at": list(begin.resumed_at),
+            "computed_from": begin.next_frame,
+            "seconds": asdict(pipeline.timings),
+            "peak_memory_bytes": peak_memory(),
+            "notes": notes,
+        }
+        report_path = report.finish(_plain(head), names, _step(source) if resumed else None)
+        checkpointer.finish()
+    others = len(files_in(settings.out, ".png")) - frame_count
+    if others:
+        notes.append(f"{settings.out} also holds {others} PNG files of an earlier run")
+    for note in notes[said:]:
+        say(f"note     {note}")
+    seconds = round(pipeline.timings.wall, 3)
+    return SegmentResult(
+        settings.out,
+        settings.overlay,
+        report_path,
+        frame_count,
+        names,
+        seconds,
+        overlay_range(settings, frame_count),
+        pipeline.frame_count,
+        sum(bool(annotation.object_ids) for annotation in annotations.values()),
+    )
+
+
+def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
+    """Return the result of a run that is there already; draws only the overlay where that is missing."""
+    drawn = settings.overlay is not None and settings.overlay.exists()
+    recorded = _plain(_recorded(settings, source))
+    draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
+    if draws:
+        overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
+    if draws or earlier.frame_rate != str(source.info.frame_rate):
+        _update_report(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
+    return SegmentResult(
+        settings.out,
+        settings.overlay,
+        settings.out / REPORT_FILE,
+        earlier.frame_count,
+        earlier.names,
+        0.0,
+        overlay_range(settings, earlier.frame_count),
+    )
+
+
+def _update_report(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
+    """Record what was drawn, and the times by the frame rate of now."""
+    from stma_cli.video.pictures import NO_RATE
+
+    head = read_report_head(settings.out / REPORT_FILE)
+    assert head is not None
+    timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
+    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
+    changed = {
+        "settings": head["settings"] | drawing,
+        "video": head["video"] | timing,
+        "notes": [*source.notes, *notes],
+    }
+    update_report(settings.out, head | changed, _step(source))
+
+
+def _step(source: "VideoSource") -> Fraction | None:
+    """Return the seconds from one picture to the next, None for a video, which has times of its own."""
+    return None if source.info.kind == "container" else 1 / source.info.frame_rate
+
+
+def _recorded(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
+    the frame rate as it was used, which tells whether an overlay has another."""
+    overlay = None if settings.overlay is None else settings.overlay.resolve()
+    return asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
+
+
+def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
+    """Return the number of frames for the progress line, as far as it is known."""
+    end = settings.end if settings.end is not None else source.info.frame_count_hint
+    return None if end is None else max(0, end - settings.start)
+
+
+def _plain(value: Any) -> Any:
+    """Turn paths, fractions and tuples into what JSON holds; a fraction becomes the text "30000/1001"."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path | Fraction) else value

@@ -1,0 +1,86 @@
+"""When the state of a run may be saved: never ahead of the masks that are complete files."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from fakes import CopySegmenter, FakePrediction
+
+from stma.palette import davis_palette
+from stma_cli.masks import MaskWriter
+from stma_cli.pipeline.held_back import HeldBack, HeldState
+from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
+from stma_cli.segment.checkpointer import Checkpointer
+from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.report import ReportWriter
+from stma_cli.segment.settings import SegmentSettings
+from stma_cli.video import Frame
+
+EMPTY = np.zeros((4, 6), np.uint8)
+
+
+def pairs(first: int, last: int) -> list[tuple[Frame, FakePrediction]]:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    return [
+        (Frame(index, pixels, Fraction(index), f"{index:05d}"), FakePrediction(EMPTY, (), {}, {}))
+        for index in range(first, last)
+    ]
+
+
+def saved_frame(folder: Path) -> int:
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint is not None
+    return checkpoint.next_frame
+
+
+def test_a_state_waits_for_the_masks_of_all_frames_before_it(tmp_path: Path) -> None:
+    settings = SegmentSettings(Path("clip.mp4"), (), tmp_path, checkpoint=4)
+    begin = Checkpoint(0, {}, {}, None, HeldState(0), {"bytes": 0, "objects": {}})
+    held_back, states = HeldBack(None, 0, HeldState(0)), KeptStates(tmp_path, 2)
+    with (
+        ReportWriter(tmp_path) as report,
+        Checkpointer(settings, CopySegmenter(), held_back, report, begin, states) as checkpointer,
+    ):
+        assert list(held_back(iter(pairs(0, 4))))
+        checkpointer.before_chunk(4, 2)  # the mask of frame 3 is not written yet
+        assert saved_frame(tmp_path) == 0
+        assert not checkpointer.save_newest(2)
+        assert list(held_back(iter(pairs(4, 8))))
+        checkpointer.before_chunk(8, 3)
+        assert saved_frame(tmp_path) == 4, "so many frames lie between two checkpoints"
+        assert checkpointer.save_newest(7)
+        assert saved_frame(tmp_path) == 8
+        checkpointer.finish()
+
+
+def test_tensors_are_saved_without_the_larger_block_that_they_are_views_of(tmp_path: Path) -> None:
+    block = torch.zeros(1000, 100)
+    state = {"keys": block[:1], "more": [block[1:2]]}
+    Checkpoint(4, {}, {}, state, HeldState(4), {"bytes": 0, "objects": {}}).save(tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
+    assert saved_frame(tmp_path) == 4
+
+
+def test_rows_of_frames_after_the_checkpoint_are_not_in_the_report_twice(tmp_path: Path) -> None:
+    names = {1: "dog"}
+    writer = MaskWriter(tmp_path, davis_palette(), names)
+    for index in range(6):
+        writer.write(f"{index:05d}", EMPTY)
+    seen = FakePrediction(EMPTY, (1,), {1: 0.5}, {1: 4})
+    with ReportWriter(tmp_path) as report:
+        for frame, _ in pairs(0, 4):
+            report.add(frame, seen)
+        state = report.state()
+        for frame, _ in pairs(4, 6):  # then the process is killed
+            report.add(frame, seen)
+        report.keep_rows = True
+    with ReportWriter(tmp_path) as report:
+        report.resume(state)
+        report.add(pairs(4, 5)[0][0], seen)
+        report.finish({}, names)
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert [row["frame"] for row in content["frames"]] == [0, 1, 2, 3, 4]
+    assert content["objects"][0]["mean_area"] == 4.0
+    assert content["objects"][0]["frames_visible"] == 5
