@@ -65,7 +65,7 @@ class FrameInputs:
         frame_size: (height, width) of the video in pixels.
         remembers: whether the frame may be written to the memory.
         after_cut: whether a new scene begins with it, which objects may be no part of: those that nothing there looks
-            like are nowhere then.
+            like are nowhere then. Views let labels travel anywhere to such a frame.
     """
 
     seen: Seen

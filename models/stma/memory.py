@@ -1,5 +1,6 @@
 """Spatial-temporal memory bank: which frames are remembered, and which of them an object may read."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,9 +31,9 @@ class StoredEntry:
         return self.entry.mask.shape[1]
 
     @cached_property
-    def shows_objects(self) -> bool:
-        """Whether any object is in sight; one that fills a quarter of a cell of 8 pixels is."""
-        return bool((self.entry.label_mask > SHOWN).any())
+    def shown(self) -> list[int]:
+        """Columns of the objects in sight; one that fills a quarter of a cell of 8 pixels is."""
+        return (self.entry.label_mask[0] > SHOWN).any(dim=1).nonzero().flatten().tolist()  # of (K, cells)
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,14 @@ class MemoryBank:
             self.groups.append(ObjectGroup(frame_index, self.objects, self.objects + count))
 
     def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
-        """Remember a frame; when the capacity is exceeded the oldest entry leaves that is not permanent and shows no
-        object, or else the oldest that is not permanent: objects out of sight are remembered for as long as they are.
-        """
+        """Remember a frame; when the capacity is exceeded, of the entries that are not permanent the one leaves that
+        its objects miss least, so that those out of sight are remembered for as long as they are."""
         # Of a chunk's features this entry keeps its own frame alone.
         entry = replace(entry, label_key=entry.label_key.clone())
         self.entries.append(StoredEntry(frame_index, permanent, entry))
         temporary = [stored for stored in self.entries if not stored.permanent]
         if len(temporary) > self.config.capacity:
-            empty = (stored for stored in temporary[:-1] if not stored.shows_objects)
-            self.entries.remove(next(empty, temporary[0]))
+            self.entries.remove(_missed_least(temporary))
         self.previous = None
         self.version += 1
 
@@ -105,10 +104,11 @@ class MemoryBank:
         """Whether a predicted frame of this index would be remembered at all, so that it must be encoded."""
         return self.config.previous_frame or self.keeps(frame_index)
 
-    def view(self, group: ObjectGroup, region: Region | None = None) -> MemoryView:
+    def view(self, group: ObjectGroup, region: Region | None = None, anywhere: bool = False) -> MemoryView:
         """What the objects of a group may read: entries written since they appeared, oldest first.
 
-        For a region the ID association reads predicted frames only where the objects were and near it.
+        For a region the ID association reads predicted frames only where the objects were and near it. Labels may
+        travel `anywhere` where a new scene begins, in which nothing need be where it was.
         """
         every = [*self.entries, *([self.previous] if self.previous else [])]
         stored = [
@@ -121,9 +121,12 @@ class MemoryBank:
         if region is not None and not region.whole:
             box = read_from([s.entry.mask[0] for s in stored if not s.permanent], region)
             entries = [s.entry if s.permanent else s.entry.within(box) for s in stored]
+        labels = propagated_entries(stored, config)
+        if anywhere:
+            labels = [replace(one, window=None) for one in labels]
         return join_entries(
             entries,
-            propagated_entries(stored, config),
+            labels,
             config.label_sharpness,
             config.readout_sharpness,
         )
@@ -169,6 +172,18 @@ class MemoryBank:
         self.entries = stored
         self.groups = [ObjectGroup(*group) for group in state["groups"]]
         self.version += 1
+
+
+def _missed_least(stored: Sequence[StoredEntry]) -> StoredEntry:
+    """The entry each of whose objects more later ones show than those of any other entry; one without objects before
+    all, the oldest of several alike, never the last."""
+    later: Counter[int] = Counter()
+    spare = []
+    for one in reversed(stored):
+        spare.append(min((later[column] for column in one.shown), default=len(stored)))
+        later.update(one.shown)
+    *older, _ = reversed(spare)
+    return stored[older.index(max(older))]
 
 
 def propagated_entries(stored: Sequence[StoredEntry], config: MemoryConfig) -> list[LabelEntry]:

@@ -271,7 +271,7 @@ class Segmenter:
         return FrameInputs(
             seen,
             self._reference_cache(),
-            tuple(self.bank.view(group, region) for group in self.bank.groups),
+            tuple(self.bank.view(group, region, self._cut) for group in self.bank.groups),
             self._frame_size(),
             self.bank.due(self.frame_index),
             self._cut,

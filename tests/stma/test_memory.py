@@ -59,6 +59,33 @@ def test_objects_out_of_sight_are_remembered_until_they_return() -> None:
     assert [stored.frame_index for stored in bank.entries] == [0, 40, 41, 42]
 
 
+def test_each_object_out_of_sight_is_remembered_beside_those_in_sight() -> None:
+    def showing(*seen: float) -> MemoryEntry:
+        shown = torch.tensor(seen)[None, :, None].expand(1, len(seen), 4 * CELLS)
+        return replace(entry(len(seen)), label_mask=shown)
+
+    bank = MemoryBank(MemoryConfig(interval=1, capacity=4))
+    bank.add_objects(2, 0)
+    bank.write(showing(1, 1), 0, permanent=True)
+    for index in range(1, 6):
+        bank.write_predicted(showing(1, 1), index)
+    assert [stored.frame_index for stored in bank.entries] == [0, 2, 3, 4, 5]
+    for index in range(6, 40):
+        bank.write_predicted(showing(1, 0), index)
+    kept = [stored.frame_index for stored in bank.entries]
+    assert kept == [0, 4, 5, 38, 39]  # half of the room for each
+    bank.write_predicted(showing(0, 0), 40)
+    assert [stored.frame_index for stored in bank.entries][-2:] == [39, 40]
+
+
+def test_labels_may_travel_anywhere_at_once() -> None:
+    bank = bank_with_first(MemoryConfig(interval=1))
+    bank.write_predicted(entry(1, 1), 1)
+    (group,) = bank.groups
+    assert None not in [one.window for one in bank.view(group).labels]
+    assert {one.window for one in bank.view(group, anywhere=True).labels} == {None}
+
+
 def test_previous_frame_is_read_but_not_kept() -> None:
     bank = bank_with_first(MemoryConfig(interval=5))
     bank.write_predicted(entry(1, 1), 1)

@@ -10,6 +10,7 @@ from colour_network import colour_network
 from segmenting import CONFIG, saved_and_read
 
 from stma import frame_step
+from stma.config import MemoryConfig
 from stma.network.label_propagation import MATCH_SCALE
 from stma.network.soft_masks import unlike
 from stma.scene import Change, Scene
@@ -140,3 +141,23 @@ def test_after_a_cut_objects_that_nothing_looks_like_are_nowhere(
     found = segmenter.steps([here, here, elsewhere, elsewhere], {0: mask})
     assert asked == [2]  # on the frame after the cut alone
     assert found[2].soft[0].max() < 0.01 < found[2].soft[1].max()
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_after_a_cut_labels_travel_as_far_as_they_must(cut: bool) -> None:
+    def scene(seed: int, tint: tuple[float, float, float], row: int, column: int) -> np.ndarray:
+        frame = ground(seed, tint)
+        frame[row : row + 40, column : column + 40] = (200, 30, 30)
+        return frame
+
+    mask = np.zeros((120, 160), np.uint8)
+    mask[8:48, 8:48] = 1
+    here, there = scene(1, (0.3, 0.4, 1), 8, 8), scene(2, (1, 0.4, 0.3) if cut else (0.3, 0.4, 1), 72, 112)
+    found = []
+    for cells in (0, None):
+        memory = MemoryConfig(label_window=cells, newest_window=cells, annotated_window=cells)
+        segmenter = Segmenter(colour_network(), replace(CONFIG, size=120, memory=memory))
+        found.append(segmenter.steps([here, here, there], {0: mask})[-1].labels[72:112, 112:152])
+    near, far = [np.count_nonzero(one) for one in found]
+    assert far > 400
+    assert near == pytest.approx(far, rel=0.05) if cut else near == 0
