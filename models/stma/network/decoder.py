@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.embedding import Features
@@ -66,13 +67,14 @@ class Decoded:
     stride8: Tensor
     coarse: Tensor
 
-    def without(self, objects: Tensor) -> "Decoded":
-        """The same with some of the objects nowhere: (B, K) bool."""
-        gone = objects[..., None, None]
+    def without(self, cells: Tensor) -> "Decoded":
+        """The same with objects nowhere in some cells: (B, K, H/8, W/8) bool."""
+        fine = cells.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        wholly = functional.max_pool2d((~cells).float(), 2) == 0
         return replace(
             self,
-            logits=self.logits.masked_fill(gone, NOWHERE),
-            coarse=self.coarse.masked_fill(gone, NOWHERE),
+            logits=self.logits.masked_fill(fine, NOWHERE),
+            coarse=self.coarse.masked_fill(wholly, NOWHERE),
         )
 
 
