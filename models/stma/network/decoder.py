@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stma.config import ModelConfig
 from stma.network.embedding import Features
@@ -68,13 +67,13 @@ class Decoded:
     coarse: Tensor
 
     def without(self, cells: Tensor) -> "Decoded":
-        """The same with objects nowhere in some cells: (B, K, H/8, W/8) bool."""
-        fine = cells.repeat_interleave(2, 2).repeat_interleave(2, 3)
-        wholly = functional.max_pool2d((~cells).float(), 2) == 0
+        """The same with objects nowhere in some cells: (B, K, H/16, W/16) bool."""
+        logits = self.logits.unflatten(3, (-1, 4)).unflatten(2, (-1, 4))  # (B, K, H/16, 4, W/16, 4)
+        logits = logits.masked_fill(cells[:, :, :, None, :, None], NOWHERE)
         return replace(
             self,
-            logits=self.logits.masked_fill(fine, NOWHERE),
-            coarse=self.coarse.masked_fill(wholly, NOWHERE),
+            logits=logits.flatten(4, 5).flatten(2, 3),
+            coarse=self.coarse.masked_fill(cells, NOWHERE),
         )
 
 

@@ -1,5 +1,7 @@
 """Soft masks: what comes of the network's logits, and what of it is remembered."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,8 +12,8 @@ from stma.network.label_propagation import MATCH_SCALE
 # Right after a cut the best tenth of an object's cells match by more than 1e-3 where it is there, and by less than
 # 7e-5 where it is not.
 FAINT_MATCH, LEAST_KNOWN = 1e-4, 0.1
-# What nothing remembered looks like by more than 2e-5 is a thing of its own where it is 64 pixels from the object.
-STRANGE_MATCH, PARTS = 2e-5, 8  # cells of 8 pixels; new parts of a bird that opens its wings are nearer
+# What looks like nothing remembered by more than 2e-5 is a thing of its own where it is 64 pixels from the object.
+STRANGE_MATCH, PARTS = 2e-5, 4  # cells of 16 pixels; new parts of a bird that opens its wings are nearer
 SHOWN = 0.25  # of a cell of 8 pixels: that much of an object is in sight
 LEAST_CERTAINTY = 1e-6  # next to nothing, and its logarithm is finite
 
@@ -44,7 +46,7 @@ def unlike(logits: Tensor, match: Tensor) -> Tensor:
         (B, K) bool; False where an object was found nowhere.
     """
     inside = functional.avg_pool2d(logits, 2) > 0  # (B, K, H/8, W/8)
-    known = _best(match) > FAINT_MATCH
+    known = _best(match) > _scaled(FAINT_MATCH)
     return (inside & known).sum((2, 3)) < LEAST_KNOWN * inside.sum((2, 3))
 
 
@@ -58,18 +60,23 @@ def strange(match: Tensor, before: Tensor) -> Tensor:
             anywhere.
 
     Returns:
-        (B, K, H/8, W/8) bool.
+        (B, K, H/16, W/16) bool.
     """
-    shown = (before > SHOWN).float()
+    shown = (functional.max_pool2d(before, 2) > SHOWN).float()
     side = 2 * PARTS + 1
     rows = functional.max_pool2d(shown, (side, 1), stride=1, padding=(PARTS, 0))
     near = functional.max_pool2d(rows, (1, side), stride=1, padding=(0, PARTS)) > 0
-    return (_best(match) < STRANGE_MATCH) & ~near & near.any(-1).any(-1)[..., None, None]
+    unlike_all = functional.max_pool2d(_best(match), 2) < _scaled(STRANGE_MATCH)
+    return unlike_all & ~near & near.any(-1).any(-1)[..., None, None]
 
 
 def _best(match: Tensor) -> Tensor:
-    """Weight by which annotated frames or others match a cell, whichever is more: (B, K, H/8, W/8) float32."""
-    return (match[:, :, :2].amax(2) * MATCH_SCALE).float().exp()
+    """How well annotated frames or others match a cell, whichever do better: (B, K, H/8, W/8)."""
+    return torch.maximum(match[:, :, 0], match[:, :, 1])
+
+
+def _scaled(weight: float) -> float:
+    return math.log(weight) / MATCH_SCALE
 
 
 def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
