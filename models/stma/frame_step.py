@@ -13,7 +13,7 @@ from stma.network.entries import MemoryEntry, MemoryView
 from stma.network.interest import Box
 from stma.network.model import STMA, Readout, TestFrame
 from stma.network.region import Region
-from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground, unlike
+from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground, strange, unlike
 from stma.network.stml import BlockCache
 from stma.prediction import label_maps
 from stma.resize_on_device import resize_frames_on_device
@@ -201,8 +201,13 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     own, region, near = (None, None, None) if part is None else (part.own, part.region, part.near)
     test = model.encode_test(inputs.seen.features, inputs.references, own, region)
     readout, decoded = model.follow(test, inputs.views, focus, region, near)
+    match = readout.labels.match
     if inputs.after_cut:
-        decoded = decoded.without(unlike(decoded.logits, readout.labels.match))
+        elsewhere = unlike(decoded.logits, match)[..., None, None].expand_as(decoded.coarse)
+    else:
+        newest = [view.labels[-1].mask.unflatten(2, match.shape[3:]) for view in inputs.views]
+        elsewhere = strange(match, torch.cat(newest, dim=1))
+    decoded = decoded.without(elsewhere)
     logits, masks = masks_from_logits(decoded.logits)
     expected = torch.sigmoid(model.judge(decoded, masks, readout))[0]
     return Followed(test, readout, logits, masks, expected, decoded.coarse[0])

@@ -14,8 +14,7 @@ from stma.config import MemoryConfig
 from stma.network.entries import MemoryEntry, MemoryView, join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.region import Region, read_from
-
-SHOWN = 0.25  # of a cell of 8 pixels
+from stma.network.soft_masks import SHOWN
 
 
 @dataclass(frozen=True)

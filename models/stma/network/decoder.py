@@ -66,13 +66,14 @@ class Decoded:
     stride8: Tensor
     coarse: Tensor
 
-    def without(self, objects: Tensor) -> "Decoded":
-        """The same with some of the objects nowhere: (B, K) bool."""
-        gone = objects[..., None, None]
+    def without(self, cells: Tensor) -> "Decoded":
+        """The same with objects nowhere in some cells: (B, K, H/16, W/16) bool."""
+        logits = self.logits.unflatten(3, (-1, 4)).unflatten(2, (-1, 4))  # (B, K, H/16, 4, W/16, 4)
+        logits = logits.masked_fill(cells[:, :, :, None, :, None], NOWHERE)
         return replace(
             self,
-            logits=self.logits.masked_fill(gone, NOWHERE),
-            coarse=self.coarse.masked_fill(gone, NOWHERE),
+            logits=logits.flatten(4, 5).flatten(2, 3),
+            coarse=self.coarse.masked_fill(cells, NOWHERE),
         )
 
 

@@ -1,5 +1,7 @@
 """Soft masks: what comes of the network's logits, and what of it is remembered."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,6 +12,9 @@ from stma.network.label_propagation import MATCH_SCALE
 # Right after a cut the best tenth of an object's cells match by more than 1e-3 where it is there, and by less than
 # 7e-5 where it is not.
 FAINT_MATCH, LEAST_KNOWN = 1e-4, 0.1
+# What looks like nothing remembered by more than 2e-5 is a thing of its own where it is 64 pixels from the object.
+STRANGE_MATCH, PARTS = 2e-5, 4  # cells of 16 pixels; new parts of a bird that opens its wings are nearer
+SHOWN = 0.25  # of a cell of 8 pixels: that much of an object is in sight
 LEAST_CERTAINTY = 1e-6  # next to nothing, and its logarithm is finite
 
 
@@ -41,8 +46,37 @@ def unlike(logits: Tensor, match: Tensor) -> Tensor:
         (B, K) bool; False where an object was found nowhere.
     """
     inside = functional.avg_pool2d(logits, 2) > 0  # (B, K, H/8, W/8)
-    known = (match[:, :, :2].amax(2) * MATCH_SCALE).float().exp() > FAINT_MATCH
+    known = _best(match) > _scaled(FAINT_MATCH)
     return (inside & known).sum((2, 3)) < LEAST_KNOWN * inside.sum((2, 3))
+
+
+def strange(match: Tensor, before: Tensor) -> Tensor:
+    """Cells that look like nothing remembered and are far from where the object was: something else came into the
+    picture, since a part of the object that was not seen before shows next to it.
+
+    Args:
+        match: (B, K, 3, H/8, W/8) as of `PropagatedLabels`.
+        before: (B, K, H/8, W/8) soft masks in 0..1 of the frame before. An object that it does not show may come back
+            anywhere.
+
+    Returns:
+        (B, K, H/16, W/16) bool.
+    """
+    shown = (functional.max_pool2d(before, 2) > SHOWN).float()
+    side = 2 * PARTS + 1
+    rows = functional.max_pool2d(shown, (side, 1), stride=1, padding=(PARTS, 0))
+    near = functional.max_pool2d(rows, (1, side), stride=1, padding=(0, PARTS)) > 0
+    unlike_all = functional.max_pool2d(_best(match), 2) < _scaled(STRANGE_MATCH)
+    return unlike_all & ~near & near.any(-1).any(-1)[..., None, None]
+
+
+def _best(match: Tensor) -> Tensor:
+    """How well annotated frames or others match a cell, whichever do better: (B, K, H/8, W/8)."""
+    return torch.maximum(match[:, :, 0], match[:, :, 1])
+
+
+def _scaled(weight: float) -> float:
+    return math.log(weight) / MATCH_SCALE
 
 
 def sharpen_foreground(masks: Tensor, sharpness: float) -> Tensor:
