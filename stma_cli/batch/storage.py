@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from stma.errors import OutputError
 from stma.saving import output_error, replacing, writing
+from stma_cli.output import is_url
 from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
 from stma_cli.segment.report import finished_files
 
@@ -50,11 +51,6 @@ class Storage(Protocol):
             name: of the clip.
             ours: what lies there was written by stma, so that masks that are made again may be removed.
         """
-
-
-def is_url(place: str) -> bool:
-    """Return whether results go to a URL, not to a folder."""
-    return "://" in place
 
 
 def storage_at(place: str) -> Storage:

@@ -99,6 +99,16 @@ def test_batch_takes_from_segment_what_is_not_of_one_run(clips: Path) -> None:
     assert result.stderr == "config   clips/stma.toml: --size=32 --overlay\n"
 
 
+@pytest.mark.parametrize(
+    ("out", "words"), [("results", "--out=clips/results"), ("s3://bucket/run", "--out=s3://bucket/run")]
+)
+def test_results_of_a_batch_go_beside_the_file_or_to_a_url(clips: Path, out: str, words: str) -> None:
+    config(f'[batch]\nout = "{out}"\n')
+    Path("empty").mkdir()
+    result = run("batch", "empty", "--config", "clips/stma.toml")
+    assert result.stderr == f"config   clips/stma.toml: {words}\n"
+
+
 def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
     config("[overlay]\nalpha = 0.25\nnames = false\n")
     result = run("overlay", "clips", "clips", "-o", "a.mp4", "--audio")
