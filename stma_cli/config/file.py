@@ -30,7 +30,7 @@ WHERE_RESULTS_GO = frozenset({"out", "overlay", "force", "fix", "csv", "plot", "
 OF_ONE_RUN = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
 SHARES_TABLE_WITH = {"batch": "segment"}  # what holds for one clip holds for many
 MORE_THAN_PATHS = frozenset({"mask", "out"})  # NAME=FILE, and the URL that a batch may write to
-FILE_ENDINGS = (".safetensors", ".json", ".png")  # of text values that can also be names, such as --model
+NAME_OR_FILE = frozenset({"model", "init", "sequences"})  # a name that is known, or else a file
 
 
 class OptionLike(Protocol):
@@ -262,9 +262,14 @@ def _located(text: str, base: Path, option: OptionLike, path_options: frozenset[
         before, equals, after = text.partition("=")
         head, text = (before + equals, after) if equals else ("", text)
     is_path = name in path_options or (name in MORE_THAN_PATHS and not is_url(text))
-    if is_path or (text.endswith(FILE_ENDINGS) and (base / text).exists()):
+    if is_path or _names_file(name, text, base):
         return head + str(base / text)
     return text
+
+
+def _names_file(name: str | None, text: Any, base: Path) -> bool:
+    """Return whether the value of an option that may also be a name is a file, seen from a folder."""
+    return name in NAME_OR_FILE and isinstance(text, str) and (base / text).is_file()
 
 
 def _toml(value: Any, folder: Path) -> str:

@@ -109,6 +109,14 @@ def test_results_of_a_batch_go_beside_the_file_or_to_a_url(clips: Path, out: str
     assert result.stderr == f"config   clips/stma.toml: {words}\n"
 
 
+def test_a_list_of_sequences_lies_beside_the_file_and_a_name_stays_one(clips: Path) -> None:
+    (clips / "val.txt").write_text("bear\n")
+    (clips / "bear").mkdir()
+    config('[evaluate]\nsequences = ["val.txt", "bear"]\n')
+    result = run("evaluate", "clips", "--baseline", "copy", "--config", "clips/stma.toml")
+    assert result.stderr == "config   clips/stma.toml: --sequences=clips/val.txt --sequences=bear\n"
+
+
 def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
     config("[overlay]\nalpha = 0.25\nnames = false\n")
     result = run("overlay", "clips", "clips", "-o", "a.mp4", "--audio")
