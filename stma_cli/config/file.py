@@ -216,7 +216,10 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
         raise SettingsError(
             f"{path} is there already, and nothing is replaced: give --save-config a new name."
         )
-    lines = [f"[{command}]", *(f"{key} = {_toml(value, path.parent)}" for key, value in values.items())]
+    lines = [f"[{command}]"]
+    for key, value in values.items():
+        is_file = _names_file(key, value, Path())
+        lines.append(f"{key} = {_toml(Path(value) if is_file else value, path.parent)}")
     try:
         content = "".join(f"{line}\n" for line in lines).encode()
     except UnicodeEncodeError as error:

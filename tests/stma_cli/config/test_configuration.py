@@ -183,7 +183,9 @@ def test_saved_options_come_back_without_those_of_one_run(clips: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "(without --json, --mask, --out, which belong to one run)" in result.stdout
     assert not Path("x").exists()
-    assert (clips / "stma.toml").read_text().splitlines()[0] == "[segment]"
+    lines = (clips / "stma.toml").read_text().splitlines()
+    assert lines[0] == "[segment]"
+    assert 'model = "mine.safetensors"' in lines
     result = segment("--mask", "clips/first.png")
     assert result.exit_code == 0, result.output
     used = settings()
