@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from batches import COUNT, HEIGHT, WIDTH, Model, document, reasons, run, set_up_
 from fakes import save_mask
 from fsspec.implementations.memory import MemoryFileSystem
 from media import make_clip
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
@@ -21,7 +23,10 @@ from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
+from stma_cli.batch.jobs import ClipOutcome, Status
 from stma_cli.batch.plan import PlannedClip
+from stma_cli.batch.settings import BatchResult
+from stma_cli.batch.show import print_result, progress_line
 from stma_cli.batch.storage import storage_at
 from stma_cli.main import app
 from stma_cli.masks import read_labels
@@ -179,6 +184,14 @@ def test_results_on_a_file_system_of_fsspec(workplace: Path, model: Model) -> No
     make_clip(Path("clips/three.mkv"), 4, width=WIDTH, height=HEIGHT)
     assert CliRunner().invoke(app, words).exit_code == 0
     assert len(list((far / "three").glob("*.png"))) == 4
+
+
+def test_one_clip_and_one_frame_are_told_as_one() -> None:
+    outcome = ClipOutcome("a", Status.DONE, frames=1, seconds=2.0)
+    assert progress_line(outcome, 1, 1) == "done     1/1 a: 1 frame in 2.0 s"
+    console = Console(file=StringIO(), width=120)
+    print_result(BatchResult((outcome,), 2.0), console)
+    assert "total    1 clip: 1 done; 2.0 s" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("method", "path"), [("ls", "three"), ("open", "three/report.json")])
