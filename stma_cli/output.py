@@ -11,6 +11,11 @@ from stma.saving import writing
 from stma_cli.result_layout import LOCK_FILE
 
 
+def is_url(place: str) -> bool:
+    """Return whether results go to a URL, not to a folder."""
+    return "://" in place
+
+
 def require_file_place(option: str, path: Path | None, *suffixes: str) -> None:
     """Refuse a place where a file could not be written, or would replace one of another kind; None is fine.
 

@@ -16,9 +16,9 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.pairing import Pairing, pair
 from stma_cli.batch.plan import PlannedClip, largest_first, plan
 from stma_cli.batch.settings import BatchResult, BatchSettings
-from stma_cli.batch.storage import LocalStorage, Storage, is_url, open_storage
+from stma_cli.batch.storage import LocalStorage, Storage, open_storage
 from stma_cli.batch.worker import ClipWorkerFactory
-from stma_cli.output import only_one
+from stma_cli.output import is_url, only_one
 from stma_cli.readable_json import readable_json
 from stma_cli.result_layout import BATCH_FILE, BATCH_LOCK_FILE
 

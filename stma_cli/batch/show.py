@@ -27,7 +27,7 @@ CLIPS_SHOWN = 4  # in one sentence
 
 def progress_line(outcome: ClipOutcome, number: int, jobs: int) -> str:
     """Return what is said when a clip has ended."""
-    what = f"{outcome.frames} frames in {outcome.seconds:.1f} s"
+    what = f"{counted(outcome.frames, 'frame')} in {outcome.seconds:.1f} s"
     if outcome.status is not Status.DONE:
         what = outcome.message
     elif outcome.resumed_at is not None:
@@ -53,7 +53,7 @@ def print_result(result: BatchResult, console: Console) -> None:
     _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
-    print_line(console, f"total    {len(rows)} clips: {said}; {wall_time(result.seconds)}")
+    print_line(console, f"total    {counted(len(rows), 'clip')}: {said}; {wall_time(result.seconds)}")
 
 
 def result_json(result: BatchResult) -> str:
@@ -95,9 +95,8 @@ def print_preview(preview: Preview, console: Console) -> None:
         estimate = "no estimate, as a length is unknown" if todo else "nothing to do"
     else:
         estimate = f"about {wall_time(preview.seconds)} with {workers}, {preview.basis}"
-    print_line(
-        console, f"total    {len(preview.clips)} clips: {len(todo)} to do, {bad} cannot be used; {estimate}"
-    )
+    clips = counted(len(preview.clips), "clip")
+    print_line(console, f"total    {clips}: {len(todo)} to do, {bad} cannot be used; {estimate}")
 
 
 def preview_json(preview: Preview) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from stma.errors import OutputError
 from stma.saving import output_error, replacing, writing
+from stma_cli.output import is_url
 from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
 from stma_cli.segment.report import finished_files
 
@@ -50,11 +51,6 @@ class Storage(Protocol):
             name: of the clip.
             ours: what lies there was written by stma, so that masks that are made again may be removed.
         """
-
-
-def is_url(place: str) -> bool:
-    """Return whether results go to a URL, not to a folder."""
-    return "://" in place
 
 
 def storage_at(place: str) -> Storage:
@@ -164,7 +160,7 @@ class _RemoteWorkspace:
             OutputError: when the place cannot be written.
         """
         here = self._complete_files()
-        try:
+        with _reaching(self._place):
             if REPORT_FILE not in here and REPORT_FILE not in self._sent:
                 self._remove(REPORT_FILE)  # of an earlier run, which it would describe wrongly from now on
             ordinary = sorted(here.keys() - set(_FIRST_AND_LAST))
@@ -182,10 +178,6 @@ class _RemoteWorkspace:
             if any("/" in name for name in gone) and not (self.folder / BACKWARD_FOLDER).is_dir():
                 with suppress(OSError):  # object stores have no empty folders
                     self._files.rmdir(f"{self._place}/{BACKWARD_FOLDER}")
-        except Exception as error:  # each file system of fsspec raises its own
-            raise OutputError(
-                f"{self._place} cannot be written ({error}); check the address and the rights"
-            ) from error
 
     def _complete_files(self) -> dict[str, Path]:
         """Return the files to send by their names below the folder."""
@@ -219,46 +211,41 @@ class RemoteStorage:
         Raises:
             OutputError: naming what is missing.
         """
-        try:
-            files, place = self._open()
-            files.makedirs(place, exist_ok=True)
-        except (ImportError, ValueError) as error:
-            raise OutputError(
-                f"results cannot go to {self.url} ({error}); install the package of fsspec for it, "
-                "such as s3fs or gcsfs, or give a folder"
-            ) from error
-        except Exception as error:
-            raise OutputError(
-                f"{self.url} cannot be used ({error}); check the address and the rights"
-            ) from error
+        with _reaching(self.url):
+            try:
+                files, place = self._open()
+                files.makedirs(place, exist_ok=True)
+            except (ImportError, ValueError) as error:
+                raise OutputError(
+                    f"results cannot go to {self.url} ({error}); install the package of fsspec for it, "
+                    "such as s3fs or gcsfs, or give a folder"
+                ) from error
 
     def lines(self, path: str) -> Iterator[str]:
         """See `Storage.lines`."""
-        files, place = self._open()
-        try:
-            with files.open(f"{place}/{path}", "r", encoding="utf-8") as file:
-                yield from file
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return
+        with _reaching(self.url):
+            files, place = self._open()
+            try:
+                with files.open(f"{place}/{path}", "r", encoding="utf-8") as file:
+                    yield from file
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return
 
     def write(self, path: str, text: str) -> None:
         """See `Storage.write`; object stores replace a file in one step."""
-        files, place = self._open()
-        try:
+        with _reaching(self.url):
+            files, place = self._open()
             files.pipe_file(f"{place}/{path}", text.encode("utf-8"))
-        except Exception as error:
-            raise OutputError(
-                f"{self.url} cannot be written ({error}); check the address and the rights"
-            ) from error
 
     def names(self, path: str) -> set[str]:
         """See `Storage.names`."""
-        files, place = self._open()
-        files.invalidate_cache()
-        try:
-            entries = files.ls(f"{place}/{path}", detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return set()
+        with _reaching(self.url):
+            files, place = self._open()
+            files.invalidate_cache()
+            try:
+                entries = files.ls(f"{place}/{path}", detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return set()
         return {
             _last_part(entry["name"]) for entry in entries if entry["type"] != "file" or entry["size"] != 0
         }
@@ -270,12 +257,13 @@ class RemoteStorage:
     @contextmanager
     def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:
         """See `Storage.workspace`."""
-        files, place = self._open()
         folder = Path(tempfile.mkdtemp(prefix="stma-"))
         try:
-            files.makedirs(f"{place}/{name}", exist_ok=True)
-            space = _RemoteWorkspace(files, f"{place}/{name}", folder)
-            space.pull(ours)
+            with _reaching(f"{self.url}/{name}"):
+                files, place = self._open()
+                files.makedirs(f"{place}/{name}", exist_ok=True)
+                space = _RemoteWorkspace(files, f"{place}/{name}", folder)
+                space.pull(ours)
             yield space
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -285,6 +273,21 @@ class RemoteStorage:
 
         files, place = fsspec.core.url_to_fs(self.url)
         return files, str(place)
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Turn the errors of a file system, of which each of fsspec has its own, into one that says what to do.
+
+    Raises:
+        OutputError: when the place cannot be read or written.
+    """
+    try:
+        yield
+    except (OutputError, UnicodeDecodeError):  # the latter is of the content, of which its reader speaks
+        raise
+    except Exception as error:
+        raise OutputError(f"{url} cannot be used ({error}); check the address and the rights") from error
 
 
 def _last_part(entry: Any) -> str:

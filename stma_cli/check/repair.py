@@ -100,8 +100,10 @@ def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def _require_place(out: Path, ending: str) -> None:
-    if out.suffix.lower() != ending:
-        raise OutputError(f"--fix {out} is of another kind than the mask: give a name that ends in {ending}.")
+    if out.suffix != ending:  # nor in capitals, as the mask writer adds the ending itself
+        raise OutputError(
+            f"--fix {out} has another ending than a copy of this mask: give a name that ends in {ending}."
+        )
     if os.path.lexists(out):
         raise OutputError(f"--fix {out} is there already, and nothing is replaced: give a new name.")
     if not out.parent.is_dir():

@@ -44,6 +44,7 @@ def convert(
     """
     from stma_cli.convert.run import Conversion, convert_masks
     from stma_cli.progress import progress_for
+    from stma_cli.wording import counted
 
     wanted = Conversion(source, out, to, source_format, _size_of(size), clip, simplify, force)
     with progress_for(None, quiet=False) as progress:
@@ -51,9 +52,8 @@ def convert(
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     clips = f" of {done.clips} clips" if done.clips > 1 else ""
-    typer.echo(
-        f"{out}: {done.frames} frames, {len(done.names)} objects{clips} ({done.source_format} to {to})"
-    )
+    what = f"{counted(done.frames, 'frame')}, {counted(len(done.names), 'object')}{clips}"
+    typer.echo(f"{out}: {what} ({done.source_format} to {to})")
 
 
 def _size_of(text: str | None) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from stma.errors import SettingsError
 from stma.saving import replacing
+from stma_cli.output import is_url
 
 CONFIG_FILE = "stma.toml"
 NO_CONFIG = "none"  # what --config takes to leave a file beside the clips alone
@@ -28,7 +29,8 @@ LARGEST_FILE = 1 << 20  # bytes
 WHERE_RESULTS_GO = frozenset({"out", "overlay", "force", "fix", "csv", "plot", "json", "save-config"})
 OF_ONE_RUN = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
 SHARES_TABLE_WITH = {"batch": "segment"}  # what holds for one clip holds for many
-FILE_ENDINGS = (".safetensors", ".json", ".png")  # of text values that can also be names, such as --model
+MORE_THAN_PATHS = frozenset({"mask", "out"})  # NAME=FILE, and the URL that a batch may write to
+NAME_OR_FILE = frozenset({"model", "init", "sequences"})  # a name that is known, or else a file
 
 
 class OptionLike(Protocol):
@@ -132,8 +134,7 @@ def settings_of(
             option = own[key]
             texts = _texts(value, option, where)
             if not option.is_flag:
-                is_path = option.name in path_options
-                texts = [_located(text, path.parent, option.name == "mask", is_path) for text in texts]
+                texts = [_located(text, path.parent, option, path_options) for text in texts]
             words = _words(key, texts, option)
             found[option_key(option)] = Setting(f"{where} is {value!r}", key, option_key(option), words)
     return list(found.values())
@@ -215,7 +216,10 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
         raise SettingsError(
             f"{path} is there already, and nothing is replaced: give --save-config a new name."
         )
-    lines = [f"[{command}]", *(f"{key} = {_toml(value, path.parent)}" for key, value in values.items())]
+    lines = [f"[{command}]"]
+    for key, value in values.items():
+        is_file = _names_file(key, value, Path())
+        lines.append(f"{key} = {_toml(Path(value) if is_file else value, path.parent)}")
     try:
         content = "".join(f"{line}\n" for line in lines).encode()
     except UnicodeEncodeError as error:
@@ -254,15 +258,21 @@ def _words(key: str, texts: Sequence[str], option: OptionLike) -> tuple[str, ...
     return tuple(opposites[:1])
 
 
-def _located(text: str, base: Path, is_mask: bool, is_path: bool) -> str:
+def _located(text: str, base: Path, option: OptionLike, path_options: frozenset[str]) -> str:
     """Put the folder of the file before a relative path; NAME=FILE of --mask keeps its name."""
-    head = ""
-    if is_mask and not (base / text).exists():
+    name, head = option.name, ""
+    if name == "mask" and not (base / text).exists():
         before, equals, after = text.partition("=")
         head, text = (before + equals, after) if equals else ("", text)
-    if is_mask or is_path or (text.endswith(FILE_ENDINGS) and (base / text).exists()):
+    is_path = name in path_options or (name in MORE_THAN_PATHS and not is_url(text))
+    if is_path or _names_file(name, text, base):
         return head + str(base / text)
     return text
+
+
+def _names_file(name: str | None, text: Any, base: Path) -> bool:
+    """Return whether the value of an option that may also be a name is a file, seen from a folder."""
+    return name in NAME_OR_FILE and isinstance(text, str) and (base / text).is_file()
 
 
 def _toml(value: Any, folder: Path) -> str:

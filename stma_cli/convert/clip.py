@@ -10,6 +10,7 @@ from stma.errors import AnnotationError
 from stma.labels import LARGEST_ID
 from stma_cli.masks.annotation import LabelPainter, ObjectIds, ids_in
 from stma_cli.masks.image_file import LARGEST_PICTURE
+from stma_cli.wording import counted
 
 _UNSAFE = frozenset('<>:"/\\|?*')  # in file names, on one system or another
 
@@ -37,7 +38,9 @@ class Notes:
     def lines(self) -> tuple[str, ...]:
         """Return the sentences in the order in which they came up."""
         return tuple(
-            f"{sentence} ({len(frames)} frames, first {next(iter(frames))})" if frames else sentence
+            f"{sentence} ({counted(len(frames), 'frame')}, first {next(iter(frames))})"
+            if frames
+            else sentence
             for sentence, frames in self._frames.items()
         )
 

@@ -108,7 +108,7 @@ def folder_names(names: dict[int, str]) -> dict[int, str]:
     taken: set[str] = set()
     for object_id in sorted(names):
         name = safe_name(names[object_id], f"object {object_id}")
-        if name.casefold() in taken:
+        while name.casefold() in taken:
             name = f"{name} ({object_id})"
         taken.add(name.casefold())
         result[object_id] = name

@@ -25,7 +25,20 @@ def write_names(folder: Path, names: Mapping[int, str]) -> Path:
 def read_names(folder: Path) -> dict[int, str]:
     """Return the names in the folder's `names.json`; empty where there is none or it is of another tool."""
     try:
-        content = json.loads((folder / NAMES_FILE).read_text("utf-8"))
-        return {int(row["id"]): str(row["name"]) for row in content["objects"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        return parse_names(folder / NAMES_FILE)
+    except (OSError, ValueError):
         return {}
+
+
+def parse_names(file: Path) -> dict[int, str]:
+    """Return object id -> name from the objects of `names.json` or `report.json`.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: when it is damaged or of another tool.
+    """
+    content = json.loads(file.read_text("utf-8"))
+    try:
+        return {int(row["id"]): str(row["name"]) for row in content["objects"]}
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(str(error)) from error

@@ -1,6 +1,5 @@
 """Label PNGs of an earlier run or of another tool: which files, for which frames, with which names."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma_cli.masks.label_image import read_labels
+from stma_cli.masks.names import parse_names
 from stma_cli.natural_order import files_in
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read
@@ -75,11 +75,10 @@ def find_masks(path: Path) -> SavedMasks:
 def _names_for(folder: Path) -> dict[int, str]:
     for file in (folder / NAMES_FILE, folder / REPORT_FILE, folder.resolve().parent / REPORT_FILE):
         try:
-            objects = json.loads(file.read_text("utf-8"))["objects"]
-            return {int(entry["id"]): str(entry["name"]) for entry in objects}
+            return parse_names(file)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError) as error:
             if file.name == NAMES_FILE:
                 if isinstance(error, PermissionError):
                     raise MaskError(may_not_be_read(file, error)) from error

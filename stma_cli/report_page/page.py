@@ -283,10 +283,11 @@ def _css(object_id: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as "7.40 s", "2:05.4" or "1:02:05"."""
-    if seconds < 60:
+    """Return a time as "7.40 s", "2:05.4" or "1:02:05", rounded before it is split, so that no part reaches 60."""
+    if round(seconds, 2) < 60:
         return f"{seconds:.2f} s"
-    minutes, rest = divmod(float(seconds), 60)
+    minutes, rest = divmod(round(seconds, 1), 60)
     if minutes < 60:
         return f"{int(minutes)}:{rest:04.1f}"
-    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{int(rest):02d}"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

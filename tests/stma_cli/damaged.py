@@ -180,11 +180,11 @@ JSON_FILES = (
 )  # fmt: skip
 
 PATHS = (
-    Case("COCO picture named ../../evil", f"convert bad.json {TO_DAVIS}", "1 frames", False,
+    Case("COCO picture named ../../evil", f"convert bad.json {TO_DAVIS}", "1 frame,", False,
          lambda: write_json("bad.json", coco(TRIANGLE, "../../evil.jpg"))),
-    Case("COCO picture named /absolute/evil", f"convert bad.json {TO_DAVIS}", "1 frames", False,
+    Case("COCO picture named /absolute/evil", f"convert bad.json {TO_DAVIS}", "1 frame,", False,
          lambda: write_json("bad.json", coco(TRIANGLE, "/tmp/evil.jpg"))),
-    Case("COCO picture named C:\\evil, with NUL", f"convert bad.json {TO_DAVIS}", "1 frames", False,
+    Case("COCO picture named C:\\evil, with NUL", f"convert bad.json {TO_DAVIS}", "1 frame,", False,
          lambda: write_json("bad.json", coco(TRIANGLE, "C:\\x\\evil\0:a.jpg"))),
     Case("YouTube-VIS frames named ../evil", f"convert bad.json {TO_DAVIS}", "2 frames", False,
          lambda: write_json("bad.json", youtube_vis(["../../evil0.jpg", "../../evil1.jpg"], [TRIANGLE, None]))),
@@ -192,11 +192,11 @@ PATHS = (
          lambda: write_json("bad.json", youtube_vis(["a/0.jpg", "b/0.jpg"], [None, TRIANGLE]))),
     Case("segmentations fewer than frames", f"convert bad.json {TO_DAVIS}", "one segmentation for each", True,
          lambda: write_json("bad.json", youtube_vis(["0.jpg", "1.jpg"], [None]))),
-    Case("object named ../../evil", "convert bad.json -o out --to binary", "1 objects", False,
+    Case("object named ../../evil", "convert bad.json -o out --to binary", "1 object ", False,
          lambda: write_json("bad.json", labelme(SQUARE, label="../../evil"))),
     Case("object named .. in names.json", "convert masks -o out --to binary", "2 objects", False,
          lambda: write_json("masks/names.json", {"objects": [{"id": 1, "name": ".."}, {"id": 2, "name": "/evil"}]})),
-    Case("CVAT image named ../evil", f"convert bad.xml {TO_DAVIS}", "1 frames", False,
+    Case("CVAT image named ../evil", f"convert bad.xml {TO_DAVIS}", "1 frame,", False,
          lambda: text("bad.xml", cvat(CVAT_IMAGE.format("../../evil.png", CVAT_POLYGON.format("../evil"))))),
     Case("NPZ frame named ../evil", f"convert bad.npz {TO_DAVIS}", "2 frames", False,
          lambda: npz("bad.npz", frames=["../../evil", "/tmp/evil"])),

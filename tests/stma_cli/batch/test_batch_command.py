@@ -3,14 +3,18 @@
 import json
 import re
 import sys
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from batches import COUNT, HEIGHT, WIDTH, Model, document, reasons, run, set_up_batch, statuses
 from fakes import save_mask
+from fsspec.implementations.memory import MemoryFileSystem
 from media import make_clip
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
@@ -19,7 +23,11 @@ from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
+from stma_cli.batch.jobs import ClipOutcome, Status
 from stma_cli.batch.plan import PlannedClip
+from stma_cli.batch.settings import BatchResult
+from stma_cli.batch.show import print_result, progress_line
+from stma_cli.batch.storage import storage_at
 from stma_cli.main import app
 from stma_cli.masks import read_labels
 from stma_cli.segment.model_setup import set_up_model
@@ -176,6 +184,49 @@ def test_results_on_a_file_system_of_fsspec(workplace: Path, model: Model) -> No
     make_clip(Path("clips/three.mkv"), 4, width=WIDTH, height=HEIGHT)
     assert CliRunner().invoke(app, words).exit_code == 0
     assert len(list((far / "three").glob("*.png"))) == 4
+
+
+def test_one_clip_and_one_frame_are_told_as_one() -> None:
+    outcome = ClipOutcome("a", Status.DONE, frames=1, seconds=2.0)
+    assert progress_line(outcome, 1, 1) == "done     1/1 a: 1 frame in 2.0 s"
+    console = Console(file=StringIO(), width=120)
+    print_result(BatchResult((outcome,), 2.0), console)
+    assert "total    1 clip: 1 done; 2.0 s" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("method", "path"), [("ls", "three"), ("open", "three/report.json")])
+def test_a_place_that_the_file_system_refuses_fails_its_clip_alone(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "pseudo_dirs", [""])
+    words = ["batch", "clips", "--masks", "masks", "--out", "memory://far"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    allowed = getattr(MemoryFileSystem, method)
+
+    def guarded(self: MemoryFileSystem, place: str, *more: Any, **options: Any) -> Any:
+        if place.endswith(f"/far/{path}"):
+            raise PermissionError("403 Forbidden")
+        return allowed(self, place, *more, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, method, guarded)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1, result.output
+    rows = json.loads(MemoryFileSystem().cat_file("/far/batch.json"))["clips"]
+    assert {row["clip"]: row["status"] for row in rows} == {
+        "a/one": "unchanged",
+        "a/two": "unchanged",
+        "three": "failed",
+    }
+    assert "403 Forbidden" in rows[-1]["message"]
+    assert "check the address and the rights" in rows[-1]["message"]
+
+
+def test_a_damaged_file_at_a_url_is_not_put_down_to_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    MemoryFileSystem().pipe_file("/far/report.json", b"\xff{")
+    with pytest.raises(UnicodeDecodeError):
+        list(storage_at("memory://far").lines("report.json"))
 
 
 @pytest.mark.parametrize(

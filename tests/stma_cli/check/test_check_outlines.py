@@ -89,6 +89,29 @@ def test_coco_and_own_format(video: Path) -> None:
     np.testing.assert_array_equal(labels, own_labels)
 
 
+def test_annotations_of_another_picture_stay_as_they_are(video: Path) -> None:
+    bow = np.ravel(BOW).tolist()
+    coco = {
+        "images": [{"id": 1, "file_name": "0.png", "width": WIDTH, "height": HEIGHT}],
+        "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [
+            {"id": 4, "image_id": 1, "category_id": 1, "segmentation": bow},
+            {"id": 5, "image_id": 9, "category_id": 1, "segmentation": [bow]},
+        ],
+    }
+    result, content, _ = mended(video, coco)
+    assert len(result.repair.changes) == 1  # type: ignore[union-attr]
+    assert [len(row["segmentation"]) for row in content["annotations"]] == [2, 1]
+    assert content["annotations"][1] == coco["annotations"][1]  # type: ignore[index]
+
+
+def test_several_shapes_that_cross_themselves_get_groups_of_their_own(video: Path) -> None:
+    shifted = (np.array(BOW) - [50, 0]).tolist()
+    _, content, labels = mended(video, labelme(("dog", BOW), ("cat", shifted)))
+    assert [shape["group_id"] for shape in content["shapes"]] == [1, 1, 2, 2]
+    assert np.unique(labels).tolist() == [0, 1, 2]
+
+
 def test_what_needs_a_guess_is_not_repaired(video: Path, tmp_path: Path) -> None:
     source = tmp_path / "other.json"
     source.write_text(json.dumps(labelme(("cat", [[200, 10], [300, 10], [300, 40]]))))

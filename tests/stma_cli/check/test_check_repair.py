@@ -188,3 +188,13 @@ def test_nothing_is_overwritten(video: Path, tmp_path: Path) -> None:
             run_check(video, [str(mask)], fix=out)
     with pytest.raises(SettingsError, match="one mask"):
         run_check(video, [], fix=tmp_path / "out.png")
+
+
+def test_an_ending_in_capitals_does_not_replace_another_file(video: Path, tmp_path: Path) -> None:
+    mask = save(tmp_path / "rgb.png", davis_palette()[truth()])
+    other = tmp_path / "out.png"
+    other.write_text("precious")
+    with pytest.raises(OutputError, match=r"ends in \.png"):
+        run_check(video, [str(mask)], fix=tmp_path / "out.PNG")
+    assert other.read_text() == "precious"
+    assert not (tmp_path / "out.PNG").exists()

@@ -99,6 +99,24 @@ def test_batch_takes_from_segment_what_is_not_of_one_run(clips: Path) -> None:
     assert result.stderr == "config   clips/stma.toml: --size=32 --overlay\n"
 
 
+@pytest.mark.parametrize(
+    ("out", "words"), [("results", "--out=clips/results"), ("s3://bucket/run", "--out=s3://bucket/run")]
+)
+def test_results_of_a_batch_go_beside_the_file_or_to_a_url(clips: Path, out: str, words: str) -> None:
+    config(f'[batch]\nout = "{out}"\n')
+    Path("empty").mkdir()
+    result = run("batch", "empty", "--config", "clips/stma.toml")
+    assert result.stderr == f"config   clips/stma.toml: {words}\n"
+
+
+def test_a_list_of_sequences_lies_beside_the_file_and_a_name_stays_one(clips: Path) -> None:
+    (clips / "val.txt").write_text("bear\n")
+    (clips / "bear").mkdir()
+    config('[evaluate]\nsequences = ["val.txt", "bear"]\n')
+    result = run("evaluate", "clips", "--baseline", "copy", "--config", "clips/stma.toml")
+    assert result.stderr == "config   clips/stma.toml: --sequences=clips/val.txt --sequences=bear\n"
+
+
 def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
     config("[overlay]\nalpha = 0.25\nnames = false\n")
     result = run("overlay", "clips", "clips", "-o", "a.mp4", "--audio")
@@ -165,7 +183,9 @@ def test_saved_options_come_back_without_those_of_one_run(clips: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "(without --json, --mask, --out, which belong to one run)" in result.stdout
     assert not Path("x").exists()
-    assert (clips / "stma.toml").read_text().splitlines()[0] == "[segment]"
+    lines = (clips / "stma.toml").read_text().splitlines()
+    assert lines[0] == "[segment]"
+    assert 'model = "mine.safetensors"' in lines
     result = segment("--mask", "clips/first.png")
     assert result.exit_code == 0, result.output
     used = settings()

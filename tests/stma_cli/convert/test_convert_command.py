@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from stma.errors import InputError, OutputError, SettingsError, StmaError
 from stma_cli.commands.convert import convert
 from stma_cli.convert import run
-from stma_cli.convert.clip import Clip
+from stma_cli.convert.clip import Clip, Notes
 from stma_cli.convert.run import Conversion, convert_masks
 from stma_cli.mask_formats import Format
 
@@ -60,9 +60,19 @@ def coco(*file_names: str, **image: Any) -> dict[str, Any]:
 def test_command_writes_and_says_what(tmp_path: Path, masks: Path) -> None:
     result = invoke(masks, "-o", tmp_path / "labels", "--to", "labelme", "--simplify", "1")
     assert result.exit_code == 0, result.output
-    assert "3 frames, 1 objects (davis to labelme)" in result.output
+    assert "3 frames, 1 object (davis to labelme)" in result.output
     assert "note: polygons were simplified" in result.output
     assert len(list((tmp_path / "labels").glob("*.json"))) == 3
+
+
+def test_one_frame_is_told_as_one(tmp_path: Path, masks: Path) -> None:
+    for path in sorted(masks.glob("*.png"))[1:]:
+        path.unlink()
+    result = invoke(masks, "-o", tmp_path / "c.json", "--to", "coco")
+    assert "c.json: 1 frame, 1 object (davis to coco)" in result.output.replace("\n", "")
+    notes = Notes()
+    notes.add("objects overlap", "00000")
+    assert notes.lines() == ("objects overlap (1 frame, first 00000)",)
 
 
 def test_source_format_can_be_given(tmp_path: Path, masks: Path) -> None:

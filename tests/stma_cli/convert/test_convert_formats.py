@@ -120,6 +120,10 @@ def test_folders_of_objects_differ_in_more_than_case() -> None:
     assert folder_names({1: "dog", 2: "Dog", 3: "cat"}) == {1: "dog", 2: "Dog (2)", 3: "cat"}
 
 
+def test_folders_of_objects_differ_from_names_with_an_id() -> None:
+    assert folder_names({1: "a", 2: "a (3)", 3: "a"}) == {1: "a", 2: "a (3)", 3: "a (3) (3)"}
+
+
 def test_coco_is_what_pycocotools_reads(tmp_path: Path, davis: Path) -> None:
     convert(davis, tmp_path / "c.json", Format.COCO)
     coco = COCO(str(tmp_path / "c.json"))

@@ -17,6 +17,7 @@ from running import run_command
 
 from stma.errors import MaskError, OutputError, SettingsError, VideoError
 from stma_cli.rendering.overlay import object_colour
+from stma_cli.report_page.page import clock
 from stma_cli.segment.identity import hash_path
 
 COUNT = 40
@@ -219,3 +220,22 @@ def test_missing_masks_that_no_picture_shows_are_told(folder: Path) -> None:
 def test_one_frame_and_an_object_never_seen(tmp_path: Path) -> None:
     one = write_folder(tmp_path / "one", {1: ("cat", steady(1)), 2: ("ghost", [(0, 0.0)])})
     assert "events   none" in run(one)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.00 s"),
+        (7.4, "7.40 s"),
+        (59.994, "59.99 s"),
+        (59.999, "1:00.0"),
+        (119.94, "1:59.9"),
+        (119.97, "2:00.0"),
+        (3599.94, "59:59.9"),
+        (3599.99, "1:00:00"),
+        (3659.7, "1:01:00"),
+        (3725.4, "1:02:05"),
+    ],
+)
+def test_times_never_show_sixty(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
