@@ -24,8 +24,8 @@ from stma_cli.commands.model_options import (
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    at_most_usable,
 )
-from stma_cli.threads import at_most_usable
 
 WORKERS = "Workers"
 

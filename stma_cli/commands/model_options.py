@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.threads import at_most_usable
+from stma_cli.threads import usable_cores
 
 AFTERWARDS = "Post-processing"
 
@@ -21,6 +21,17 @@ def frame_rate_or_none(text: str | None) -> str | None:
     if text is not None:
         parse_rate(text)
     return text
+
+
+def at_most_usable(threads: int | None) -> int | None:
+    """Return a number of threads, lowered to the usable cores with a note: more wait for each other, and take long."""
+    cores = usable_cores()
+    if threads is None or threads <= cores:
+        return threads
+    typer.echo(
+        f"note: --threads {threads} is lowered to {cores}, as this process may use no more cores", err=True
+    )
+    return cores
 
 
 class Precision(StrEnum):

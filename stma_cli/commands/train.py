@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.threads import at_most_usable
+from stma_cli.commands.model_options import at_most_usable
 
 
 def train(
