@@ -18,7 +18,6 @@ from stma_cli.commands.model_options import (
     LargestPartOption,
     ModelOption,
     ObjectsOption,
-    Precision,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
@@ -26,6 +25,7 @@ from stma_cli.commands.model_options import (
     SmoothOption,
     at_most_usable,
 )
+from stma_cli.precision import Precision
 
 WORKERS = "Workers"
 

@@ -8,16 +8,21 @@ import typer
 
 from stma_cli.commands.model_options import (
     AdaptOption,
+    DeviceOption,
     FocusOption,
+    ModelOption,
+    PrecisionOption,
     RefineEdgesOption,
     SizeOption,
     ThreadsOption,
+    WithoutOption,
 )
+from stma_cli.precision import Precision
 
 
 def validate(
     data: Annotated[Path, typer.Argument(help="Training folder; its validation sequences are scored.")],
-    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    model: ModelOption = "small",
     sets: Annotated[
         str,
         typer.Option(
@@ -39,18 +44,12 @@ def validate(
             "(the fields of MemoryConfig)."
         ),
     ] = "",
-    without: Annotated[
-        str,
-        typer.Option(
-            help="Parts of the network to switch off: readout, stml, object-tokens, fusion, newest, decoder; commas "
-            "between."
-        ),
-    ] = "",
+    without: WithoutOption = "",
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,
     focus: FocusOption = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = Precision.AUTO,
     threads: ThreadsOption = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")
@@ -85,7 +84,7 @@ def validate(
     config = SegmenterConfig(
         size=size or None,
         device=device,
-        precision=precision,
+        precision=precision.value,
         refine_edges=refine_edges,
         adapt=adapt,
         focus=focus,
