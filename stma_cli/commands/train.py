@@ -180,7 +180,8 @@ def train(
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
-    from stma_cli.config.field_settings import listed, with_settings
+    from stma_cli.comma_list import listed
+    from stma_cli.config.field_settings import with_settings
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")

@@ -65,17 +65,24 @@ def validate(
     from rich.console import Console
 
     from stma.config import MemoryConfig, SegmenterConfig
+    from stma.errors import SettingsError
     from stma.process import prepare_process
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.training.validation_sets import ValidationSettings, run_sets, summary
     from stma.weights import load_model
-    from stma_cli.config.field_settings import listed, with_settings
+    from stma_cli.comma_list import listed
+    from stma_cli.config.field_settings import with_settings
     from stma_cli.evaluate.validation import print_rows, write_json
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
 
     require_file_place("--json", json_file, ".json")
+    names = listed(sets)
+    if not names:
+        raise SettingsError(
+            f"--sets is {sets!r}, which names no set; give one or more, such as real,crossing"
+        )
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)
@@ -90,7 +97,6 @@ def validate(
         focus=focus,
         memory=policy,
     )
-    names = tuple(name.strip() for name in sets.split(","))
     settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads, sized=size is None)
     results = run_sets(
         loaded.model,

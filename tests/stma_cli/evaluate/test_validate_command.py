@@ -142,6 +142,18 @@ def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:
     assert "crossing" in str(result.exception)
 
 
+def test_a_comma_after_the_last_set_asks_for_no_other(
+    training_folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.json"
+    words = ["validate", str(training_folder), "--model", str(weights), "--frames", "4", "--sets"]
+    assert CliRunner().invoke(app, [*words, "real,", "--json", str(out)]).exit_code == 0
+    assert [row["set"] for row in json.loads(out.read_text())["sets"]] == ["real"]
+    refused = CliRunner().invoke(app, [*words, ","]).exception
+    assert isinstance(refused, SettingsError)
+    assert "give one or more" in str(refused)
+
+
 def test_parts_can_be_switched_off(training_folder: Path, weights: Path) -> None:
     words = ["validate", str(training_folder), "--model", str(weights), "--frames", "4", "--without"]
     assert CliRunner().invoke(app, [*words, "readout,stml"]).exit_code == 0
