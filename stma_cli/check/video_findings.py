@@ -125,7 +125,7 @@ def survey_video(path: Path, quick: bool = False) -> VideoSurvey:
     whole = failure is None and (not quick or count < QUICK_FRAMES)
     findings = [from_error(failure, "damaged", file)] if failure else []
     findings += _header_findings(source, file)
-    findings += _frame_findings(seen, source.info, file)
+    findings += _frame_findings(seen, file)
     known = count if whole else len(source.stems) or None
     return VideoSurvey(path, tuple(findings), source.info, seen.first, known, tuple(source.stems))
 
@@ -168,7 +168,7 @@ def _header_findings(source: VideoSource, file: str) -> list[Finding]:
     return findings
 
 
-def _frame_findings(seen: _Pass, info: VideoInfo, file: str) -> list[Finding]:
+def _frame_findings(seen: _Pass, file: str) -> list[Finding]:
     findings = []
     uneven = seen.uneven_times()
     if uneven is not None:
