@@ -20,7 +20,7 @@ from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
 from stma.training.validate import read_frames, reversed_frames
 from stma.weights import save_weights
-from stma_cli.evaluate.validation import print_rows
+from stma_cli.evaluate.show_validation import print_rows
 from stma_cli.main import app
 
 
