@@ -1,6 +1,6 @@
 """Video files: sequential decoding with PyAV, true times, display orientation, no silent loss of frames."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -57,7 +57,7 @@ class ContainerSource(VideoSource):
         """
         notes: list[str] = []
         with _opened(path) as (container, stream):
-            first = next(_decoded(path, container, stream, notes), None)
+            first = next(_decoded(path, container, stream, notes.append), None)
             if first is None:
                 raise VideoError(
                     f"{path} has a video stream but not one frame can be decoded; "
@@ -81,7 +81,7 @@ class ContainerSource(VideoSource):
         with _opened(path) as (container, stream):
             timeline = Timeline(self.info.time_base, self.info.frame_rate)
             count = 0
-            for index, frame in enumerate(_decoded(path, container, stream, self.notes)):
+            for index, frame in enumerate(_decoded(path, container, stream, self.add_note)):
                 time = timeline.place(frame.pts, frame.dts)
                 count = index + 1
                 if index < start:
@@ -106,7 +106,7 @@ class ContainerSource(VideoSource):
         check_range(start, end)
         path, to_rgb = self.info.path, ToRgb()
         reader = BackwardReader(
-            lambda: _opened(path), lambda container, stream: _decoded(path, container, stream, self.notes)
+            lambda: _opened(path), lambda container, stream: _decoded(path, container, stream, self.add_note)
         )
         index = None
         for index, frame in reader.frames(start, end):
@@ -118,7 +118,7 @@ class ContainerSource(VideoSource):
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them."""
         with _opened(self.info.path) as (container, stream):
-            return sum(1 for _ in _decoded(self.info.path, container, stream, []))
+            return sum(1 for _ in _decoded(self.info.path, container, stream, lambda note: None))
 
     def _check_size(self, frame: av.VideoFrame, index: int) -> None:
         height, width = frame.height, frame.width
@@ -180,7 +180,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 
 
 def _decoded(
-    path: Path, container: InputContainer, stream: VideoStream, notes: list[str]
+    path: Path, container: InputContainer, stream: VideoStream, note: Callable[[str], None]
 ) -> Iterator[av.VideoFrame]:
     """Yield all frames in display order.
 
@@ -233,9 +233,9 @@ def _decoded(
         if arrivals.is_lost(at_end=True):
             raise _damaged(path, count, position, "its picture is missing")
     if undecodable:
-        _add(notes, f"{undecodable} packets before the first key frame cannot be decoded and were left out")
+        note(f"{undecodable} packets before the first key frame cannot be decoded and were left out")
     if damaged:
-        _add(notes, f"{damaged} frames are damaged in the file and were used as they decode")
+        note(f"{damaged} frames are damaged in the file and were used as they decode")
 
 
 def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoError:
@@ -244,11 +244,6 @@ def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoEr
         f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({reason}): "
         f"the file is damaged there; copy it again, or {way_out}"
     )
-
-
-def _add(notes: list[str], note: str) -> None:
-    if note not in notes:
-        notes.append(note)
 
 
 def _describe(

@@ -42,7 +42,7 @@ def test_the_same_pictures_in_reverse(clip: Path, monkeypatch: pytest.MonkeyPatc
 def test_key_frames_are_used_and_little_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backward, "HELD_BYTES", 0)
     path = make_clip(tmp_path / "a.mp4", COUNT, options={"preset": "ultrafast", "g": "12"})
-    reader = backward.BackwardReader(lambda: _opened(path), lambda *at: _decoded(path, *at, []))
+    reader = backward.BackwardReader(lambda: _opened(path), lambda *at: _decoded(path, *at, [].append))
     held: list[int] = []
     decode = reader._decode_piece
     reader._decode_piece = lambda *given: held.append(0) or decode(*given)  # type: ignore[method-assign]
