@@ -142,18 +142,3 @@ def only_one(lock: Path, command: str) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
-
-
-@contextmanager
-def only_run_into(out: Path) -> Iterator[None]:
-    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
-
-    Raises:
-        OutputError: another run is writing there, or the folder cannot be made.
-    """
-    folder = make_folder(out)
-    try:
-        with only_one(out / LOCK_FILE, "stma segment"):
-            yield
-    finally:
-        folder.remove_if_unused()

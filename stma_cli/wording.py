@@ -1,10 +1,12 @@
-"""How messages put it: counts, long lists, commands to paste, files that may not be read."""
+"""How messages put it: counts, long lists, times, commands to paste, files that may not be read."""
 
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+MINUTE, HOUR = 60, 3600  # seconds
 
 
 def counted(count: int, noun: str) -> str:
@@ -16,6 +18,22 @@ def shortened(items: Iterable[object], most: int) -> str:
     """Return the first items with commas between, and "..." after them where there are more."""
     names = [str(item) for item in items]
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def rough_time(seconds: float) -> str:
+    """Return an estimate: "40 s", "12 min", "3.5 h"."""
+    if seconds < 1.5 * MINUTE:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 1.5 * HOUR else f"{seconds / HOUR:.1f} h"
+
+
+def wall_time(seconds: float) -> str:
+    """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
+    return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
 
 
 def may_not_be_read(path: Path, error: OSError) -> str:

@@ -13,7 +13,7 @@ from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
 from stma_cli.segment.checks import given_note, mostly_given
 from stma_cli.tables import print_cells, print_line
-from stma_cli.wording import counted, shortened
+from stma_cli.wording import counted, shortened, wall_time
 
 COLOURS = {
     Status.DONE: "green",
@@ -21,7 +21,6 @@ COLOURS = {
     Status.FAILED: "bold red",
     Status.WAITING: "yellow",
 }
-MINUTE, HOUR = 60, 3600
 CLIPS_SHOWN = 4  # in one sentence
 
 
@@ -125,15 +124,6 @@ def preview_json(preview: Preview) -> str:
         "clips": rows,
     }
     return readable_json(document, indent=2)
-
-
-def wall_time(seconds: float) -> str:
-    """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
-    if seconds < MINUTE:
-        return f"{seconds:.1f} s"
-    if seconds < HOUR:
-        return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
-    return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
 
 
 def _print_given(clips: Sequence[str], console: Console) -> None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stma.config import SegmenterConfig
 from stma.errors import SettingsError
+from stma_cli.precision import Precision
 
 if TYPE_CHECKING:
     from stma.benchmark import MatrixPeak, ModelSpeed, OperationCost, Spread
 
 Value = TypeVar("Value")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 MOST_OBJECTS = 100
 SMALLEST_SIDE, LARGEST_SIDE = 32, 4320
 SHORTEST_RUN = 800  # frames of a long run: what lies around frame 200 is well apart from the end
@@ -142,12 +142,9 @@ def precisions(text: str) -> tuple[str, ...]:
         SettingsError: one of them is unknown.
     """
 
-    def known(word: str) -> str:
-        if word not in PRECISIONS:
-            raise ValueError
-        return word
-
-    return _listed("--precision", text, known, f"one or more of {','.join(PRECISIONS)}")
+    return _listed(
+        "--precision", text, lambda word: Precision(word).value, f"one or more of {','.join(Precision)}"
+    )
 
 
 def _listed(option: str, text: str, read: Callable[[str], Value], wanted: str) -> tuple[Value, ...]:

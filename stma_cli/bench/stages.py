@@ -12,7 +12,8 @@ from stma.palette import davis_palette
 from stma.segmenter import Segmenter
 from stma_cli.bench.settings import PipelineSpeed
 from stma_cli.masks import MaskWriter
-from stma_cli.pipeline.run import Pipeline, PredictionLike
+from stma_cli.pipeline.protocols import PredictionLike
+from stma_cli.pipeline.run import Pipeline
 from stma_cli.pipeline.sinks import MaskSink, OverlaySink, Sink
 from stma_cli.rendering.overlay import OverlayRenderer
 from stma_cli.video import Frame, VideoInfo, VideoSource, VideoWriter, open_video

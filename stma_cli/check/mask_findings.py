@@ -25,20 +25,17 @@ from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
 from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, mark_one
 from stma_cli.natural_order import named_by_number
+from stma_cli.note import Code, Note
 from stma_cli.wording import counted, shortened
 
 REPAIR = "or have it done with --fix"
-# What the readers say about a mask that they take, and what to do; None where a finding here says it better.
-READER_NOTES: tuple[tuple[str, str, str | None], ...] = (
-    ("has only", "tiny", None),
-    ("is object", "colours", None),
-    ("leaves pixels as predicted", "left", None),
-    (SAYS_NOTHING, "empty", None),
-    ("scaled from", "scaled", "nothing; mark the objects on a frame of the video's size for exact edges"),
-    ("the later wins", "overlap", "nothing, or give the objects in another order"),
-    ("shapes are labelled", "labels", "nothing, or give shapes of one object the same group id"),
-)
-OTHER_FRAME_NOTES = ("named after frame", "also marks objects on")  # these say themselves what to do
+# What to do about notes of the readers, by code; of other codes a finding here says it better.
+NOTE_FIXES: dict[Code, str] = {
+    "scaled": "nothing; mark the objects on a frame of the video's size for exact edges",
+    "overlap": "nothing, or give the objects in another order",
+    "labels": "nothing, or give shapes of one object the same group id",
+    "mask": "nothing, if that is meant",
+}
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,10 @@ def _with_repair(finding: Finding) -> Finding:
     return Finding(finding.level, finding.code, finding.file, finding.problem, f"{finding.fix}; {REPAIR}")
 
 
-def _format_findings(picture: MaskPicture, notes: Sequence[str], file: str) -> list[Finding]:
+def _format_findings(picture: MaskPicture, notes: Sequence[Note], file: str) -> list[Finding]:
     if picture.kind != "colour":
         return []
-    given = [note for note in notes if "is object" in note]
+    given = [note for note in notes if note.code == "colours"]
     what = "it is saved in RGB and not indexed, so ids are told by colour"
     if not given:
         return [Finding(Level.NOTE, "rgb", file, what, f"nothing, if the ids are right; {REPAIR}")]
@@ -282,10 +279,8 @@ def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: i
     return findings
 
 
-def _note_finding(note: str, file: str) -> Finding | None:
-    if any(fragment in note for fragment in OTHER_FRAME_NOTES):
-        return replace(from_error(MaskError(note), "other-frame", file), level=Level.NOTE)
-    for fragment, code, fix in READER_NOTES:
-        if fragment in note:
-            return None if fix is None else Finding(Level.NOTE, code, file, note, fix)
-    return Finding(Level.NOTE, "mask", file, note, "nothing, if that is meant")
+def _note_finding(note: Note, file: str) -> Finding | None:
+    if note.code == "other-frame":  # says itself what to do
+        return replace(from_error(MaskError(note), note.code, file), level=Level.NOTE)
+    fix = NOTE_FIXES.get(note.code)
+    return None if fix is None else Finding(Level.NOTE, note.code, file, note, fix)

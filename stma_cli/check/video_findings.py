@@ -21,7 +21,6 @@ CUT_ABOVE_NEIGHBOURS = 3.0  # how much a cut stands out of the motion round it
 NEIGHBOURS = 5  # frames on each side
 UNEVEN = 0.2  # relative difference of a frame's duration from the usual one
 SHOWN = 8  # frame numbers in one sentence
-REPORTED_ELSEWHERE = ("turned by", "the range was to end")
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def survey_video(path: Path, quick: bool = False) -> VideoSurvey:
     whole = failure is None and (not quick or count < QUICK_FRAMES)
     findings = [from_error(failure, "damaged", file)] if failure else []
     findings += _header_findings(source, file)
-    findings += _frame_findings(seen, source.info, file)
+    findings += _frame_findings(seen, file)
     known = count if whole else len(source.stems) or None
     return VideoSurvey(path, tuple(findings), source.info, seen.first, known, tuple(source.stems))
 
@@ -155,20 +154,20 @@ def _header_findings(source: VideoSource, file: str) -> list[Finding]:
             )
         )
     for note in source.notes:
-        if note.startswith(REPORTED_ELSEWHERE):
+        if note.code == "rotated":
             continue
-        damaged = "damaged" in note or "left out" in note
+        damaged = note.code == "damaged-frames"
         level = Level.WARNING if damaged else Level.NOTE
         fix = (
             "copy or download the video again if it should be whole"
             if damaged
             else "nothing, if that is meant"
         )
-        findings.append(Finding(level, "damaged-frames" if damaged else "video", file, note, fix))
+        findings.append(Finding(level, note.code, file, note, fix))
     return findings
 
 
-def _frame_findings(seen: _Pass, info: VideoInfo, file: str) -> list[Finding]:
+def _frame_findings(seen: _Pass, file: str) -> list[Finding]:
     findings = []
     uneven = seen.uneven_times()
     if uneven is not None:

@@ -18,14 +18,14 @@ from stma_cli.commands.model_options import (
     LargestPartOption,
     ModelOption,
     ObjectsOption,
-    Precision,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    at_most_usable,
 )
-from stma_cli.threads import at_most_usable
+from stma_cli.precision import Precision
 
 WORKERS = "Workers"
 
@@ -143,6 +143,7 @@ def batch(
     from stma_cli.batch.run import run_batch
     from stma_cli.batch.settings import BatchSettings
     from stma_cli.batch.show import preview_json, print_preview, print_result, progress_line, result_json
+    from stma_cli.comma_list import listed
     from stma_cli.segment.settings import SegmentSettings
 
     def say(line: str) -> None:
@@ -171,7 +172,7 @@ def batch(
             postprocess=PostprocessConfig(smooth, remove_specks, fill_holes, largest_part, grow),
         ),
         engine=engine,
-        devices=tuple(filter(None, (name.strip() for name in devices.split(",")))),
+        devices=listed(devices),
         workers=workers,
         threads=at_most_usable(threads) if engine is EngineName.LOCAL else threads,
         address=address,

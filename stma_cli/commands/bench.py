@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 
 from stma_cli.bench.settings import SHORTEST_RUN
-from stma_cli.commands.model_options import FocusOption, RefineEdgesOption, ThreadsOption
+from stma_cli.commands.model_options import (
+    DeviceOption,
+    FocusOption,
+    ModelOption,
+    RefineEdgesOption,
+    ThreadsOption,
+)
+from stma_cli.precision import Precision
 
 PLOTS = (".png", ".svg", ".pdf")
 
 
 def bench(
-    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    model: ModelOption = "small",
     objects: Annotated[str, typer.Option(help="Numbers of objects, with commas between.")] = "1,3,10",
     sizes: Annotated[
         str | None,
@@ -23,11 +30,9 @@ def bench(
     ] = None,
     precision: Annotated[
         str,
-        typer.Option(help="Number formats of the model: auto, fp32, bf16, fp16, int8, with commas between."),
+        typer.Option(help=f"Number formats of the model: {', '.join(Precision)}, with commas between."),
     ] = "auto",
-    device: Annotated[
-        str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
     refine_edges: RefineEdgesOption = True,

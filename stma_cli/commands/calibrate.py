@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stma_cli.commands.model_options import ThreadsOption
+from stma_cli.commands.model_options import DeviceOption, ModelOption, ThreadsOption
 
 if TYPE_CHECKING:
     from stma.calibration import Calibration
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def calibrate(
     data: Annotated[Path, typer.Argument(help="Training folder; its training clips and stills are used.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Weights file to write.")],
-    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    model: ModelOption = "small",
     clips: Annotated[int, typer.Option(min=10, help="Clips to follow; a fifth of them only judges.")] = 60,
     frames: Annotated[int, typer.Option(min=2, help="Frames of each clip.")] = 30,
     crop: Annotated[int, typer.Option(min=64, help="Side of the clips in pixels.")] = 320,
@@ -29,7 +29,7 @@ def calibrate(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the clips, and of which of them judge.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: DeviceOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
     """Teach a trained model how far to trust its masks; the masks stay what they are.

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.threads import at_most_usable
+from stma_cli.precision import Precision
+from stma_cli.threads import usable_cores
 
 AFTERWARDS = "Post-processing"
 
@@ -23,14 +24,15 @@ def frame_rate_or_none(text: str | None) -> str | None:
     return text
 
 
-class Precision(StrEnum):
-    """Number format of the model."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-    INT8 = "int8"
+def at_most_usable(threads: int | None) -> int | None:
+    """Return a number of threads, lowered to the usable cores with a note: more wait for each other, and take long."""
+    cores = usable_cores()
+    if threads is None or threads <= cores:
+        return threads
+    typer.echo(
+        f"note: --threads {threads} is lowered to {cores}, as this process may use no more cores", err=True
+    )
+    return cores
 
 
 class Direction(StrEnum):
@@ -48,6 +50,7 @@ DirectionOption = Annotated[
         "annotation."
     ),
 ]
+DeviceOption = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Number format of the model.")]
 SizeOption = Annotated[
     int | None,
@@ -101,6 +104,13 @@ FrameRateOption = Annotated[
         callback=frame_rate_or_none,
         help="Frames per second of images, such as 25 or 30000/1001; a video keeps its own times.",
         show_default="24",
+    ),
+]
+WithoutOption = Annotated[
+    str,
+    typer.Option(
+        help="Parts of the network to switch off: readout, stml, object-tokens, fusion, newest, decoder; commas "
+        "between."
     ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")]

@@ -8,6 +8,7 @@ import typer
 from stma_cli.commands.model_options import (
     AdaptOption,
     ChunkOption,
+    DeviceOption,
     Direction,
     DirectionOption,
     FillHolesOption,
@@ -17,7 +18,6 @@ from stma_cli.commands.model_options import (
     LargestPartOption,
     ModelOption,
     ObjectsOption,
-    Precision,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
@@ -25,6 +25,7 @@ from stma_cli.commands.model_options import (
     SmoothOption,
     ThreadsOption,
 )
+from stma_cli.precision import Precision
 from stma_cli.rendering.settings import RenderSettings, Style
 
 RENDERING = "Look of the overlay"
@@ -96,9 +97,7 @@ def segment(
         str,
         typer.Option(rich_help_panel=RENDERING, help="Colour behind the objects with --style green."),
     ] = RenderSettings.background,
-    device: Annotated[
-        str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     precision: PrecisionOption = Precision.AUTO,
     size: SizeOption = None,
     chunk: ChunkOption = 4,

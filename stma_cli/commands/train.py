@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stma_cli.threads import at_most_usable
+from stma_cli.commands.model_options import DeviceOption, WithoutOption, at_most_usable
 
 
 def train(
@@ -21,13 +21,7 @@ def train(
             "(the fields of ModelConfig)."
         ),
     ] = "",
-    without: Annotated[
-        str,
-        typer.Option(
-            help="Parts of the network that stay switched off: readout, stml, object-tokens, fusion, newest, decoder; "
-            "commas between."
-        ),
-    ] = "",
+    without: WithoutOption = "",
     initial_weights: Annotated[
         str | None,
         typer.Option("--init", help="Shipped model or weights file to go on from.", show_default="random"),
@@ -169,7 +163,7 @@ def train(
     validation_frames: Annotated[
         int | None, typer.Option(min=3, help="Frames per validation clip.", show_default="all")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Train a model from scratch on labelled clips and stills; a stopped run goes on where it was.
 
@@ -186,7 +180,8 @@ def train(
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
-    from stma_cli.config.field_settings import listed, with_settings
+    from stma_cli.comma_list import listed
+    from stma_cli.config.field_settings import with_settings
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")

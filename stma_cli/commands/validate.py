@@ -8,16 +8,21 @@ import typer
 
 from stma_cli.commands.model_options import (
     AdaptOption,
+    DeviceOption,
     FocusOption,
+    ModelOption,
+    PrecisionOption,
     RefineEdgesOption,
     SizeOption,
     ThreadsOption,
+    WithoutOption,
 )
+from stma_cli.precision import Precision
 
 
 def validate(
     data: Annotated[Path, typer.Argument(help="Training folder; its validation sequences are scored.")],
-    model: Annotated[str, typer.Option(help="A name of `stma models`, or a file of weights.")] = "small",
+    model: ModelOption = "small",
     sets: Annotated[
         str,
         typer.Option(
@@ -39,18 +44,12 @@ def validate(
             "(the fields of MemoryConfig)."
         ),
     ] = "",
-    without: Annotated[
-        str,
-        typer.Option(
-            help="Parts of the network to switch off: readout, stml, object-tokens, fusion, newest, decoder; commas "
-            "between."
-        ),
-    ] = "",
+    without: WithoutOption = "",
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,
     focus: FocusOption = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = Precision.AUTO,
     threads: ThreadsOption = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")
@@ -66,17 +65,24 @@ def validate(
     from rich.console import Console
 
     from stma.config import MemoryConfig, SegmenterConfig
+    from stma.errors import SettingsError
     from stma.process import prepare_process
     from stma.training.ablation import switch_off
     from stma.training.pool import scan
     from stma.training.validation_sets import ValidationSettings, run_sets, summary
     from stma.weights import load_model
-    from stma_cli.config.field_settings import listed, with_settings
-    from stma_cli.evaluate.validation import print_rows, write_json
+    from stma_cli.comma_list import listed
+    from stma_cli.config.field_settings import with_settings
+    from stma_cli.evaluate.show_validation import print_rows, write_json
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
 
     require_file_place("--json", json_file, ".json")
+    names = listed(sets)
+    if not names:
+        raise SettingsError(
+            f"--sets is {sets!r}, which names no set; give one or more, such as real,crossing"
+        )
     threads = threads or default_threads()
     prepare_process(threads)
     loaded = load_model(model)
@@ -85,13 +91,12 @@ def validate(
     config = SegmenterConfig(
         size=size or None,
         device=device,
-        precision=precision,
+        precision=precision.value,
         refine_edges=refine_edges,
         adapt=adapt,
         focus=focus,
         memory=policy,
     )
-    names = tuple(name.strip() for name in sets.split(","))
     settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads, sized=size is None)
     results = run_sets(
         loaded.model,

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stma.errors import SettingsError
+from stma_cli.comma_list import listed
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -11,11 +12,6 @@ if TYPE_CHECKING:
     Config = TypeVar("Config", bound=DataclassInstance)
 else:
     Config = TypeVar("Config")
-
-
-def listed(text: str) -> tuple[str, ...]:
-    """The words of a text with commas between; empty ones do not count."""
-    return tuple(word for word in map(str.strip, text.split(",")) if word)
 
 
 def with_settings(config: Config, text: str, owner: str) -> Config:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stma.errors import AnnotationError
-from stma_cli.masks.polygons import require_simple
+from stma_cli.masks.polygons import is_simple
 
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right, down, left, up as (x, y), y down
 
@@ -100,10 +99,5 @@ def _simplified(loop: np.ndarray, tolerance: float) -> np.ndarray:
     if tolerance <= 0:
         return loop
     fewer = cv2.approxPolyDP(loop.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
-    if len(fewer) < 3 or _signed_area(fewer) <= 0:
-        return loop
-    try:
-        require_simple(fewer, "outline")
-    except AnnotationError:
-        return loop
-    return fewer
+    is_outline = len(fewer) >= 3 and _signed_area(fewer) > 0 and is_simple(fewer)
+    return fewer if is_outline else loop

@@ -16,7 +16,7 @@ from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds, ids_in
 from stma_cli.masks.json_file import load_json
-from stma_cli.masks.polygons import fill_polygon, require_inside, require_simple
+from stma_cli.masks.polygons import fill_polygon, is_simple, require_inside
 from stma_cli.masks.yolo import CLASSES_FILE, CLIP_FILE, label_files, read_row
 from stma_cli.readable_json import readable_json
 
@@ -68,7 +68,7 @@ def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
                 what = f"{file}, line {number}"
                 index, points = read_row(line, what)
                 points *= (width, height)
-                if not _is_simple(points):
+                if not is_simple(points):  # tools join parts by bridges, which may cross
                     notes.add("polygons that cross themselves are filled by the even-odd rule", file.stem)
                 require_inside(points, width, height, what)
                 if index >= len(objects) and object_ids.knows(index + 1):
@@ -105,15 +105,6 @@ def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
     objects = [{"id": object_id, "name": name} for object_id, name in clip.names.items()]
     content: dict[str, Any] = {"width": clip.width, "height": clip.height, "objects": objects}
     (folder / CLIP_FILE).write_text(readable_json(content, indent=2) + "\n", "utf-8")
-
-
-def _is_simple(points: np.ndarray) -> bool:
-    """Return whether the edges do not cross; YOLO tools join parts by bridges that may do so."""
-    try:
-        require_simple(points, "polygon")
-    except AnnotationError:
-        return False
-    return True
 
 
 def _lines(file: Path) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from stma.errors import MaskError
 from stma.labels import LARGEST_ID
+from stma_cli.note import Note
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Annotation:
 
     labels: np.ndarray
     names: dict[int, str]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     picture: str | None = None
     others: tuple[str, ...] = ()
 
@@ -131,10 +132,12 @@ class LabelPainter:
         left = set(ids_in(self.labels))
         return [object_id for object_id in dict.fromkeys(self._painted) if object_id not in left]
 
-    def overlap_notes(self, object_ids: ObjectIds) -> list[str]:
+    def overlap_notes(self, object_ids: ObjectIds) -> list[Note]:
         """Return a sentence per pair of objects that overlap."""
         return [
-            f"{object_ids.name_of(upper)} covers {pixels} pixels of {object_ids.name_of(lower)}: the later "
-            "wins"
+            Note(
+                "overlap",
+                f"{object_ids.name_of(upper)} covers {pixels} pixels of {object_ids.name_of(lower)}: the later wins",
+            )
             for (upper, lower), pixels in self._covered.items()
         ]

@@ -8,6 +8,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.palette import davis_palette
 from stma_cli.masks.annotation import ObjectIds
+from stma_cli.note import Note
 
 FEWEST_EDGE_VALUES = 4  # smoothing makes many in-between values; one to three may be real, tiny objects
 WHITE = 0xFFFFFF
@@ -42,7 +43,7 @@ def in_solid_block(plane: np.ndarray) -> np.ndarray:
     return alike
 
 
-def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> tuple[np.ndarray, list[str]]:
+def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> tuple[np.ndarray, list[Note]]:
     """Give each exact colour an id.
 
     Background is black, and whatever is fully transparent. White alone is object 1, as is black alone on
@@ -93,7 +94,7 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
             continue
         id_of_class[index] = object_ids.id_for(("colour", colour))
         if len(values) > 2 and id_of_class[index] != palette_ids.get(colour):
-            notes.append(f"colour #{colour:06x} is object {id_of_class[index]}")
+            notes.append(Note("colours", f"colour #{colour:06x} is object {id_of_class[index]}"))
     return id_of_class[classes], notes
 
 

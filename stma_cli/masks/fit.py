@@ -7,6 +7,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.resize import resize_labels
 from stma_cli.masks.annotation import ids_in
+from stma_cli.note import Note
 
 ASPECT_TOLERANCE = 0.01  # relative; 1920x1088 against 1920x1080 still fits, 4:3 against 3:2 does not
 
@@ -26,11 +27,12 @@ class Fit:
         return (self.source_width, self.source_height) == (self.width, self.height)
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """A sentence for the user where the mask is scaled, else nothing."""
         if self.same:
             return []
-        return [f"scaled from {self.source_width}x{self.source_height} to {self.width}x{self.height}"]
+        sizes = f"{self.source_width}x{self.source_height} to {self.width}x{self.height}"
+        return [Note("scaled", f"scaled from {sizes}")]
 
     def points(self, points: np.ndarray) -> np.ndarray:
         """Scale (N, 2) float (x, y) coordinates to the size of the video."""

@@ -11,6 +11,7 @@ from stma_cli.masks.colours import HOW_TO_SAVE, full_palette, ids_from_colours, 
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.names import read_names
+from stma_cli.note import Note
 
 LEFT_VALUE = {"index": 255, "grey": 255, "wide": 65535}  # by kind of picture: the pixel stays as predicted
 SMALLEST_OBJECT = 16  # pixels; below it the user probably marked a speck by mistake
@@ -53,19 +54,20 @@ def read_image_annotation(
     labels = fit.labels(labels, str(path))
     for value, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
         if value > 0 and pixels < SMALLEST_OBJECT:
-            notes.append(f"object {value} has only {pixels} pixels")
+            notes.append(Note("tiny", f"object {value} has only {pixels} pixels"))
     return Annotation(labels, object_ids.names_in(labels), tuple(fit.notes + notes))
 
 
 def _labels_of(
     picture: MaskPicture, object_ids: ObjectIds, path: Path, correction: bool
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, list[Note]]:
     pixels = picture.pixels
     if picture.kind == "colour":
         return ids_from_colours(pixels, object_ids, str(path))
     if picture.palette is not None and _background_is_not_first(pixels, picture.palette):
         labels, notes = ids_from_colours(_painted(pixels, picture.palette), object_ids, str(path))
-        return labels, ["the palette's black is not its first colour, so ids come from the colours", *notes]
+        said = "the palette's black is not its first colour, so ids come from the colours"
+        return labels, [Note("mask", said), *notes]
     values = np.unique(pixels)
     white = {"grey": 255, "wide": 65535}.get(picture.kind)
     if picture.kind == "bits" or (white is not None and set(values.tolist()) <= {0, white}):
@@ -82,7 +84,8 @@ def _labels_of(
     alone = set(values.tolist()) <= {0, left}
     if left in values and not object_ids.knows(left) and (correction or not alone):
         labels[labels == left] = LEAVE
-        notes.append(f"{left} leaves pixels as predicted, and 0 is background for all objects")
+        said = f"{left} leaves pixels as predicted, and 0 is background for all objects"
+        notes.append(Note("left", said))
     given_names = read_names(path.parent)
     for value in ids_in(labels):
         object_ids.reserve(value, given_names.get(value))

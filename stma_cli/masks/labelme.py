@@ -19,6 +19,7 @@ from stma_cli.masks.polygons import circle, read_points, rectangle
 from stma_cli.masks.shapes import finished, outline_mask
 from stma_cli.masks.yolo import CLIP_FILE
 from stma_cli.natural_order import files_in
+from stma_cli.note import Note
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 
 POLYGON_TYPES = ("polygon", "oriented_rectangle", "rotation", None, "")
@@ -73,8 +74,10 @@ def read_labelme(
                 )
         painter.paint(object_id, mask)
     notes = [
-        f"{count} shapes are labelled {label}: taken as {count} objects (one group id in labelme makes "
-        "them one)"
+        Note(
+            "labels",
+            f"{count} shapes are labelled {label}: taken as {count} objects (one group id in labelme makes them one)",
+        )
         for label, count in alone.items()
         if count > 1
     ]

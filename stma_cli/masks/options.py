@@ -23,6 +23,7 @@ from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
 from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, mark_one, read_annotation
 from stma_cli.masks.selection import ids_of
+from stma_cli.note import Note
 
 _OPTION = re.compile(r"(?:(?P<frame>\d+)|(?:(?P<named_frame>\d+):)?(?P<name>[^=]+))=(?P<file>.+)", re.DOTALL)
 _NEGATIVE = re.compile(r"(-\d+)(?::|$)")
@@ -130,7 +131,7 @@ def read_mask_options(
     notes = frame_notes(by_frame, read, stems)
     for frame, annotation in read.items():
         if not annotation.labels.any():
-            notes[frame].append(f"{SAYS_NOTHING}; {HOW_TO_ERASE}")
+            notes[frame].append(Note("empty", f"{SAYS_NOTHING}; {HOW_TO_ERASE}"))
     return {
         frame: replace(
             read[frame],
@@ -180,7 +181,7 @@ def _read_frame(
                 f"{option.path} is given as {option.name}, but holds {len(single.object_ids)} objects: "
                 f"give a mask of one object, or leave the name out: --mask {option.path}."
             )
-        notes += [f"{option.name}: {note}" for note in single.notes]
+        notes += [Note(note.code, f"{option.name}: {note}") for note in single.notes]
         painter.paint(object_ids.id_for(option.name, option.name), single.labels > 0)
     hidden = painter.hidden()
     if hidden:

@@ -10,6 +10,7 @@ from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
 from stma_cli.masks.folder import frame_of_cvat
 from stma_cli.natural_order import name_stem, trailing_number
+from stma_cli.note import Note
 from stma_cli.wording import shell_command, shortened
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def frame_notes(
     given: "Mapping[int, Sequence[MaskOption]]", read: Mapping[int, Annotation], stems: Sequence[str]
-) -> dict[int, list[str]]:
+) -> dict[int, list[Note]]:
     """Return what to say about the frames that masks were taken for, by frame.
 
     Args:
@@ -26,7 +27,7 @@ def frame_notes(
         read: what they say.
         stems: the file names of all frames without ending, where the video is a folder of pictures.
     """
-    notes: dict[int, list[str]] = {frame: [] for frame in given}
+    notes: dict[int, list[Note]] = {frame: [] for frame in given}
     told: set[Path] = set()
     for frame, options in sorted(given.items()):
         for option in options:
@@ -40,11 +41,12 @@ def frame_notes(
         }
         if others and option.path not in told:
             told.add(option.path)
-            notes[frame].append(
+            said = (
                 f"{option.path} also marks objects on {shortened(others.values(), NAMES_SHOWN)}, left out here; "
                 "to use them, add "
                 + " ".join(_as_option(option, number) for number in list(others)[:NAMES_SHOWN])
             )
+            notes[frame].append(Note("other-frame", said))
     return notes
 
 
@@ -70,16 +72,16 @@ def marked_elsewhere(
 
 def _named_otherwise(
     option: "MaskOption", picture: str | None, frame: int, stems: Sequence[str]
-) -> list[str]:
+) -> list[Note]:
     """Return a note where the annotated picture, or else the file, is named after another frame."""
     for name, what in ((picture, f"was drawn on {picture}, named"), (option.path.name, "is named")):
         named = _frame_named(name or "", stems)
         if named is not None:
-            note = (
+            said = (
                 f"{option.path} is taken for frame {frame}, but {what} after frame {named}; if that is its frame, "
                 f"give {_as_option(option, named)}"
             )
-            return [note] if named != frame else []
+            return [Note("other-frame", said)] if named != frame else []
     return []
 
 

@@ -57,33 +57,31 @@ def require_inside(points: np.ndarray, width: int, height: int, what: str) -> No
 
 
 def require_simple(points: np.ndarray, what: str) -> None:
-    """Refuse a polygon whose edges cross; edges that only touch are fine.
+    """Refuse a polygon whose edges cross.
 
     Args:
-        points: (N, 2) float (x, y), the last point joined to the first.
+        points: as `is_simple` takes them.
         what: the polygon, for messages.
 
     Raises:
         CrossingError: with the place of the first crossing.
     """
-    following = np.roll(points, -1, axis=0)
-    left, right = np.minimum(points, following), np.maximum(points, following)
-    order = np.argsort(left[:, 0])  # neighbours in x together, so that few edges can meet those of one group
-    for first in range(0, len(points), EDGES_AT_ONCE):
-        group = order[first : first + EDGES_AT_ONCE]
-        near = (left <= right[group].max(axis=0)).all(axis=1) & (right >= left[group].min(axis=0)).all(axis=1)
-        others = np.flatnonzero(near)
-        a, b = points[group, None], following[group, None]  # (R, 1, 2) against (1, N, 2)
-        c, d = points[None, others], following[None, others]
-        crosses = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
-        if crosses.any():
-            row, column = np.argwhere(crosses)[0]
-            edge, other = group[row], others[column]
-            x, y = _crossing(points[edge], following[edge], points[other], following[other])
-            raise CrossingError(
-                f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}: draw it again as one simple outline, "
-                "or as several polygons of the same object."
-            )
+    crossing = _first_crossing(points)
+    if crossing is not None:
+        x, y = crossing
+        raise CrossingError(
+            f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}: draw it again as one simple outline, "
+            "or as several polygons of the same object."
+        )
+
+
+def is_simple(points: np.ndarray) -> bool:
+    """Return whether no edges of a polygon cross; edges that only touch are fine.
+
+    Args:
+        points: (N, 2) float (x, y), the last point joined to the first.
+    """
+    return _first_crossing(points) is None
 
 
 def fill_polygon(points: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -137,6 +135,25 @@ def _side(a: np.ndarray, b: np.ndarray, point: np.ndarray) -> np.ndarray:
     """Return -1, 0 or 1: on which side of the line a-b each point lies."""
     ahead, aside = b - a, point - a
     return np.asarray(np.sign(ahead[..., 0] * aside[..., 1] - ahead[..., 1] * aside[..., 0]))
+
+
+def _first_crossing(points: np.ndarray) -> np.ndarray | None:
+    """Return (x, y) where two edges cross, None where none do."""
+    following = np.roll(points, -1, axis=0)
+    left, right = np.minimum(points, following), np.maximum(points, following)
+    order = np.argsort(left[:, 0])  # neighbours in x together, so that few edges can meet those of one group
+    for first in range(0, len(points), EDGES_AT_ONCE):
+        group = order[first : first + EDGES_AT_ONCE]
+        near = (left <= right[group].max(axis=0)).all(axis=1) & (right >= left[group].min(axis=0)).all(axis=1)
+        others = np.flatnonzero(near)
+        a, b = points[group, None], following[group, None]  # (R, 1, 2) against (1, N, 2)
+        c, d = points[None, others], following[None, others]
+        crosses = (_side(a, b, c) * _side(a, b, d) < 0) & (_side(c, d, a) * _side(c, d, b) < 0)
+        if crosses.any():
+            row, column = np.argwhere(crosses)[0]
+            edge, other = group[row], others[column]
+            return _crossing(points[edge], following[edge], points[other], following[other])
+    return None
 
 
 def _crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:

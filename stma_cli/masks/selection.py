@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from stma.errors import MaskError
+from stma_cli.comma_list import listed
 
 
 def ids_of(wanted: str, names: Mapping[int, str], option: str = "--objects") -> frozenset[int]:
@@ -18,7 +19,7 @@ def ids_of(wanted: str, names: Mapping[int, str], option: str = "--objects") -> 
         MaskError: when an object is not there, or none is asked for.
     """
     chosen: set[int] = set()
-    for item in filter(None, (part.strip() for part in wanted.split(","))):
+    for item in listed(wanted):
         named = {object_id for object_id, name in names.items() if name == item}
         found = named or {int(item) if item.isdecimal() else 0}
         if names and not found <= names.keys():

@@ -8,6 +8,7 @@ from stma.errors import AnnotationError
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
 from stma_cli.masks.fit import Fit
 from stma_cli.masks.polygons import fill_polygon, require_inside, require_simple
+from stma_cli.note import Note
 
 
 def outline_mask(points: np.ndarray, fit: Fit, what: str, may_leave_frame: bool = False) -> np.ndarray:
@@ -32,7 +33,7 @@ def outline_mask(points: np.ndarray, fit: Fit, what: str, may_leave_frame: bool 
 
 
 def finished(
-    painter: LabelPainter, object_ids: ObjectIds, fit: Fit, source: str, notes: Sequence[str] = ()
+    painter: LabelPainter, object_ids: ObjectIds, fit: Fit, source: str, notes: Sequence[Note] = ()
 ) -> Annotation:
     """Turn what was painted into an annotation.
 

@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from stma_cli.pipeline.postprocessing import FinalPrediction, final_prediction
-from stma_cli.pipeline.run import PredictionLike, Refine
+from stma_cli.pipeline.protocols import PredictionLike
+from stma_cli.pipeline.run import Refine
 from stma_cli.video import Frame
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)

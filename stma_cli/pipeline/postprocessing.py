@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stma_cli.pipeline.run import PredictionLike
+from stma_cli.pipeline.protocols import PredictionLike
 
 if TYPE_CHECKING:
     from stma.postprocess import PostprocessConfig

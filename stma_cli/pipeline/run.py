@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread, current_thread, main_thread
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from stma.errors import OutputError
 from stma_cli.pipeline.channel import Channel, Stop, Stopped, start_thread
+from stma_cli.pipeline.protocols import PredictionLike, SegmenterLike
 from stma_cli.pipeline.sinks import Sink
 
 if TYPE_CHECKING:
@@ -26,43 +27,6 @@ if TYPE_CHECKING:
 
 SHORTEST_QUEUE = 4
 Item = TypeVar("Item")
-
-
-class PredictionLike(Protocol):
-    """What the pipeline reads of `stma.Prediction`."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(H, W) object ids, 0 = background."""
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """All objects so far."""
-
-    @property
-    def confidence(self) -> dict[int, float]:
-        """0 to 1 per object."""
-
-    @property
-    def area(self) -> dict[int, int]:
-        """Pixels per object."""
-
-
-class SegmenterLike(Protocol):
-    """What the pipeline calls of `stma.Segmenter`."""
-
-    def steps(
-        self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
-    ) -> Sequence[PredictionLike]:
-        """Segment consecutive frames; `masks` are keyed by position in `frames`."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on exactly here."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-
-
 Refine = Callable[[Iterator[tuple["Frame", PredictionLike]]], Iterator[tuple["Frame", PredictionLike]]]
 
 

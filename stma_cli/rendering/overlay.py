@@ -21,13 +21,16 @@ _LONGEST_NAME = 24  # characters
 
 def object_colour(object_id: int) -> tuple[int, int, int]:
     """Return the RGB colour of an object; ids above 255 take the colours 1 to 255 again, never black."""
-    red, green, blue = _COLOURS[colour_index(object_id)].tolist()
+    red, green, blue = _COLOURS[colour_indices(np.array(object_id))].tolist()
     return red, green, blue
 
 
-def colour_index(object_id: int) -> int:
-    """Return the row of the palette for an object id, 0 only for the background."""
-    return object_id if object_id <= 255 else (object_id - 1) % 255 + 1
+def colour_indices(object_ids: np.ndarray) -> np.ndarray:
+    """Return the rows of the palette for object ids as uint8, 0 only for the background."""
+    if object_ids.dtype == np.uint8:
+        return object_ids
+    folded = (object_ids.astype(np.int64) - 1) % 255 + 1
+    return np.where(object_ids > 255, folded, object_ids).astype(np.uint8)
 
 
 class OverlayRenderer:
@@ -92,7 +95,7 @@ class OverlayRenderer:
         cut = np.ascontiguousarray(labels[window])
         if cut.dtype != np.uint8 and cut.max() <= 255:
             cut = cut.astype(np.uint8)  # several times faster below
-        colours = _colour_indices(cut)
+        colours = colour_indices(cut)
         self._tint(picture[window], colours)
         if self._outline:
             self._draw_outline(picture[window], cut, colours, thickness)
@@ -151,13 +154,6 @@ def present_ids(labels: np.ndarray) -> list[int]:
     else:
         ids = np.unique(labels)
     return [int(object_id) for object_id in ids if object_id > 0]
-
-
-def _colour_indices(labels: np.ndarray) -> np.ndarray:
-    """Return `colour_index` of each pixel as uint8."""
-    if labels.dtype == np.uint8:
-        return labels
-    return np.where(labels > 255, (labels.astype(np.int64) - 1) % 255 + 1, labels).astype(np.uint8)
 
 
 def _lookup(colours: np.ndarray) -> np.ndarray:

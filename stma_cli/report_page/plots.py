@@ -40,7 +40,7 @@ def timeline(results: Results, events: Sequence[Event], suggestions: Sequence[Su
     with rc_context(_STYLE):
         figure, axes = _figure(0.75 + 0.34 * len(results.ids))
         for place, object_id in enumerate(results.ids):
-            _strip(axes, place, results, results.ids.index(object_id))
+            _strip(axes, place, results)
             mine = [event for event in events if event.object_id == object_id]
             for event in mine:
                 if event.kind is Kind.UNSURE:
@@ -143,18 +143,18 @@ def _figure(height: float) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _strip(axes: "Axes", place: int, results: Results, column: int) -> None:
-    """Draw where an object is seen, and a thin line from its first frame on."""
-    known = np.flatnonzero(~np.isnan(results.area[:, column]))
+def _strip(axes: "Axes", place: int, results: Results) -> None:
+    """Draw where the object of the column `place` is seen, and a thin line from its first frame on."""
+    known = np.flatnonzero(~np.isnan(results.area[:, place]))
     if known.size:
         axes.broken_barh([_span(results, int(known[0]), int(known[-1]))], (place - 0.02, 0.04), color=_GRID)
-    seen = results.area[:, column] > 0
+    seen = results.area[:, place] > 0
     spans = list(runs(seen))
     if len(spans) > _MOST_SPANS:  # gaps narrower than a pixel are closed
         width = max(1, len(seen) // _MOST_SPANS)
         spans = list(runs(np.convolve(seen, np.ones(width), "same") > 0))
     bars = [_span(results, *span) for span in spans]
-    axes.broken_barh(bars, (place - 0.17, 0.34), color=_colour(results.ids[column]), linewidth=0)
+    axes.broken_barh(bars, (place - 0.17, 0.34), color=_colour(results.ids[place]), linewidth=0)
 
 
 def _span(results: Results, first: int, last: int) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted, SegmenterLike
+from stma_cli.pipeline.protocols import PredictionLike, SegmenterLike
+from stma_cli.pipeline.run import Pipeline, RunInterrupted
 from stma_cli.progress import progress_for
 from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment.checkpoint import Checkpoint

@@ -9,7 +9,7 @@ from typing import Self
 
 from stma.errors import InputError, OutputError, VideoError
 from stma_cli.pipeline.held_back import HeldBack
-from stma_cli.pipeline.run import SegmenterLike
+from stma_cli.pipeline.protocols import SegmenterLike
 from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.kept_states import KeptStates

@@ -19,7 +19,7 @@ from stma.labels import LEAVE, id_dtype
 from stma.saving import write_saved, writing
 from stma_cli.pipeline.held_back import plain_prediction, restored_prediction
 from stma_cli.pipeline.postprocessing import FinalPrediction
-from stma_cli.pipeline.run import PredictionLike, SegmenterLike
+from stma_cli.pipeline.protocols import PredictionLike, SegmenterLike
 from stma_cli.result_layout import BACKWARD_FOLDER
 from stma_cli.segment.checkpoint import reading_saved
 from stma_cli.segment.report import START_AGAIN

@@ -9,7 +9,7 @@ from stma.estimate import WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
-from stma_cli.wording import counted
+from stma_cli.wording import counted, rough_time
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoInfo
@@ -58,9 +58,9 @@ class Forecast:
         memory = f"about {_megabytes(self.memory)} of memory ({_megabytes(self.free)} are free)"
         time = ""
         if self.seconds is not None:
-            time = f" and {duration(self.seconds)} on this CPU"
+            time = f" and {rough_time(self.seconds)} on this CPU"
         elif self.seconds_per_frame is not None:
-            time = f" and {duration(self.seconds_per_frame)} per frame on this CPU"
+            time = f" and {rough_time(self.seconds_per_frame)} per frame on this CPU"
         return f"{memory}{time}, {counted(self.objects, 'object')} with {self.model} at {width}x{height}"
 
 
@@ -116,13 +116,6 @@ def forecast(
         seconds_per_frame=None if gflop is None else gflop / _speed(),
         frames=frames,
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a rough time: "40 s", "12 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @cache

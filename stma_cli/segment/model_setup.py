@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from stma.config import USUAL_SIZE
-from stma_cli.pipeline.run import SegmenterLike
+from stma_cli.pipeline.protocols import SegmenterLike
 from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:

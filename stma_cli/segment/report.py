@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from stma.errors import OutputError
 from stma.saving import replacing, writing
-from stma_cli.pipeline.run import PredictionLike
+from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.readable_json import readable_json
 from stma_cli.result_layout import REPORT_FILE, ROWS_FILE
 

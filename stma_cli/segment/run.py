@@ -1,22 +1,21 @@
 """What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, VideoError
-from stma_cli.information import peak_memory, versions
 from stma_cli.natural_order import files_in
-from stma_cli.output import only_run_into, prepare_folder
+from stma_cli.output import make_folder, only_one, prepare_folder
 from stma_cli.pipeline.held_back import HeldBack
 from stma_cli.pipeline.postprocessing import Postprocessing
-from stma_cli.pipeline.run import Pipeline, PredictionLike, RunInterrupted
+from stma_cli.pipeline.protocols import PredictionLike
+from stma_cli.pipeline.run import Pipeline, RunInterrupted
 from stma_cli.pipeline.sinks import MaskSink
 from stma_cli.progress import progress_for
-from stma_cli.result_layout import REPORT_FILE
+from stma_cli.result_layout import LOCK_FILE, REPORT_FILE
 from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
@@ -33,13 +32,13 @@ from stma_cli.segment.corrections import (
     FinishedRun,
     correction_begin,
     finished_run,
-    mask_rows,
     require_same_run,
 )
 from stma_cli.segment.kept_states import KeptStates
 from stma_cli.segment.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.segment.overlay import overlay_of_all, overlay_range, overlay_sinks
-from stma_cli.segment.report import ReportWriter, finished_files, read_report_head, update_report
+from stma_cli.segment.report import ReportWriter, finished_files
+from stma_cli.segment.report_head import picture_step, record_drawing, recorded_settings, report_head
 from stma_cli.segment.resume import beginning, owns_overlay, saved_run
 from stma_cli.segment.settings import (
     BACKWARD,
@@ -91,8 +90,23 @@ def segment_video(
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
     require_places(settings, all_names(annotations), source.stems)
-    with only_run_into(settings.out):
+    with _only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
+
+
+@contextmanager
+def _only_run_into(out: Path) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
+
+    Raises:
+        OutputError: another run is writing there, or the folder cannot be made.
+    """
+    folder = make_folder(out)
+    try:
+        with only_one(out / LOCK_FILE, "stma segment"):
+            yield
+    finally:
+        folder.remove_if_unused()
 
 
 def _run_alone(
@@ -234,24 +248,9 @@ def _run(
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
-        except VideoError as failure:
+        except (VideoError, RunInterrupted, OutputError) as failure:
             complete = done_before + mask_sink.count
-            end = settings.start + complete
-            if failure is pipeline.decode_failure and max(annotations) < end:
-                say(f"stopped  {complete} masks in {settings.out} are complete")
-                say(
-                    f"go on    without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
-                )
-            raise
-        except (RunInterrupted, OutputError) as failure:
-            complete = done_before + mask_sink.count
-            can_resume = checkpointer.save_newest(pipeline.last_index)
-            command = settings.resume_command() if can_resume else None
-            if isinstance(failure, RunInterrupted):
-                raise SegmentInterrupted(complete, settings.out, command) from None
-            if command is not None:
-                say(f"stopped  {complete} masks in {settings.out} are complete")
-                say(f"go on    once the error below is mended, with: {command}")
+            _tell_how_to_go_on(failure, settings, complete, max(annotations), pipeline, checkpointer, say)
             raise
         frame_count = done_before + pipeline.frame_count
         next_frame = settings.start + frame_count
@@ -259,24 +258,8 @@ def _run(
         notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
         if resumed and settings.overlay is not None:
             notes += overlay_of_all(settings, source, names, report.files())
-        head = {
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "versions": versions(),
-            "model": setup.description,
-            "settings": _recorded(settings, source),
-            "postprocessing": settings.postprocess.steps,
-            "video": asdict(source.info),
-            "masks": mask_rows(annotations),
-            "identity": begin.identity,
-            "runtime": begin.runtime,
-            "frame_count": frame_count,
-            "resumed_at": list(begin.resumed_at),
-            "computed_from": begin.next_frame,
-            "seconds": asdict(pipeline.timings),
-            "peak_memory_bytes": peak_memory(),
-            "notes": notes,
-        }
-        report_path = report.finish(_plain(head), names, _step(source) if resumed else None)
+        head = report_head(settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes)
+        report_path = report.finish(head, names, picture_step(source) if resumed else None)
         checkpointer.finish()
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:
@@ -297,15 +280,46 @@ def _run(
     )
 
 
+def _tell_how_to_go_on(
+    failure: VideoError | RunInterrupted | OutputError,
+    settings: SegmentSettings,
+    complete: int,
+    last_marked: int,
+    pipeline: Pipeline,
+    checkpointer: Checkpointer,
+    say: Callable[[str], None],
+) -> None:
+    """Say which command goes on after a failure, where one can; `complete` masks are written.
+
+    Raises:
+        SegmentInterrupted: the failure is Ctrl-C.
+    """
+    if isinstance(failure, VideoError):
+        end = settings.start + complete
+        if failure is not pipeline.decode_failure or last_marked >= end:
+            return
+        way = f"without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
+    else:
+        can_resume = checkpointer.save_newest(pipeline.last_index)
+        command = settings.resume_command() if can_resume else None
+        if isinstance(failure, RunInterrupted):
+            raise SegmentInterrupted(complete, settings.out, command) from None
+        if command is None:
+            return
+        way = f"once the error below is mended, with: {command}"
+    say(f"stopped  {complete} masks in {settings.out} are complete")
+    say(f"go on    {way}")
+
+
 def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
-    recorded = _plain(_recorded(settings, source))
+    recorded = recorded_settings(settings, source)
     draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
     if draws:
         overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
     if draws or earlier.frame_rate != str(source.info.frame_rate):
-        _update_report(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
+        record_drawing(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
     return SegmentResult(
         settings.out,
         settings.overlay,
@@ -317,44 +331,7 @@ def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: Finish
     )
 
 
-def _update_report(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
-    """Record what was drawn, and the times by the frame rate of now."""
-    from stma_cli.video.pictures import NO_RATE
-
-    head = read_report_head(settings.out / REPORT_FILE)
-    assert head is not None
-    timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
-    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
-    changed = {
-        "settings": head["settings"] | drawing,
-        "video": head["video"] | timing,
-        "notes": [*source.notes, *notes],
-    }
-    update_report(settings.out, head | changed, _step(source))
-
-
-def _step(source: "VideoSource") -> Fraction | None:
-    """Return the seconds from one picture to the next, None for a video, which has times of its own."""
-    return None if source.info.kind == "container" else 1 / source.info.frame_rate
-
-
-def _recorded(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
-    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
-    the frame rate as it was used, which tells whether an overlay has another."""
-    overlay = None if settings.overlay is None else settings.overlay.resolve()
-    return asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
-
-
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
     """Return the number of frames for the progress line, as far as it is known."""
     end = settings.end if settings.end is not None else source.info.frame_count_hint
     return None if end is None else max(0, end - settings.start)
-
-
-def _plain(value: Any) -> Any:
-    """Turn paths, fractions and tuples into what JSON holds; a fraction becomes the text "30000/1001"."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path | Fraction) else value

@@ -44,17 +44,15 @@ class BackwardReader:
         decoded: frames decoded so far, those that were only passed on the way included.
     """
 
-    def __init__(self, opened: Opened, decoded: Decoded, held_bytes: int | None = None) -> None:
+    def __init__(self, opened: Opened, decoded: Decoded) -> None:
         """Prepare to read.
 
         Args:
             opened: opens the file.
             decoded: yields the frames of an open file in display order, from where it stands.
-            held_bytes: how many bytes of decoded frames may be held at a time; `HELD_BYTES` by default.
         """
         self._opened = opened
         self._decoded_frames = decoded
-        self._held_bytes = HELD_BYTES if held_bytes is None else held_bytes
         self._keys: list[_Key] = []
         self._piece = FEWEST_HELD
         self.decoded = 0
@@ -79,7 +77,7 @@ class BackwardReader:
             for frame in self._decoded_frames(container, stream):
                 if count == 0:
                     size = sum(plane.buffer_size for plane in frame.planes)
-                    self._piece = max(FEWEST_HELD, self._held_bytes // max(1, size))
+                    self._piece = max(FEWEST_HELD, HELD_BYTES // max(1, size))
                 increasing = highest is None or (frame.pts or 0) > highest
                 far = not self._keys or count - self._keys[-1].index >= self._piece // 2
                 if frame.key_frame and frame.pts is not None and increasing and far and count:

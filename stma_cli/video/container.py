@@ -1,6 +1,6 @@
 """Video files: sequential decoding with PyAV, true times, display orientation, no silent loss of frames."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from stma.errors import VideoError
+from stma_cli.note import Note
 from stma_cli.threads import usable_cores
 from stma_cli.video import orientation
 from stma_cli.video.colour import HDR_TRANSFERS, ToRgb, read_tags
@@ -55,9 +56,9 @@ class ContainerSource(VideoSource):
         Raises:
             VideoError: the file is unreadable, has no video stream or no decodable frame.
         """
-        notes: list[str] = []
+        notes: list[Note] = []
         with _opened(path) as (container, stream):
-            first = next(_decoded(path, container, stream, notes), None)
+            first = next(_decoded(path, container, stream, notes.append), None)
             if first is None:
                 raise VideoError(
                     f"{path} has a video stream but not one frame can be decoded; "
@@ -66,9 +67,8 @@ class ContainerSource(VideoSource):
             turn = orientation.of_frame(first)
             if turn is None:
                 turn = orientation.UPRIGHT
-                notes.append(
-                    "the file asks for a turn that is not a multiple of 90 degrees; it is not applied"
-                )
+                said = "the file asks for a turn that is not a multiple of 90 degrees; it is not applied"
+                notes.append(Note("video", said))
             if _has_transparency(stream, first):
                 notes.append(TRANSPARENCY_IGNORED)
             info = _describe(path, container, stream, first, turn)
@@ -81,7 +81,7 @@ class ContainerSource(VideoSource):
         with _opened(path) as (container, stream):
             timeline = Timeline(self.info.time_base, self.info.frame_rate)
             count = 0
-            for index, frame in enumerate(_decoded(path, container, stream, self.notes)):
+            for index, frame in enumerate(_decoded(path, container, stream, self.add_note)):
                 time = timeline.place(frame.pts, frame.dts)
                 count = index + 1
                 if index < start:
@@ -97,7 +97,8 @@ class ContainerSource(VideoSource):
         if count <= start:
             raise start_beyond_end(path, start, count)
         if end is not None and count < end:
-            self.add_note(f"the range was to end at frame {end}, but the video has {count} frames")
+            said = f"the range was to end at frame {end}, but the video has {count} frames"
+            self.add_note(Note("video", said))
 
     def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
         """See `VideoSource.frames_backward`."""
@@ -106,7 +107,7 @@ class ContainerSource(VideoSource):
         check_range(start, end)
         path, to_rgb = self.info.path, ToRgb()
         reader = BackwardReader(
-            lambda: _opened(path), lambda container, stream: _decoded(path, container, stream, self.notes)
+            lambda: _opened(path), lambda container, stream: _decoded(path, container, stream, self.add_note)
         )
         index = None
         for index, frame in reader.frames(start, end):
@@ -118,7 +119,7 @@ class ContainerSource(VideoSource):
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them."""
         with _opened(self.info.path) as (container, stream):
-            return sum(1 for _ in _decoded(self.info.path, container, stream, []))
+            return sum(1 for _ in _decoded(self.info.path, container, stream, lambda note: None))
 
     def _check_size(self, frame: av.VideoFrame, index: int) -> None:
         height, width = frame.height, frame.width
@@ -180,7 +181,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 
 
 def _decoded(
-    path: Path, container: InputContainer, stream: VideoStream, notes: list[str]
+    path: Path, container: InputContainer, stream: VideoStream, note: Callable[[Note], None]
 ) -> Iterator[av.VideoFrame]:
     """Yield all frames in display order.
 
@@ -233,9 +234,11 @@ def _decoded(
         if arrivals.is_lost(at_end=True):
             raise _damaged(path, count, position, "its picture is missing")
     if undecodable:
-        _add(notes, f"{undecodable} packets before the first key frame cannot be decoded and were left out")
+        said = f"{undecodable} packets before the first key frame cannot be decoded and were left out"
+        note(Note("damaged-frames", said))
     if damaged:
-        _add(notes, f"{damaged} frames are damaged in the file and were used as they decode")
+        said = f"{damaged} frames are damaged in the file and were used as they decode"
+        note(Note("damaged-frames", said))
 
 
 def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoError:
@@ -244,11 +247,6 @@ def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoEr
         f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({reason}): "
         f"the file is damaged there; copy it again, or {way_out}"
     )
-
-
-def _add(notes: list[str], note: str) -> None:
-    if note not in notes:
-        notes.append(note)
 
 
 def _describe(
@@ -317,16 +315,19 @@ def _varies(stream: VideoStream) -> bool | None:
     return abs(average - lowest) > Fraction(1, 1000) * lowest
 
 
-def _opening_notes(info: VideoInfo) -> list[str]:
+def _opening_notes(info: VideoInfo) -> list[Note]:
     notes = []
     if info.rotation:
-        notes.append(f"turned by {info.rotation} degrees clockwise, as the file asks players to do")
+        said = f"turned by {info.rotation} degrees clockwise, as the file asks players to do"
+        notes.append(Note("rotated", said))
     if info.sample_aspect_ratio != 1:
-        notes.append(
+        said = (
             f"pixels are not square ({info.sample_aspect_ratio}); frames and masks keep the stored "
             f"{info.width}x{info.height}, and the overlay video shows the right shape"
         )
+        notes.append(Note("video", said))
     if info.colour.transfer in HDR_TRANSFERS:
         name = HDR_TRANSFERS[info.colour.transfer]
-        notes.append(f"HDR video ({name}): values are used as stored, in 8 bits, without tone mapping")
+        said = f"HDR video ({name}): values are used as stored, in 8 bits, without tone mapping"
+        notes.append(Note("video", said))
     return notes

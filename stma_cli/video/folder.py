@@ -12,6 +12,7 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma_cli.natural_order import files_in
+from stma_cli.note import Note
 from stma_cli.video.levels import read_rgb
 from stma_cli.video.pictures import PictureSource, decodable, describe, display_size
 from stma_cli.wording import may_not_be_read
@@ -51,7 +52,8 @@ class FolderSource(PictureSource):
         with _decodable(files[0]):
             info, levels, notes = describe(path, "folder", files[0], sizes[0], len(files), frame_rate)
         if masks:
-            notes.append(f"{masks} indexed PNG beside the JPEG files are taken for masks, not frames")
+            said = f"{masks} indexed PNG beside the JPEG files are taken for masks, not frames"
+            notes.append(Note("video", said))
         return cls(info=info, notes=notes, levels=levels, files=files)
 
     @property

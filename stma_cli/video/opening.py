@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from stma.errors import SettingsError, VideoError
+from stma_cli.note import Note
 from stma_cli.video.container import ContainerSource
 from stma_cli.video.folder import IMAGE_SUFFIXES, FolderSource, animation_format
 from stma_cli.video.source import DEFAULT_FOLDER_RATE, VideoSource
@@ -55,7 +56,8 @@ def open_at_rate(path: Path, rate: str | None) -> VideoSource:
         return open_video(path)
     source = open_video(path, parse_rate(rate))
     if source.info.kind == "container":
-        source.add_note("--frame-rate is for a folder of images or a TIFF file; a video keeps its own times")
+        said = "--frame-rate is for a folder of images or a TIFF file; a video keeps its own times"
+        source.add_note(Note("video", said))
     return source
 
 

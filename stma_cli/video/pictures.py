@@ -14,6 +14,7 @@ from PIL import Image
 
 from stma.errors import VideoError
 from stma_cli.natural_order import named_by_number
+from stma_cli.note import Note
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (
     DEFAULT_FOLDER_RATE,
@@ -73,10 +74,8 @@ class PictureSource(VideoSource):
         if start >= count:
             raise start_beyond_end(self.info.path, start, count, self.stems)
         if end is not None and end > count:
-            self.add_note(
-                f"the range was to end at frame {end}, but {self.info.path} has {count} images"
-                + named_by_number(end, self.stems)
-            )
+            has = f"{self.info.path} has {count} images{named_by_number(end, self.stems)}"
+            self.add_note(Note("video", f"the range was to end at frame {end}, but {has}"))
         indices, step = range(count)[start:end], 1 / self.info.frame_rate
         for index, pixels in zip(indices, self._pixels(indices), strict=True):
             yield Frame(index, pixels, index * step, self._name(index), step)
@@ -108,7 +107,7 @@ def describe(
     size: tuple[int, int],
     count: int,
     frame_rate: Fraction | None,
-) -> tuple[VideoInfo, Levels, list[str]]:
+) -> tuple[VideoInfo, Levels, list[Note]]:
     """Return what is known of pictures beforehand, the levels of all, and notes, from the first picture of a file.
 
     Raises:
@@ -117,9 +116,9 @@ def describe(
     notes = []
     if frame_rate is None:
         frame_rate = DEFAULT_FOLDER_RATE
+        assumed = f"{float(frame_rate):g} frames per second are assumed"
         notes.append(
-            f"{NO_RATE}; {float(frame_rate):g} frames per second are assumed; segment, batch and "
-            "overlay take another with --frame-rate"
+            Note("video", f"{NO_RATE}; {assumed}; segment, batch and overlay take another with --frame-rate")
         )
     with Image.open(first) as image:
         rotation = _ROTATION.get(_orientation(image, first), 0)
@@ -129,7 +128,7 @@ def describe(
         notes.append(TRANSPARENCY_IGNORED)
     levels, said = levels_of(first)
     if said:
-        notes.append(said)
+        notes.append(Note("video", said))
     info = VideoInfo(
         path=path,
         kind=kind,

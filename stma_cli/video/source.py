@@ -11,11 +11,12 @@ import numpy as np
 
 from stma.errors import SettingsError
 from stma_cli.natural_order import named_by_number
+from stma_cli.note import Note
 from stma_cli.video.colour import ColourTags
 
 DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
 
-TRANSPARENCY_IGNORED = "transparency of the source is ignored"  # the note on it
+TRANSPARENCY_IGNORED = Note("video", "transparency of the source is ignored")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class VideoSource(ABC):
     """
 
     info: VideoInfo
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @abstractmethod
     def frames(self, start: int = 0, end: int | None = None) -> Iterator[Frame]:
@@ -117,7 +118,7 @@ class VideoSource(ABC):
     def count_frames(self) -> int:
         """Return the true number of frames, by decoding all of them where nothing else can be trusted."""
 
-    def add_note(self, note: str) -> None:
+    def add_note(self, note: Note) -> None:
         """Record `note` once."""
         if note not in self.notes:
             self.notes.append(note)

@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+from stma_cli.note import Note
+
 _JUMP_SECONDS = 1
 _JUMP_STEPS = 10
 _FEW = 0.1  # the last frames of an AVI file never have times of their own
@@ -72,18 +74,21 @@ class Timeline:
             return presentation
         return decoding
 
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """Return what the user should know about the timestamps."""
         notes = []
         if self.missing > _FEW * self._placed:
             count = f"{self.missing} of {self._placed} frames"
-            notes.append(f"{count} have no time in the file and are placed one average frame apart")
+            said = f"{count} have no time in the file and are placed one average frame apart"
+            notes.append(Note("video", said))
         if self.repeated:
-            notes.append(f"{self.repeated} frame times did not increase and were moved by one tick")
+            said = f"{self.repeated} frame times did not increase and were moved by one tick"
+            notes.append(Note("video", said))
         if self._jumps:
             more = f" and {len(self._jumps) - 1} times more" if len(self._jumps) > 1 else ""
-            notes.append(
+            said = (
                 f"the time jumps {self._jumps[0]}{more}; if the pictures should go on there, the file is "
                 "damaged and lacks some: copy it again"
             )
+            notes.append(Note("damaged-frames", said))
         return notes

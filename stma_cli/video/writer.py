@@ -149,12 +149,8 @@ class VideoWriter:
         """Append the picture made of one frame of the source; see `write`."""
         self.write(picture, frame.time, frame.duration)
 
-    def close(self, cut_audio: bool = False) -> None:
+    def close(self) -> None:
         """Complete the file and give it its name.
-
-        Args:
-            cut_audio: end the sound with the last frame also when the range was open; for a run that was
-                stopped before the end of the video.
 
         Raises:
             OutputError: nothing was written, or the file cannot be completed; it is removed.
@@ -176,7 +172,7 @@ class VideoWriter:
             self._container.mux(self._picture.encode(None))
             if self._sound:
                 end = ((frame.pts or 0) + ticks) * self._unit
-                self._sound.write_until(end if cut_audio or self._ends_early else None)
+                self._sound.write_until(end if self._ends_early else None)
                 self._sound.finish()
             self._file.close()
             self._file.rename()

@@ -13,7 +13,8 @@ from stma.errors import OutputError
 from stma_cli.check.run import CheckResult, run_check
 from stma_cli.main import app
 from stma_cli.masks import read_annotation
-from stma_cli.segment.forecast import Forecast, duration
+from stma_cli.segment.forecast import Forecast
+from stma_cli.wording import rough_time
 
 WIDTH, HEIGHT = 160, 96
 SQUARE = [[10.0, 10.0], [50.0, 10.0], [50.0, 50.0], [10.0, 50.0]]
@@ -143,4 +144,4 @@ def test_too_little_memory_is_a_warning(video: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_durations() -> None:
-    assert [duration(value) for value in (0.21, 42.3, 720, 12_600)] == ["0.2 s", "42 s", "12 min", "3.5 h"]
+    assert [rough_time(value) for value in (0.21, 42.3, 720, 12_600)] == ["0.2 s", "42 s", "12 min", "3.5 h"]

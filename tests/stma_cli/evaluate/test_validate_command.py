@@ -20,7 +20,7 @@ from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
 from stma.training.validate import read_frames, reversed_frames
 from stma.weights import save_weights
-from stma_cli.evaluate.validation import print_rows
+from stma_cli.evaluate.show_validation import print_rows
 from stma_cli.main import app
 
 
@@ -140,6 +140,18 @@ def test_unknown_set_is_named(training_folder: Path, weights: Path) -> None:
     )
     assert isinstance(result.exception, SettingsError)
     assert "crossing" in str(result.exception)
+
+
+def test_a_comma_after_the_last_set_asks_for_no_other(
+    training_folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.json"
+    words = ["validate", str(training_folder), "--model", str(weights), "--frames", "4", "--sets"]
+    assert CliRunner().invoke(app, [*words, "real,", "--json", str(out)]).exit_code == 0
+    assert [row["set"] for row in json.loads(out.read_text())["sets"]] == ["real"]
+    refused = CliRunner().invoke(app, [*words, ","]).exception
+    assert isinstance(refused, SettingsError)
+    assert "give one or more" in str(refused)
 
 
 def test_parts_can_be_switched_off(training_folder: Path, weights: Path) -> None:

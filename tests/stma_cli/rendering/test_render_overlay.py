@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stma.palette import davis_palette
-from stma_cli.rendering.overlay import OverlayRenderer, colour_index, object_colour, present_ids
+from stma_cli.rendering.overlay import OverlayRenderer, colour_indices, object_colour, present_ids
 
 GREY = np.full((120, 160, 3), 100, dtype=np.uint8)
 
@@ -38,7 +38,7 @@ def test_colours_are_rgb() -> None:
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
 def test_large_ids_are_never_black(dtype: type) -> None:
     for object_id in (255, 256, 510, 511, 512, 4000):
-        assert 1 <= colour_index(object_id) <= 255
+        assert 1 <= colour_indices(np.array(object_id)) <= 255
         picture = plain(1).render(GREY, square(object_id, dtype))
         assert tuple(picture[60, 75]) == object_colour(object_id) != (0, 0, 0)
 

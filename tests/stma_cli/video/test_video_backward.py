@@ -39,9 +39,10 @@ def test_the_same_pictures_in_reverse(clip: Path, monkeypatch: pytest.MonkeyPatc
     assert [frame.index for frame in source.frames_backward(17, 31)] == list(range(17, 31))[::-1]
 
 
-def test_key_frames_are_used_and_little_is_held(tmp_path: Path) -> None:
+def test_key_frames_are_used_and_little_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backward, "HELD_BYTES", 0)
     path = make_clip(tmp_path / "a.mp4", COUNT, options={"preset": "ultrafast", "g": "12"})
-    reader = backward.BackwardReader(lambda: _opened(path), lambda *at: _decoded(path, *at, []), held_bytes=0)
+    reader = backward.BackwardReader(lambda: _opened(path), lambda *at: _decoded(path, *at, [].append))
     held: list[int] = []
     decode = reader._decode_piece
     reader._decode_piece = lambda *given: held.append(0) or decode(*given)  # type: ignore[method-assign]

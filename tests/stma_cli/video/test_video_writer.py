@@ -138,11 +138,8 @@ def test_sound_longer_than_the_pictures(tmp_path: Path) -> None:
     source = open_video(tmp_path / "in.mkv")
     copy_video(source, tmp_path / "all.mp4")
     assert len(audio_packets(tmp_path / "all.mp4")) == len(audio_packets(tmp_path / "in.mkv"))
-    with VideoWriter(tmp_path / "stopped.mp4", source.info) as writer:
-        for frame in source.frames(0, 10):
-            writer.write(frame.pixels, frame.time)
-        writer.close(cut_audio=True)
-    last = audio_packets(tmp_path / "stopped.mp4")[-1]
+    copy_video(source, tmp_path / "begun.mp4", 0, 10)
+    last = audio_packets(tmp_path / "begun.mp4")[-1]
     assert abs(last[0] + last[1] - 10 / NTSC) < Fraction(1, 20)
 
 

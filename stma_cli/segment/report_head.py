@@ -1,0 +1,90 @@
+"""The head of `report.json`: what was run, with which model, on what, and how fast."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stma_cli.information import peak_memory, versions
+from stma_cli.pipeline.run import Timings
+from stma_cli.result_layout import REPORT_FILE
+from stma_cli.segment.checkpoint import Checkpoint
+from stma_cli.segment.corrections import mask_rows
+from stma_cli.segment.model_setup import ModelSetup
+from stma_cli.segment.report import read_report_head, update_report
+from stma_cli.segment.settings import SegmentSettings
+
+if TYPE_CHECKING:
+    from stma_cli.masks import Annotation
+    from stma_cli.video import VideoSource
+
+
+def report_head(
+    settings: SegmentSettings,
+    source: "VideoSource",
+    setup: ModelSetup,
+    annotations: "Mapping[int, Annotation]",
+    begin: Checkpoint,
+    timings: Timings,
+    frame_count: int,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what stands before the objects and frames of a run that ends now."""
+    head = {
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions(),
+        "model": setup.description,
+        "settings": recorded_settings(settings, source),
+        "postprocessing": settings.postprocess.steps,
+        "video": asdict(source.info),
+        "masks": mask_rows(annotations),
+        "identity": begin.identity,
+        "runtime": begin.runtime,
+        "frame_count": frame_count,
+        "resumed_at": list(begin.resumed_at),
+        "computed_from": begin.next_frame,
+        "seconds": asdict(timings),
+        "peak_memory_bytes": peak_memory(),
+        "notes": notes,
+    }
+    return {name: _plain(value) for name, value in head.items()}
+
+
+def record_drawing(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
+    """Record what was drawn, and the times by the frame rate of now."""
+    from stma_cli.video.pictures import NO_RATE
+
+    head = read_report_head(settings.out / REPORT_FILE)
+    assert head is not None
+    timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
+    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
+    changed = {
+        "settings": head["settings"] | drawing,
+        "video": head["video"] | timing,
+        "notes": [*source.notes, *notes],
+    }
+    update_report(settings.out, head | changed, picture_step(source))
+
+
+def picture_step(source: "VideoSource") -> Fraction | None:
+    """Return the seconds from one picture to the next, None for a video, which has times of its own."""
+    return None if source.info.kind == "container" else 1 / source.info.frame_rate
+
+
+def recorded_settings(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
+    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
+    the frame rate as it was used, which tells whether an overlay has another."""
+    overlay = None if settings.overlay is None else settings.overlay.resolve()
+    used = asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
+    return {name: _plain(value) for name, value in used.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Turn paths, fractions and tuples into what JSON holds; a fraction becomes the text "30000/1001"."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path | Fraction) else value
