@@ -205,10 +205,16 @@ class Segmenter:
         return model_size(*self._frame_size(), self.config.size)
 
     def estimate(
-        self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
+        self,
+        objects: int,
+        annotated_frames: int = 1,
+        frames_held: int | None = None,
+        frame_size: tuple[int, int] | None = None,
     ) -> MemoryEstimate:
-        """What this run needs at its peak; arguments as of `estimate_memory`, errors as of `working_size`."""
-        height, width = self.working_size
+        """What this run needs at its peak; arguments as of `estimate_memory`, but for `frame_size`, which is by default
+        that of the frames so far; errors as of `working_size`."""
+        frame_size = frame_size or self._frame_size()
+        height, width = model_size(*frame_size, self.config.size)
         return estimate_memory(
             self.model.config,
             self.config.memory,
@@ -218,7 +224,7 @@ class Segmenter:
             self.config.chunk,
             self.precision.dtype,
             annotated_frames,
-            frame_size=self.frame_size,
+            frame_size=frame_size,
             frames_held=frames_held,
             adapts=self.config.adapt > 0,
             on_gpu=self.device.type != "cpu",
