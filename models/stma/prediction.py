@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, impose_labels
+from stma.annotation import CheckedMask, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
@@ -78,7 +78,7 @@ class Outcome:
     maps: Tensor
     soft: Tensor
     expected: Tensor
-    annotation: Annotation | None
+    annotation: CheckedMask | None
     guide: np.ndarray | None = None
 
     def prediction(self) -> Prediction:

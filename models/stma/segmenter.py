@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, imposed_masks
+from stma.annotation import CheckedMask, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
@@ -174,7 +174,7 @@ class Segmenter:
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
 
-    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, Annotation]) -> None:
+    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, CheckedMask]) -> None:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
         if self._untaught is None or self._learned:
             return
@@ -247,7 +247,7 @@ class Segmenter:
         return self._regional.predict(pictures.given, self.frame_index, partial(self._inputs, cut=cut))
 
     def _associate(
-        self, pictures: Pictures, seen: Seen | None, said: Annotation | None, cut: bool
+        self, pictures: Pictures, seen: Seen | None, said: CheckedMask | None, cut: bool
     ) -> Outcome:
         """Go on to a frame; `cut` says whether a new scene begins with it."""
         if said is None or not said.object_ids:
@@ -310,7 +310,12 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _outcome(
-        self, pictures: Pictures, maps: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
+        self,
+        pictures: Pictures,
+        maps: Tensor,
+        masks: Tensor,
+        expected: Tensor,
+        annotation: CheckedMask | None,
     ) -> Outcome:
         followed = maps.ndim == 3 and len(maps) > 1  # on a CPU, where outlines still have to follow the frame
         return Outcome(
