@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma.labels import LEAVE
-from stma_cli.masks.annotation import Annotation, ObjectIds, ids_in
+from stma.labels import LEAVE, ids_in
+from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.colours import HOW_TO_SAVE, full_palette, ids_from_colours, require_hard_edges
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture

@@ -1,0 +1,24 @@
+"""What a label map holds."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stma.labels import LEAVE, ids_in
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+def test_ids_are_found_in_label_maps_of_every_type(dtype: Any) -> None:
+    labels = np.zeros((6, 8), dtype)
+    assert ids_in(labels) == ()
+    labels[2:4, 1:3], labels[5, 7] = 200, 3
+    assert ids_in(labels) == (3, 200)
+    assert ids_in(labels[::-2, 1:]) == (3, 200)
+    assert ids_in(labels[labels > 3]) == (200,)
+    assert ids_in(labels[labels > 200]) == ()
+    assert {type(object_id) for object_id in ids_in(labels)} == {int}
+
+
+def test_pixels_that_stay_as_predicted_are_no_object() -> None:
+    assert ids_in(np.array([[LEAVE, 0], [300, 65535]], np.int32)) == (300, 65535)
