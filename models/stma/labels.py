@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 EXACT = 1 << 24  # whole numbers below are exact in float32
+VOID = 255  # in 8-bit pictures, as of DAVIS: the pixel belongs to nobody
 LARGEST_ID = 65535  # what a 16-bit PNG can hold
 LEAVE = -1  # in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
 
