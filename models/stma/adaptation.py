@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from stma.config import LEARNING_SIDE
-from stma.labels import LEAVE
+from stma.labels import ids_in
 from stma.network.model import STMA
 from stma.resize import model_size, resize_frame, resize_labels
 from stma.training.clip import ClipBatch, run_clip
@@ -131,7 +131,7 @@ def clip_batch(clip: Clip, objects: int) -> ClipBatch:
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
     """Object ids as numbers from 1 without gaps."""
-    ids = [number for number in np.unique(labels) if number not in (0, LEAVE)][:MOST_OBJECTS]
+    ids = ids_in(labels)[:MOST_OBJECTS]
     result = np.zeros(labels.shape, dtype=np.uint8)
     for number, found in enumerate(ids, start=1):
         result[labels == found] = number

@@ -13,7 +13,7 @@ from stma.resize import averages, covered_shares, resize_labels
 
 
 @dataclass(frozen=True)
-class Annotation:
+class CheckedMask:
     """What a person says about a frame: (H, W) ids, 0 and `LEAVE` as `Segmenter.step` has them, and whose they are."""
 
     labels: np.ndarray
@@ -21,7 +21,7 @@ class Annotation:
 
 
 def imposed_masks(
-    masks: Tensor, annotation: Annotation, object_ids: Sequence[int], size: tuple[int, int]
+    masks: Tensor, annotation: CheckedMask, object_ids: Sequence[int], size: tuple[int, int]
 ) -> Tensor:
     """Put an annotation over predicted masks.
 
@@ -64,7 +64,7 @@ def _at_stride_4(
     return functional.avg_pool2d(pixels.to(device, torch.float32)[None], 4)
 
 
-def impose_labels(labels: np.ndarray, annotation: Annotation) -> set[int]:
+def impose_labels(labels: np.ndarray, annotation: CheckedMask) -> set[int]:
     """Write an annotation over (H, W) predicted ids, in place; returns the objects that it leaves no doubt about."""
     given = annotation.labels
     left = given == LEAVE

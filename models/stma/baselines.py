@@ -13,6 +13,7 @@ import numpy as np
 
 from stma.bounding import bounding_window
 from stma.errors import SettingsError
+from stma.labels import ids_in
 
 Baseline = Literal["copy", "flow", "grabcut"]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
@@ -104,7 +105,7 @@ def _refine(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
     diagonal = float(np.hypot(*labels.shape))
     claims = np.zeros(labels.shape, dtype=np.uint16)
     refined = np.zeros_like(labels)
-    for object_id in np.unique(labels[labels != 0]):
+    for object_id in ids_in(labels):
         claim = _grabcut(labels == object_id, frame, diagonal)
         claims += claim
         refined[claim] = object_id

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stma.labels import ids_in
+
 Window = tuple[slice, slice]
 
 
@@ -31,9 +33,7 @@ def object_windows(labels: np.ndarray, margin: int = 0) -> Iterator[tuple[int, W
         labels: (H, W) integer object ids, 0 = background.
         margin: pixels to add on each side, as far as the frame goes.
     """
-    for object_id in np.unique(labels):
-        if object_id == 0:
-            continue
+    for object_id in ids_in(labels):
         window = bounding_window(labels == object_id, margin)
         assert window is not None
-        yield int(object_id), window
+        yield object_id, window

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma.errors import DataError
+from stma.labels import ids_in
 from stma.metrics import boundary_accuracy, region_similarity
 
 COVERED = 0.5  # share of a true object that an id must cover to own it
@@ -128,12 +129,12 @@ class SequenceScorer:
                 self._waiting[object_id] = Score(
                     region_similarity(mask, true_mask), boundary_accuracy(mask, true_mask)
                 )
-        for object_id in _object_ids(truth):
+        for object_id in ids_in(truth):
             if object_id not in self._annotated:
                 self._annotated[object_id] = self._frames
                 self._measured[object_id] = []
         if prediction is not None:
-            self._unknown.update(_object_ids(prediction))
+            self._unknown.update(ids_in(prediction))
         self._frames += 1
 
     def result(self) -> SequenceScore:
@@ -188,7 +189,7 @@ class IdentityCounter:
             truth: (H, W) integer array of object ids, 0 is background.
             prediction: the same for the prediction, of the same size.
         """
-        for object_id in _object_ids(truth):
+        for object_id in ids_in(truth):
             inside = prediction[truth == object_id]
             ids, counts = np.unique(inside[inside > 0], return_counts=True)
             if not len(ids) or counts.max() < COVERED * inside.size:
@@ -196,10 +197,6 @@ class IdentityCounter:
             owner = int(ids[counts.argmax()])
             self.switches += owner != self._owner.get(object_id, object_id)
             self._owner[object_id] = owner
-
-
-def _object_ids(labels: np.ndarray) -> list[int]:
-    return [int(object_id) for object_id in np.unique(labels) if object_id != 0]
 
 
 def _size_text(labels: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stma.annotation import Annotation
+from stma.annotation import CheckedMask
 from stma.errors import MaskError, SettingsError, VideoError
 from stma.labels import LARGEST_ID, LEAVE
 
@@ -111,7 +111,7 @@ def require_shape(mask: np.ndarray, frame_index: int, frame_size: tuple[int, int
 
 def checked_annotations(
     given: Mapping[int, GivenMask], frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
-) -> dict[int, Annotation]:
+) -> dict[int, CheckedMask]:
     """Check the masks of a chunk against its frames.
 
     Args:
@@ -137,7 +137,7 @@ def checked_annotations(
 
 def _checked(
     given: GivenMask, frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
-) -> Annotation:
+) -> CheckedMask:
     mask, ids = given.labels, given.object_ids
     require_shape(mask, frame_index, frame_size)
     found = np.unique(mask)
@@ -160,7 +160,7 @@ def _checked(
             f"the mask of frame {frame_index} names no object; leave it out, or name in object_ids the "
             "objects that are not visible"
         )
-    return Annotation(mask, ids)
+    return CheckedMask(mask, ids)
 
 
 def require_same_settings(there: Mapping[str, object], here: Mapping[str, object]) -> None:

@@ -45,7 +45,9 @@ class ObjectGroup:
 
 
 class MemoryBank:
-    """Permanent annotated frames, a capped first-in-first-out store, and the previous frame.
+    """Permanent annotated frames, a capped store of predicted ones, and the previous frame.
+
+    Over the capacity the entry leaves that its objects miss least, never the newest.
 
     Its size depends on the number of annotated frames, the capacity and the number of objects, never on the
     length of the video. Objects are columns in the order of their first annotation. One clip (B = 1).

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, impose_labels
+from stma.annotation import CheckedMask, impose_labels
 from stma.errors import MaskError
 from stma.guided import guided_labels, guided_labels_on_device
 from stma.hard_labels import hard_labels, hard_labels_on_device
-from stma.labels import id_dtype
+from stma.labels import areas, id_dtype
 from stma.resize import resize_frame
-
-EXACT = 1 << 24  # whole numbers below are exact in float32
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Outcome:
     maps: Tensor
     soft: Tensor
     expected: Tensor
-    annotation: Annotation | None
+    annotation: CheckedMask | None
     guide: np.ndarray | None = None
 
     def prediction(self) -> Prediction:
@@ -96,14 +94,12 @@ class Outcome:
         )  # new objects are annotated
         if self.annotation is not None:
             confidence.update(dict.fromkeys(impose_labels(labels, self.annotation), 1.0))
-        counts = _counts(labels, int(table.max()) + 1)
-        area = {i: int(counts[i]) for i in self.object_ids}
         return Prediction(
             frame_index=self.frame_index,
             labels=labels,
             object_ids=self.object_ids,
             confidence={i: confidence[i] for i in self.object_ids},
-            area=area,
+            area=areas(labels, self.object_ids),
             soft=self.soft.numpy(),
         )
 
@@ -174,10 +170,3 @@ def _looked_up(table: np.ndarray, maps: np.ndarray) -> np.ndarray:
     full = np.zeros(256, np.uint8)
     full[: len(table)] = table
     return np.asarray(cv2.LUT(maps, full))
-
-
-def _counts(labels: np.ndarray, least: int) -> np.ndarray:
-    """Pixels of each id; of bytes OpenCV counts them in a quarter of the time, in float32."""
-    if labels.dtype != np.uint8 or labels.size >= EXACT:
-        return np.bincount(labels.ravel(), minlength=least)
-    return np.asarray(cv2.calcHist([labels], [0], None, [256], [0, 256])).ravel()

@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stma.annotation import Annotation, imposed_masks
+from stma.annotation import CheckedMask, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
@@ -63,7 +64,6 @@ class Segmenter:
         self._learned = False
         self.bank = MemoryBank(self.config.memory)
         self._scene = Scene()
-        self._cut = False  # whether a new scene begins with the frame at hand
         self._use(model)
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
@@ -166,15 +166,15 @@ class Segmenter:
         outcomes = []
         for position in range(len(frames)):
             seen = None if chunk is None else chunk[position]
-            self._cut = changes[position].cut
-            if self._cut and self._regional:
+            cut = changes[position].cut
+            if cut and self._regional:
                 self._regional.before = None  # nothing stands for what is not looked at
-            outcomes.append(self._associate(pictures[position], seen, annotations.get(position)))
+            outcomes.append(self._associate(pictures[position], seen, annotations.get(position), cut))
             self.frame_index += 1
         arrived(self.device)
         return [outcome.prediction() for outcome in outcomes]
 
-    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, Annotation]) -> None:
+    def _adapt(self, frames: Sequence[np.ndarray], annotations: Mapping[int, CheckedMask]) -> None:
         """Learn from the first annotation that shows an object, if the settings ask for it."""
         if self._untaught is None or self._learned:
             return
@@ -205,10 +205,16 @@ class Segmenter:
         return model_size(*self._frame_size(), self.config.size)
 
     def estimate(
-        self, objects: int, annotated_frames: int = 1, frames_held: int | None = None
+        self,
+        objects: int,
+        annotated_frames: int = 1,
+        frames_held: int | None = None,
+        frame_size: tuple[int, int] | None = None,
     ) -> MemoryEstimate:
-        """What this run needs at its peak; arguments as of `estimate_memory`, errors as of `working_size`."""
-        height, width = self.working_size
+        """What this run needs at its peak; arguments as of `estimate_memory`, but for `frame_size`, which is by default
+        that of the frames so far; errors as of `working_size`."""
+        frame_size = frame_size or self._frame_size()
+        height, width = model_size(*frame_size, self.config.size)
         return estimate_memory(
             self.model.config,
             self.config.memory,
@@ -218,7 +224,7 @@ class Segmenter:
             self.config.chunk,
             self.precision.dtype,
             annotated_frames,
-            frame_size=self.frame_size,
+            frame_size=frame_size,
             frames_held=frames_held,
             adapts=self.config.adapt > 0,
             on_gpu=self.device.type != "cpu",
@@ -235,16 +241,19 @@ class Segmenter:
         chunk = self._steps.embed(inputs)
         return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
 
-    def _predicted(self, pictures: Pictures, seen: Seen | None) -> FrameResult:
+    def _predicted(self, pictures: Pictures, seen: Seen | None, cut: bool) -> FrameResult:
         if seen is not None or self._regional is None:
-            return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0]))
-        return self._regional.predict(pictures.given, self.frame_index, self._inputs)
+            return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0], cut))
+        return self._regional.predict(pictures.given, self.frame_index, partial(self._inputs, cut=cut))
 
-    def _associate(self, pictures: Pictures, seen: Seen | None, said: Annotation | None) -> Outcome:
+    def _associate(
+        self, pictures: Pictures, seen: Seen | None, said: CheckedMask | None, cut: bool
+    ) -> Outcome:
+        """Go on to a frame; `cut` says whether a new scene begins with it."""
         if said is None or not said.object_ids:
             if self.bank.empty:
                 return self._outcome(pictures, *self._nothing_found(), said)
-            result = self._predicted(pictures, seen)
+            result = self._predicted(pictures, seen, cut)
             if result.entry is not None:
                 self.bank.write_predicted(result.entry, self.frame_index)
             return self._outcome(pictures, result.maps, result.masks, result.expected, None)
@@ -255,7 +264,7 @@ class Segmenter:
         if self.bank.empty:
             maps, masks, expected = self._nothing_found()
         else:
-            followed = self._steps.follow(self._inputs(seen))
+            followed = self._steps.follow(self._inputs(seen, cut))
             test, masks, expected = followed.test, followed.masks, followed.expected
             maps = label_maps(followed.logits[0], *self._frame_size(), seen.pictures)
         self._announce(said.object_ids)
@@ -266,15 +275,15 @@ class Segmenter:
     def _nothing_found(self) -> tuple[Tensor, Tensor, Tensor]:
         return nothing_found(self._frame_size(), self.working_size, self.device)
 
-    def _inputs(self, seen: Seen) -> FrameInputs:
+    def _inputs(self, seen: Seen, cut: bool) -> FrameInputs:
         region = None if seen.part is None else seen.part.region
         return FrameInputs(
             seen,
             self._reference_cache(),
-            tuple(self.bank.view(group, region, self._cut) for group in self.bank.groups),
+            tuple(self.bank.view(group, region, cut) for group in self.bank.groups),
             self._frame_size(),
             self.bank.due(self.frame_index),
-            self._cut,
+            cut,
         )
 
     def _frame_size(self) -> tuple[int, int]:
@@ -301,7 +310,12 @@ class Segmenter:
         self.bank.write(entry, self.frame_index, permanent=True)
 
     def _outcome(
-        self, pictures: Pictures, maps: Tensor, masks: Tensor, expected: Tensor, annotation: Annotation | None
+        self,
+        pictures: Pictures,
+        maps: Tensor,
+        masks: Tensor,
+        expected: Tensor,
+        annotation: CheckedMask | None,
     ) -> Outcome:
         followed = maps.ndim == 3 and len(maps) > 1  # on a CPU, where outlines still have to follow the frame
         return Outcome(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.benchmark import FrameLoop, Spread, quartiles
+from stma.labels import ids_in
 from stma.palette import davis_palette
 from stma.segmenter import Segmenter
 from stma_cli.bench.settings import PipelineSpeed
@@ -34,7 +35,7 @@ class Stages:
             repeats: of each measurement.
         """
         self._folder, self._frames, self._repeats = folder, frames, repeats
-        self._names = {int(i): f"object {i}" for i in np.unique(loop.labels[0]) if i}
+        self._names = {i: f"object {i}" for i in ids_in(loop.labels[0])}
         path = folder / "clip.mp4"
         height, width = loop.labels[0].shape
         with VideoWriter(path, _info(path, height, width), audio=False) as writer:

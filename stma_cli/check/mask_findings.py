@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stma.errors import InputError, MaskError
-from stma.labels import LEAVE
+from stma.labels import LEAVE, ids_in
 from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.polygon_findings import outline_findings
 from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
@@ -17,7 +17,6 @@ from stma_cli.check.snapping import read_lossy
 from stma_cli.check.turning import lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
 from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_options
-from stma_cli.masks.annotation import ids_in
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation

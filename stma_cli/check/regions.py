@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stma_cli.masks.annotation import ids_in
+from stma.labels import ids_in
 from stma_cli.masks.colours import in_solid_block
 from stma_cli.masks.label_image import SMALLEST_OBJECT
 

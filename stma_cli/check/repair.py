@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError, OutputError
-from stma.labels import LEAVE
+from stma.labels import LEAVE, ids_in
 from stma.palette import davis_palette
 from stma_cli.check.outline_repair import repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
@@ -15,7 +15,6 @@ from stma_cli.check.snapping import Snapped, read_lossy, snap
 from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
 from stma_cli.masks import MaskWriter, ObjectIds, read_annotation
-from stma_cli.masks.annotation import ids_in
 from stma_cli.masks.colours import full_palette, ids_from_colours, packed, unpacked
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from stma.errors import AnnotationError
-from stma.labels import LARGEST_ID
-from stma_cli.masks.annotation import LabelPainter, ObjectIds, ids_in
+from stma.labels import LARGEST_ID, ids_in
+from stma_cli.masks.annotation import LabelPainter, ObjectIds
 from stma_cli.masks.image_file import LARGEST_PICTURE
 from stma_cli.wording import counted
 

@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from stma.errors import AnnotationError
+from stma.labels import ids_in
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, frame_name, known_id, paint
 from stma_cli.convert.cvat import (
     encode_rle,
@@ -19,7 +20,7 @@ from stma_cli.convert.cvat import (
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
+from stma_cli.masks.annotation import ObjectIds, numbered
 from stma_cli.masks.detect import invalid_xml
 
 

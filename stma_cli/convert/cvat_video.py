@@ -15,6 +15,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from stma.errors import AnnotationError
+from stma.labels import ids_in
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id, paint
 from stma_cli.convert.cvat import (
     encode_rle,
@@ -25,7 +26,7 @@ from stma_cli.convert.cvat import (
     stated_id,
     z_order,
 )
-from stma_cli.masks.annotation import ObjectIds, ids_in, numbered
+from stma_cli.masks.annotation import ObjectIds, numbered
 from stma_cli.masks.detect import invalid_xml
 
 _MOST_FRAMES = 10_000_000  # four days of video; a damaged number would otherwise never come to an end

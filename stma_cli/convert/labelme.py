@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from stma.errors import AnnotationError
+from stma.labels import ids_in
 from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id
 from stma_cli.convert.json_rows import require_lists
 from stma_cli.convert.outlines import outlines
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import labelme_files, read_labelme, shape_identity, stated_ids
 from stma_cli.readable_json import readable_json

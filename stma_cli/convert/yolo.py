@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
+from stma.labels import ids_in
 from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint
 from stma_cli.convert.outlines import outlines
-from stma_cli.masks.annotation import ObjectIds, ids_in
+from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_polygon, is_simple, require_inside
 from stma_cli.masks.yolo import CLASSES_FILE, CLIP_FILE, label_files, read_row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma.errors import MaskError
-from stma.labels import LARGEST_ID
+from stma.labels import LARGEST_ID, ids_in
 from stma_cli.note import Note
 
 
@@ -32,11 +32,6 @@ class Annotation:
     def object_ids(self) -> tuple[int, ...]:
         """The ids in `labels`, ascending, without the background."""
         return ids_in(self.labels)
-
-
-def ids_in(labels: np.ndarray) -> tuple[int, ...]:
-    """Return the ids of an (H, W) integer label map, ascending, without 0 and `LEAVE`."""
-    return tuple(int(value) for value in np.unique(labels) if value > 0)
 
 
 def numbered(name: str, count: int) -> str:

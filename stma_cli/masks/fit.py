@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stma.errors import MaskError
+from stma.labels import ids_in
 from stma.resize import resize_labels
-from stma_cli.masks.annotation import ids_in
 from stma_cli.note import Note
 
 ASPECT_TOLERANCE = 0.01  # relative; 1920x1088 against 1920x1080 still fits, 4:3 against 3:2 does not

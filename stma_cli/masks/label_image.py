@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma.labels import LEAVE
-from stma_cli.masks.annotation import Annotation, ObjectIds, ids_in
+from stma.labels import LEAVE, VOID, ids_in
+from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.colours import HOW_TO_SAVE, full_palette, ids_from_colours, require_hard_edges
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.names import read_names
 from stma_cli.note import Note
 
-LEFT_VALUE = {"index": 255, "grey": 255, "wide": 65535}  # by kind of picture: the pixel stays as predicted
+LEFT_VALUE = {"index": VOID, "grey": VOID, "wide": 65535}  # by kind of picture: the pixel stays as predicted
 SMALLEST_OBJECT = 16  # pixels; below it the user probably marked a speck by mistake
 
 

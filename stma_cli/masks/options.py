@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma.labels import LEAVE
-from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, ids_in
+from stma.labels import LEAVE, ids_in
+from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import DataError
+from stma.labels import VOID
 from stma_cli.masks.image_file import read_picture
 from stma_cli.masks.label_image import read_labels
 from stma_cli.natural_order import files_in, natural_key
@@ -22,7 +23,6 @@ from stma_cli.wording import shortened
 
 _DEEPEST = 3  # folders below the root in which sequences are looked for
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".bmp")
-_VOID = 255  # DAVIS marks pixels that belong to nobody with it
 
 
 @dataclass(frozen=True)
@@ -229,9 +229,9 @@ def read_sequence_labels(sequence: MaskSequence) -> Iterator[tuple[str, np.ndarr
     for stem, path in sequence.labels.items():
         labels = read_labels(path)
         if black_and_white is None and labels.any():
-            black_and_white = bool(np.all((labels == 0) | (labels == _VOID)))
+            black_and_white = bool(np.all((labels == 0) | (labels == VOID)))
         if labels.dtype == np.uint8:
-            labels = np.where(labels == _VOID, np.uint8(bool(black_and_white)), labels)
+            labels = np.where(labels == VOID, np.uint8(bool(black_and_white)), labels)
         yield stem, labels
 
 

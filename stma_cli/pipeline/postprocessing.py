@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stma.labels import areas
 from stma_cli.pipeline.protocols import PredictionLike
 
 if TYPE_CHECKING:
@@ -65,10 +66,9 @@ def final_prediction(prediction: PredictionLike, labels: np.ndarray) -> Predicti
     """Return the prediction with other labels and the areas that they give."""
     if labels is prediction.labels:
         return prediction
-    counts = np.bincount(labels.ravel(), minlength=max(prediction.object_ids, default=0) + 1)
     return FinalPrediction(
         labels,
         prediction.object_ids,
         prediction.confidence,
-        {object_id: int(counts[object_id]) for object_id in prediction.object_ids},
+        areas(labels, prediction.object_ids),
     )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from stma.labels import ids_in
 from stma.palette import davis_palette
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -124,7 +125,7 @@ class OverlayRenderer:
         """Put a tag with the name above the largest part of each object, in the frame and clear of other tags."""
         size = max(_SMALLEST_TEXT, round(min(picture.shape[:2]) / 28))
         taken: list[Box] = []
-        for object_id in present_ids(labels):
+        for object_id in ids_in(labels):
             box = _largest_part((labels == object_id).view(np.uint8))
             if box is None:
                 continue
@@ -144,16 +145,6 @@ class OverlayRenderer:
                 name = name[: _LONGEST_NAME - 1] + "…"
             self._tags[key] = _draw_tag(name, object_colour(object_id), size)
         return self._tags[key]
-
-
-def present_ids(labels: np.ndarray) -> list[int]:
-    """Return the object ids in a label map, ascending, without the background."""
-    if labels.dtype == np.uint8:
-        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
-        ids = np.flatnonzero(counts)
-    else:
-        ids = np.unique(labels)
-    return [int(object_id) for object_id in ids if object_id > 0]
 
 
 def _lookup(colours: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stma.errors import OutputError
-from stma.labels import LEAVE, id_dtype
+from stma.labels import LEAVE, areas, id_dtype
 from stma.saving import write_saved, writing
 from stma_cli.pipeline.held_back import plain_prediction, restored_prediction
 from stma_cli.pipeline.postprocessing import FinalPrediction
@@ -153,10 +153,8 @@ class MergeRule:
         labels = np.zeros(shape, id_dtype(max(self.annotated, default=0)))
         for _, object_id, source in sorted(chosen, key=lambda entry: entry[:2], reverse=True):
             labels[source.labels == object_id] = object_id
-        counts = np.bincount(labels.ravel(), minlength=max(ids, default=0) + 1)
         confidence = {object_id: source.confidence.get(object_id, 0.0) for _, object_id, source in chosen}
-        area = {object_id: int(counts[object_id]) for object_id in ids}
-        return FinalPrediction(labels, ids, {key: confidence[key] for key in ids}, area)
+        return FinalPrediction(labels, ids, {key: confidence[key] for key in ids}, areas(labels, ids))
 
 
 def _until_whole(frames: tuple[int, ...], whole: Collection[int]) -> tuple[int, ...]:

@@ -20,23 +20,35 @@ class ModelSetup:
 
     Attributes:
         segmenter: ready for the first frame.
-        name: of the model.
+        model: which one it is.
         device: as torch names it, such as "cuda".
         precision: "fp32", "bf16", "fp16" or "int8".
         threads: CPU threads that the model computes with.
         working_size: (height, width) in pixels that the model works at.
-        description: the model's name, sha256 of the weights and parameters, for the report.
+        adapt: steps of learning from the first marked frame.
         needs: says what memory a run with so many objects and annotated frames takes.
     """
 
     segmenter: SegmenterLike
-    name: str
+    model: "ModelInfo"
     device: str
     precision: str
     threads: int
     working_size: tuple[int, int]
-    description: dict[str, Any]
+    adapt: int
     needs: Callable[[int, int], str] | None = None
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All of it but the segmenter, for the report."""
+        return {
+            **identified(self.model),
+            "device": self.device,
+            "precision": self.precision,
+            "threads": self.threads,
+            "working_size": self.working_size,
+            "adapt": self.adapt,
+        }
 
 
 def identified(model: "ModelInfo") -> dict[str, Any]:
@@ -78,6 +90,7 @@ def set_up_model(
     """
     from stma.config import SegmenterConfig
     from stma.process import prepare_process
+    from stma.resize import model_size
     from stma.segmenter import Segmenter
     from stma.weights import load_model
     from stma_cli.segment.forecast import QUEUES
@@ -95,23 +108,20 @@ def set_up_model(
     prepare_process(threads)
     loaded = (load or load_model)(settings.model)
     segmenter = Segmenter(loaded.model, config)
-    segmenter.frame_size = (height, width)
-    device, precision = str(segmenter.device), segmenter.precision.name
-    description = {
-        **identified(loaded.info),
-        "device": device,
-        "precision": precision,
-        "threads": threads,
-        "working_size": segmenter.working_size,
-        "adapt": settings.adapt,
-    }
 
     def needs(objects: int, annotated_frames: int) -> str:
         held = QUEUES * settings.chunk
-        return segmenter.estimate(objects, annotated_frames, held).sentence(
+        return segmenter.estimate(objects, annotated_frames, held, (height, width)).sentence(
             on_gpu=segmenter.device.type != "cpu"
         )
 
     return ModelSetup(
-        segmenter, loaded.info.name, device, precision, threads, segmenter.working_size, description, needs
+        segmenter,
+        loaded.info,
+        str(segmenter.device),
+        segmenter.precision.name,
+        threads,
+        model_size(height, width, config.size),
+        settings.adapt,
+        needs,
     )

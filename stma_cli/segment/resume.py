@@ -74,7 +74,7 @@ def beginning(
     """
     from stma import __version__
 
-    identity = RunIdentity.of(settings, setup.description["sha256"])
+    identity = RunIdentity.of(settings, setup.model.sha256)
     runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.precision}
     if saved is not None:
         try:

@@ -159,7 +159,7 @@ def _opening_lines(
     lines = [
         f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
         f"{float(info.frame_rate):.3f} per second",
-        f"model    {setup.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
+        f"model    {setup.model.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
         f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),

@@ -257,6 +257,6 @@ def test_a_rightly_empty_mask_is_a_perfect_one(monkeypatch: pytest.MonkeyPatch) 
         return logits.sum()
 
     monkeypatch.setattr(model, "follow", nothing)
-    monkeypatch.setattr("stma.training.clip.iou_loss", noted)
+    monkeypatch.setattr("stma.training.clip_loss.iou_loss", noted)
     run_clip(model, clips, 1.0, LossConfig(), torch.Generator())
     assert reached == [0.0, 1.0, 1.0]

@@ -376,6 +376,9 @@ def test_the_working_size_is_known_from_the_first_frame_on(model: STMA, frames: 
         _ = segmenter.working_size
     with pytest.raises(VideoError, match="give a frame to step first"):
         segmenter.estimate(1)
+    foreseen = segmenter.estimate(1, frame_size=frames[0].shape[:2])
+    assert segmenter.frame_size is None
     segmenter.step(frames[0], object_ids=(5,))  # ids without a mask say nothing
-    assert segmenter.estimate(1).total > 0
+    assert segmenter.estimate(1) == foreseen
+    assert foreseen.total > 0
     assert segmenter.object_ids == ()

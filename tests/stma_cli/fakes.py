@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from stma.palette import davis_palette
+from stma.weights_file import ModelInfo
 from stma_cli.segment.model_setup import ModelSetup
 from stma_cli.segment.settings import SegmentSettings
 
@@ -77,10 +79,10 @@ def fake_setup(
     """Stand in for `set_up_model`."""
     return ModelSetup(
         segmenter or CopySegmenter(),
-        "fake",
+        ModelInfo("fake", Path("fake.safetensors"), "0", 0, None),
         "cpu",
         "fp32",
         1,
         (height, width),
-        {"name": "fake", "sha256": "0"},
+        settings.adapt,
     )

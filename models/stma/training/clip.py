@@ -1,35 +1,24 @@
 """The differentiable run over one batch of clips: the same steps as inference, on a short memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from stma.config import MemoryConfig
-from stma.guided import guided_masks
 from stma.memory import StoredEntry, propagated_entries
 from stma.network.embedding import Features
-from stma.network.entries import MemoryEntry, join_entries
+from stma.network.entries import MemoryEntry, MemoryView, join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
 from stma.network.soft_masks import masks_from_logits, sharpen_foreground
+from stma.training.clip_loss import ClipLoss, ClipScores, ClipTruth, FollowedFrame
 from stma.training.config import LossConfig
 from stma.training.disturb import disturb_masks
-from stma.training.losses import (
-    bootstrapped_cross_entropy,
-    coarse_loss,
-    dice,
-    iou_loss,
-    label_loss,
-    one_hot,
-    region_loss,
-)
-from stma.training.regions import REGIONS
 
 CAPACITY = 6  # entries in memory: the first, four like `MemoryConfig.capacity`, and the newest
-LEAST_SHARE = 1e-3  # of a refined mask: a line may overshoot to zero and below, where a logarithm ends
 
 
 @dataclass(frozen=True)
@@ -55,38 +44,6 @@ class ClipBatch:
             for part in (self.frames, self.labels, self.regions, self.object_valid)
         )
         return ClipBatch(frames, labels, regions, valid[:, : int(self.object_valid.sum(1).max())])
-
-
-@dataclass(frozen=True)
-class ClipLoss:
-    """Losses of one batch; `total` carries the gradient, `iou` is the training IoU of the hard masks."""
-
-    total: Tensor
-    cross_entropy: Tensor
-    dice: Tensor
-    labels: Tensor
-    regions: Tensor
-    coarse: Tensor
-    quality: Tensor
-    iou: Tensor
-
-    def numbers(self) -> dict[str, float]:
-        """All of them by name, brought to main memory at once."""
-        names = [field.name for field in fields(self)]
-        values = torch.stack([getattr(self, name).detach().float() for name in names]).tolist()
-        return dict(zip(names, values, strict=True))
-
-
-def _taught(
-    model: STMA, query: Tensor, entries: Sequence[MemoryEntry], truths: Sequence[Tensor], sharpness: float
-) -> Tensor:
-    """(B, K+R, h, w): what true labels of the entries say about a test frame."""
-    labels = [
-        LabelEntry(entry.label_key, truth, annotated=index == 0)
-        for index, (entry, truth) in enumerate(zip(entries, truths, strict=True))
-    ]
-    masks: Tensor = model.label_propagation(query, labels, sharpness).masks
-    return masks
 
 
 def _scored(frames: int, config: LossConfig, generator: torch.Generator) -> list[bool]:
@@ -118,15 +75,6 @@ def _embed(model: STMA, frames: Tensor, scored: Sequence[bool]) -> list[Features
     with torch.no_grad():
         watched = iter(embed(frames[:, [not learns for learns in learning]]))
     return [next(learned if learns else watched) for learns in learning]
-
-
-def _refined(masks: Tensor, frames: Tensor) -> Tensor:
-    """(B, K, h, w) soft masks whose outlines follow the colours of (B, 3, H, W) uint8 frames: (B, K+1, H, W) logits."""
-    colours = frames.float() / 255
-    guides = functional.avg_pool2d(colours, 4)
-    guided = guided_masks(masks, guides, colours)
-    distribution = torch.cat([1 - guided.sum(1, keepdim=True), guided], dim=1)
-    return distribution.clamp(min=LEAST_SHARE).log()
 
 
 def _forget(entries: list[tuple[int, MemoryEntry]], generator: torch.Generator) -> None:
@@ -166,90 +114,44 @@ def run_clip(
     """
     plan = _scored(clips.frames.shape[1], config, generator)
     length = 1 + len(plan)
-    frames, labels, object_valid = clips.frames[:, :length], clips.labels[:, :length], clips.object_valid
-    batch, objects = object_valid.shape
+    frames, object_valid = clips.frames[:, :length], clips.object_valid
     features = _embed(model, frames, plan)
     learning = torch.is_grad_enabled()
-
-    truth = one_hot(labels, objects)  # (B, T, K, H, W)
-    truth8 = functional.avg_pool2d(truth.flatten(0, 1), 8).unflatten(0, (batch, length))  # (B, T, K, h, w)
-    taught_by = [truth8]
-    if config.region_weight:
-        regions = one_hot(clips.regions[:, :length], REGIONS)  # (B, T, R, h, w), nothing where unknown
-        taught_by.append(regions)
-    teacher = torch.cat(taught_by, dim=2).flatten(3)  # (B, T, K+R, h*w)
-    first = model.remember_first(features[0], functional.avg_pool2d(truth[:, 0], 4), object_valid)
+    regions = clips.regions[:, :length] if config.region_weight else None
+    truth = ClipTruth.of(clips.labels[:, :length], regions, object_valid)
+    scores = ClipScores(truth, hard_share, config)
+    first = model.remember_first(features[0], functional.avg_pool2d(truth.masks[:, 0], 4), object_valid)
     entries: list[tuple[int, MemoryEntry]] = [(0, first)]
-    cross_entropy = dice_loss = labels_loss = regions_loss = coarse_total = quality_loss = torch.zeros(
-        (), device=frames.device
-    )
-    overlap = union = torch.zeros(batch, objects, device=frames.device)
     sharpness = _drawn(config.label_sharpness, generator), _drawn(config.readout_sharpness, generator)
     for time, scored in enumerate(plan, start=1):
         with torch.set_grad_enabled(learning and scored):
-            remembered = [entry for _, entry in entries]
-            references = remembered[:1] if time == 1 else [remembered[0], remembered[-1]]
-            cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
-            test = model.encode_test(features[time], cache)
             labels_from = _as_in_a_video(entries) if config.windowed or not scored else None
-            view = join_entries(remembered, labels_from, *sharpness)
-            readout, decoded = model.follow(test, [view], focus=False)
-            aggregated, masks = masks_from_logits(decoded.logits, object_valid)
+            view = join_entries([entry for _, entry in entries], labels_from, *sharpness)
+            followed = _followed(model, features[time], time, entries, view, object_valid)
             if time + 1 < length:
-                damaged = disturb_masks(masks, object_valid, config.disturbed_share, generator)
+                damaged = disturb_masks(followed.masks, object_valid, config.disturbed_share, generator)
                 decided = sharpen_foreground(damaged, config.mask_sharpness)
-                entries.append((time, model.remember(test, decided, readout)))
-        if not scored:
-            _forget(entries, generator)
-            continue
-        full = functional.interpolate(aggregated, scale_factor=4.0, mode="bilinear", align_corners=False)
-        target = labels[:, time].long()
-        scored_maps = [full]
-        if config.refine_edges:
-            scored_maps.append(_refined(masks, frames[:, time]))
-        for maps in scored_maps:
-            share = 1 / len(scored_maps)
-            cross_entropy = cross_entropy + share * bootstrapped_cross_entropy(maps, target, hard_share)
-            dice_loss = dice_loss + share * dice(maps.softmax(dim=1)[:, 1:], target, object_valid)
-        if config.teaches_keys:
-            taught = _taught(
-                model,
-                test.features.label_key,
-                remembered,
-                [teacher[:, when] for when, _ in entries[: len(remembered)]],
-                config.key_sharpness,
-            )
-            labels_loss = labels_loss + label_loss(taught[:, :objects], truth8[:, time], object_valid)
-            if config.region_weight:
-                regions_loss = regions_loss + region_loss(taught[:, objects:], regions[:, time])
-        truth16 = functional.avg_pool2d(truth8[:, time], 2)
-        coarse_total = coarse_total + coarse_loss(decoded.coarse, truth16, object_valid)
-        with torch.no_grad():
-            hard = one_hot(aggregated.argmax(dim=1), objects) * object_valid[:, :, None, None]
-            coarse = truth[:, time, :, 2::4, 2::4]  # counting at stride 4 is a sixteenth of the work
-            shared, joined = (hard * coarse).sum((2, 3)), ((hard + coarse) > 0).sum((2, 3))
-            overlap, union = overlap + shared, union + joined
-        expected = model.judge(decoded, masks, readout)
-        reached = torch.where(joined > 0, shared / joined.clamp(min=1), 1.0)  # rightly empty masks count 1
-        quality_loss = quality_loss + iou_loss(expected, reached, object_valid)
+                entries.append((time, model.remember(followed.test, decided, followed.readout)))
+        if scored:
+            scores.add(model, followed, frames[:, time])
         _forget(entries, generator)
-    cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss = (
-        x / sum(plan)
-        for x in (cross_entropy, dice_loss, labels_loss, regions_loss, coarse_total, quality_loss)
-    )
-    iou = ((overlap + 1e-6) / (union + 1e-6))[object_valid].mean()
-    return ClipLoss(
-        cross_entropy
-        + dice_loss
-        + config.label_weight * labels_loss
-        + config.region_weight * regions_loss
-        + config.coarse_weight * coarse_total
-        + config.quality_weight * quality_loss,
-        cross_entropy.detach(),
-        dice_loss.detach(),
-        labels_loss.detach(),
-        regions_loss.detach(),
-        coarse_total.detach(),
-        quality_loss.detach(),
-        iou,
+    return scores.loss()
+
+
+def _followed(
+    model: STMA,
+    features: Features,
+    time: int,
+    entries: Sequence[tuple[int, MemoryEntry]],
+    view: MemoryView,
+    object_valid: Tensor,
+) -> FollowedFrame:
+    """Follow all objects to the frame of a time, by what a view shows of entries."""
+    remembered = [entry for _, entry in entries]
+    references = [remembered[0], *remembered[1:][-1:]]
+    cache = model.encode_references(references, object_valid[:, None].expand(-1, len(references), -1))
+    test = model.encode_test(features, cache)
+    readout, decoded = model.follow(test, [view], focus=False)
+    return FollowedFrame(
+        time, [*entries], test, readout, decoded, *masks_from_logits(decoded.logits, object_valid)
     )

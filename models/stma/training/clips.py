@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from stma.errors import DataError
+from stma.labels import VOID
 from stma.training.colour import degrade, draw_colour
 from stma.training.config import DataConfig
 from stma.training.layers import (
@@ -36,7 +37,7 @@ from stma.training.motion import (
     warp,
     zoom_walk,
 )
-from stma.training.pool import IGNORED, TrainingPool
+from stma.training.pool import TrainingPool
 from stma.training.regions import BACKGROUND_REGIONS, partition
 from stma.training.sources import TRIES, CutOut, Sources, cut_from_clip, happens
 
@@ -106,7 +107,7 @@ class ClipMaker:
                 return clip
         raise DataError(
             f"no object was found in {TRIES} clips: none covers {100 * SMALLEST_SHARE:g} % of a first frame or more; "
-            f"label maps hold object ids from 1, and {IGNORED} is ignored: correct them"
+            f"label maps hold object ids from 1, and {VOID} is ignored: correct them"
         )
 
     def _surround(self, rng: np.random.Generator, scene: Scene) -> None:

@@ -19,16 +19,14 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def plot_run(run: Path) -> Path | None:
     """Draw `train.jsonl` and `validation.jsonl` of a run folder to `training.png`; None when nothing was logged."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     train, validation = read_log(run / "train.jsonl"), read_log(run / "validation.jsonl")
     if not train:
         return None
     steps = np.array([row["step"] for row in train])
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), constrained_layout=True)
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
     for name, label in (
         ("loss", "total"),
         ("cross_entropy", "cross entropy"),
@@ -52,7 +50,6 @@ def plot_run(run: Path) -> Path | None:
     path = run / "training.png"
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
-    pyplot.close(figure)
     return path
 
 

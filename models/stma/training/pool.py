@@ -13,13 +13,13 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import DataError
+from stma.labels import VOID
 
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
 # pixels that masks are too wide by: there, the strongest edges lie so far within
 WIDE_OUTLINES = {"ytvos_opn": 4}
-IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
 
@@ -63,7 +63,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_label(path: Path) -> np.ndarray:
-    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background and what the file marks with `IGNORED`."""
+    """Read an indexed or grey PNG as (H, W) uint8 object ids, 0 = background and what the file marks with `VOID`."""
     try:
         with Image.open(path) as image:
             if image.mode not in ("P", "L", "1"):
@@ -71,7 +71,7 @@ def read_label(path: Path) -> np.ndarray:
             label = np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
         raise DataError(f"{path} is not a readable label map; remove it or save it again as PNG") from error
-    label[label == IGNORED] = 0
+    label[label == VOID] = 0
     return label
 
 

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from stma.errors import DataError
+from stma.labels import VOID
 from stma.training.colour import draw_colour
 from stma.training.config import DataConfig
 from stma.training.pool import (
-    IGNORED,
     REGION_DATASETS,
     STILL_WEIGHTS,
     UNION_DATASETS,
@@ -119,7 +119,7 @@ class Sources:
 def _no_object(kind: str) -> DataError:
     return DataError(
         f"{TRIES} pictures of {kind}/ show no object of {SMALLEST_CUT} pixels or more to cut out; label maps hold "
-        f"object ids from 1, and {IGNORED} is ignored: correct them, or give pictures of larger objects"
+        f"object ids from 1, and {VOID} is ignored: correct them, or give pictures of larger objects"
     )
 
 

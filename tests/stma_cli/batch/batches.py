@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -50,8 +51,7 @@ class Model:
 
     def __call__(self, settings: SegmentSettings, height: int, width: int, load: object = None) -> ModelSetup:
         setup = fake_setup(settings, height, width, CopySegmenter(self._on_chunk))
-        setup.description["sha256"] = WEIGHTS
-        return setup
+        return replace(setup, model=replace(setup.model, sha256=WEIGHTS))
 
     def _on_chunk(self, chunks: int) -> None:
         self.chunks += 1

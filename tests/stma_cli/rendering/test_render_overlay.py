@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stma.palette import davis_palette
-from stma_cli.rendering.overlay import OverlayRenderer, colour_indices, object_colour, present_ids
+from stma_cli.rendering.overlay import OverlayRenderer, colour_indices, object_colour
 
 GREY = np.full((120, 160, 3), 100, dtype=np.uint8)
 
@@ -130,12 +130,6 @@ def test_bad_arguments() -> None:
         OverlayRenderer(alpha=1.5)
     with pytest.raises(ValueError, match="labels of shape"):
         plain().render(GREY, np.zeros((60, 80), dtype=np.uint8))
-
-
-def test_present_ids() -> None:
-    assert present_ids(square(200)) == [200]
-    assert present_ids(square(300, np.int32)) == [300]
-    assert present_ids(np.zeros((4, 4), dtype=np.uint8)) == []
 
 
 def test_the_name_stays_with_the_largest_part() -> None:
