@@ -173,3 +173,12 @@ def test_a_validation_clip_of_one_frame_is_not_called_absent(tmp_path: Path) -> 
     (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
     with pytest.raises(DataError, match=r"names made/clip, of which .* holds no two labelled frames"):
         scan(tmp_path)
+
+
+def test_frames_follow_each_other_as_they_are_counted(tmp_path: Path) -> None:
+    for time in range(12):
+        write_pair(
+            tmp_path / "video" / "made" / "clip", str(time), np.zeros((8, 8, 3), np.uint8), EMPTY[:8, :8]
+        )
+    (sequence,) = scan(tmp_path).sequences
+    assert [frame.image.stem for frame in sequence.frames] == [str(time) for time in range(12)]

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import DataError
+from stma.natural_order import natural_key
 
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
@@ -111,7 +112,7 @@ def read_pair(pair: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
 def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
     return tuple(
         LabelledImage(image, image.with_suffix(".png"), dataset)
-        for image in sorted(folder.glob("*.jpg"))
+        for image in sorted(folder.glob("*.jpg"), key=lambda image: natural_key(image.name))
         if image.with_suffix(".png").is_file()
     )
 
