@@ -1,6 +1,5 @@
 """The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from stma.training.parameters import (
     parameter_groups,
     renew,
 )
-from stma.training.plot import read_log
+from stma.training.plot import append_row, read_log
 from stma.training.pool import TrainingPool, scan
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
@@ -185,7 +184,7 @@ class Trainer:
                 break
             report = self._step(batches, done)
             if self.group.leads:
-                self._log(TRAIN_LOG, asdict(report))
+                append_row(self.run / TRAIN_LOG, asdict(report))
                 on_step(report)
             now = time.monotonic()
             if self.group.broadcast(now - last_checkpoint) > 60 * config.checkpoint_minutes:
@@ -238,7 +237,7 @@ class Trainer:
         loss.total.backward()
         self.group.average_gradients(self.model)
         if self.group.leads and self.step % GRADIENTS_EVERY == 0:
-            self._log(GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
+            append_row(self.run / GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
         switch_off(self.model, self.config.without)
@@ -268,13 +267,11 @@ class Trainer:
         if not self.group.leads:
             return
         best = max((row["J&F"] for row in read_log(self.run / VALIDATION_LOG)), default=-1.0)
-        self._log(VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        append_row(
+            self.run / VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores}
+        )
         if scores["J&F"] > best:
             save_weights(self.average.model, self.run / BEST)
-
-    def _log(self, name: str, row: dict[str, Any]) -> None:
-        with writing(self.run / name), (self.run / name).open("a") as log:
-            log.write(json.dumps(row) + "\n")
 
     def save(self) -> None:
         """Write the checkpoint of the leading process; an older one is replaced only when complete.
