@@ -14,7 +14,7 @@ from stma.training import clips, sources
 from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
 from stma.training.layers import Scene
-from stma.training.pool import scan
+from stma.training.pool import read_image, scan
 from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
 from stma.training.stress import stress_clip
@@ -158,6 +158,32 @@ def test_a_label_map_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> 
     for read in readers(root):
         with pytest.raises(DataError, match=r"\.png is not a readable label map"):
             read()
+
+
+@pytest.mark.parametrize("kind", ["video", "still"])
+def test_a_picture_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_clip(root, [marked(1)] * 3) if kind == "video" else write_still(root, marked(1))
+    for picture in root.rglob("*.jpg"):
+        picture.write_bytes(picture.read_bytes()[:-60])
+    for read in readers(root):
+        with pytest.raises(DataError, match=r"\.jpg is not a readable image, or is cut short"):
+            read()
+
+
+def test_pictures_with_more_after_their_end_are_read(tmp_path: Path) -> None:
+    write_still(tmp_path, marked(1))
+    (still,) = scan(tmp_path).stills
+    expected = read_image(still.image)
+    with still.image.open("ab") as file:
+        file.write(bytes(40))
+    assert np.array_equal(read_image(still.image), expected)
+    for unreadable in (b"", b"no picture"):
+        still.image.write_bytes(unreadable)
+        with pytest.raises(DataError, match="not a readable image"):
+            read_image(still.image)
+    with pytest.raises(DataError, match="not a readable image"):
+        read_image(tmp_path / "absent.jpg")
 
 
 @pytest.mark.parametrize("held", ['"made/clip"', "null", '[["made/clip"]]', '{"made": 1}'])

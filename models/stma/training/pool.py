@@ -6,6 +6,7 @@ Layout: `video/<dataset>/<sequence>/00000.jpg + 00000.png`, `still/<dataset>/nam
 
 import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in p
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
 # pixels that masks are too wide by: there, the strongest edges lie so far within
 WIDE_OUTLINES = {"ytvos_opn": 4}
+JPEG_END = b"\xff\xd9"
 IGNORED = 255  # in label maps: pixels that belong to nobody, as DAVIS has them
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
@@ -56,11 +58,33 @@ class TrainingPool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """Read an image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: it cannot be read, or not to its end.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if _is_whole(content) else None
     if image is None:
-        raise DataError(f"{path} is not a readable image; remove it or replace it by a JPEG or PNG file")
+        raise DataError(
+            f"{path} is not a readable image, or is cut short; remove it or replace it by a JPEG or PNG file"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether a picture is complete; OpenCV, which is faster than Pillow, fills what is missing with grey."""
+    if content.endswith(JPEG_END):
+        return True
+    try:
+        with Image.open(BytesIO(content)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def read_label(path: Path) -> np.ndarray:
