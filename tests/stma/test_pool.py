@@ -12,12 +12,13 @@ from training_pairs import write_pair
 from stma.errors import DataError
 from stma.training import clips, sources
 from stma.training.clips import ClipDataset, ClipMaker
-from stma.training.config import DataConfig
+from stma.training.config import DataConfig, TrainConfig
 from stma.training.layers import Scene
 from stma.training.pool import read_image, scan
 from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
 from stma.training.stress import stress_clip
+from stma.training.trainer import Trainer
 from stma.training.validate import looped_frames, read_frames
 
 DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
@@ -208,3 +209,12 @@ def test_frames_follow_each_other_as_they_are_counted(tmp_path: Path) -> None:
         )
     (sequence,) = scan(tmp_path).sequences
     assert [frame.image.stem for frame in sequence.frames] == [str(time) for time in range(12)]
+
+
+def test_a_folder_of_validation_clips_alone_can_be_scored_but_not_trained_on(tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)] * 3)
+    (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
+    assert [sequence.name for sequence in scan(tmp_path).validation] == ["made/clip"]
+    with pytest.raises(DataError, match=r'all its sequences are named under "validation" in splits\.json'):
+        Trainer(tmp_path, tmp_path / "run", TrainConfig(model="tiny", steps=1, device="cpu", threads=1))
+    assert not (tmp_path / "run").exists()

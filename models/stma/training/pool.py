@@ -155,7 +155,7 @@ def scan(root: Path) -> TrainingPool:
     """List a training folder.
 
     Raises:
-        DataError: the folder is missing, holds nothing to train on, or its splits.json is not readable.
+        DataError: the folder is missing, holds nothing labelled, or its splits.json is not readable.
     """
     if not root.is_dir():
         raise DataError(
@@ -184,8 +184,23 @@ def scan(root: Path) -> TrainingPool:
         stills,
         plain,
     )
-    if not pool.sequences and not pool.stills:
+    if not every and not stills:
         raise DataError(
             f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png"
+        )
+    return pool
+
+
+def scan_to_train(root: Path) -> TrainingPool:
+    """List a training folder that is to be learned from.
+
+    Raises:
+        DataError: as `scan`, or every sequence is kept apart for validation, and there is no still.
+    """
+    pool = scan(root)
+    if not pool.sequences and not pool.stills:
+        raise DataError(
+            f'nothing of {root} is left to train on: all its sequences are named under "validation" in '
+            "splits.json; take some out of it, or add sequences or stills"
         )
     return pool

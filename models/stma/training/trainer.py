@@ -32,7 +32,7 @@ from stma.training.parameters import (
     renew,
 )
 from stma.training.plot import append_row, read_log
-from stma.training.pool import TrainingPool, scan
+from stma.training.pool import TrainingPool, scan_to_train
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.workers import Workers, plain_errors
@@ -95,7 +95,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.run = run
-        self.pool: TrainingPool = scan(data)
+        self.pool: TrainingPool = scan_to_train(data)
         self.device = local_device(resolve_device(config.device))
         self.group: Group = join_group(self.device)
         self.precision = resolve_precision("auto", self.device).dtype
