@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from stma.config import ModelConfig
 from stma.device import resolve_device, resolve_precision
-from stma.errors import SettingsError, WeightsError
+from stma.errors import OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.saving import write_saved, writing
 from stma.training.ablation import switch_off
@@ -160,9 +160,15 @@ class Trainer:
         Raises:
             DataError: no clip can be made of the training folder, or a file of it is damaged.
             OutputError: checkpoint, weights or logs cannot be written.
+            StmaError: a process that prepares clips was ended.
         """
         try:
             self._train(on_step, validate)
+        except StmaError as error:
+            alone = self.group.size == 1  # others would wait for this process in vain, or it for them
+            if self.step and alone and not isinstance(error, OutputError):
+                self.save()
+            raise
         finally:
             self._workers.dismiss()
 
