@@ -124,8 +124,6 @@ class Trainer:
         self._fixed = config.fixed_statistics
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
-            if self.group.leads and not self.checkpoint.is_file():
-                self._set_results_aside()
         if self.checkpoint.is_file():
             self._resume()
 
@@ -178,6 +176,8 @@ class Trainer:
         validate: Callable[[STMA, Group], dict[str, Any]] | None,
     ) -> None:
         config = self.config
+        if self.group.leads and not self.checkpoint.is_file():
+            self._set_results_aside()
         batches = Replay(plain_errors(self._loader()), config.batch, config.uses, self.device)
         last_checkpoint = last_validation = started = time.monotonic()
         before = self.seconds
@@ -327,6 +327,7 @@ class Trainer:
             )
 
     def _set_results_aside(self) -> None:
-        for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
-            if (self.run / name).is_file():
-                os.replace(self.run / name, self.run / f"{EARLIER}{name}")
+        with writing(self.run):
+            for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
+                if (self.run / name).is_file():
+                    os.replace(self.run / name, self.run / f"{EARLIER}{name}")
