@@ -4,14 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
-_DIGITS = re.compile(r"([0-9]+)")
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Return a sort key for file names that compares runs of digits as numbers and ignores case."""
-    parts = _DIGITS.split(name.casefold())
-    key = [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
-    return [*key, (-1, 0, name)]
+from stma.natural_order import natural_key
 
 
 def name_stem(name: str) -> str:

@@ -142,3 +142,23 @@ def only_one(lock: Path, command: str) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_run_into(out: Path, lock: str = LOCK_FILE, command: str = "stma segment") -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
+
+    Args:
+        out: the folder.
+        lock: name of the file in it that is locked.
+        command: what runs, for the message.
+
+    Raises:
+        OutputError: another run is writing there, or the folder cannot be made.
+    """
+    folder = make_folder(out)
+    try:
+        with only_one(out / lock, command):
+            yield
+    finally:
+        folder.remove_if_unused()

@@ -11,5 +11,6 @@ CHECKPOINT_FILE = ".stma-checkpoint"
 BACKWARD_FOLDER = ".stma-backward"  # predictions of the backward pass
 LOCK_FILE = ".stma-segment.lock"
 BATCH_LOCK_FILE = ".stma-batch.lock"
+TRAIN_LOCK_FILE = ".stma-train.lock"  # in the folder of a training run
 
 STATES_FOLDER = ".stma-states"  # memory states for corrections

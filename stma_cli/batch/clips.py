@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stma.errors import VideoError
-from stma_cli.natural_order import natural_key
+from stma.natural_order import natural_key
 from stma_cli.result_layout import BATCH_FILE, CHECKPOINT_FILE, OVERLAY_FILE, REPORT_FILE
 from stma_cli.segment.report import read_report_head
 

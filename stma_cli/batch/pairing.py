@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from stma.errors import MaskError
+from stma.natural_order import natural_key
 from stma_cli.batch.clips import Clip, FoundClips, Pair, find_clips, holds_results, require_folder_of_clips
 from stma_cli.batch.manifest import read_manifest
-from stma_cli.natural_order import natural_key
 from stma_cli.result_layout import NAMES_FILE
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})

@@ -44,7 +44,7 @@ def calibrate(
     from stma.config import SegmenterConfig
     from stma.process import prepare_process
     from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
-    from stma.training.pool import scan
+    from stma.training.pool import scan_to_train
     from stma.weights import load_model, save_weights
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
@@ -52,7 +52,7 @@ def calibrate(
     require_file_place("--out", out, ".safetensors")
     prepare_process(threads or default_threads())
     network = load_model(model).model
-    drawn = drawn_clips(scan(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
+    drawn = drawn_clips(scan_to_train(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
     evidence = gather(network, drawn, SegmenterConfig(size=size or None, device=device))
     report = fit(network.quality, evidence, FitConfig(visible=visible, seed=seed))
     typer.echo(f"on {len(evidence.region)} masks of {clips} clips, a fifth of them kept apart:")

@@ -1,11 +1,16 @@
 """`stma train`."""
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stma_cli.commands.model_options import DeviceOption, WithoutOption, at_most_usable
+
+if TYPE_CHECKING:
+    from stma.config import SegmenterConfig
+    from stma.training.config import TrainConfig
 
 
 def train(
@@ -171,17 +176,15 @@ def train(
 
     Several GPUs: torchrun --nproc_per_node=4 -m stma_cli.main train data --minutes 60
     """
-    import signal
-
     from stma.config import SegmenterConfig
     from stma.errors import SettingsError
     from stma.process import prepare_process
     from stma.training.config import DataConfig, LossConfig, TrainConfig
-    from stma.training.plot import plot_run
-    from stma.training.trainer import StepReport, Trainer
-    from stma.training.validate import Validator
+    from stma.training.distributed import will_lead
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
+    from stma_cli.output import only_run_into
+    from stma_cli.result_layout import TRAIN_LOCK_FILE
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
@@ -234,7 +237,28 @@ def train(
             leaver_probability=leavers,
         ),
     )
+    segmenter = SegmenterConfig(size=validation_size or None)
     prepare_process(threads)
+    alone = only_run_into(run, TRAIN_LOCK_FILE, "stma train") if will_lead() else nullcontext()
+    with alone:
+        _learn(data, run, config, segmenter, validation_frames)
+
+
+def _learn(
+    data: Path,
+    run: Path,
+    config: "TrainConfig",
+    segmenter: "SegmenterConfig",
+    validation_frames: int | None,
+) -> None:
+    """Train, telling of it, with signals that end it after a step."""
+    import signal
+    from dataclasses import replace
+
+    from stma.training.plot import plot_run
+    from stma.training.trainer import StepReport, Trainer
+    from stma.training.validate import Validator
+
     trainer = Trainer(data, run, config)
     leads = trainer.group.leads
 
@@ -252,8 +276,8 @@ def train(
             f"backgrounds; validation on {len(trainer.pool.validation)} clips; device {trainer.device}, "
             f"precision {str(trainer.precision).removeprefix('torch.')}, from step {trainer.step}"
         )
-    segmenter = SegmenterConfig(size=validation_size or None, device=str(trainer.device))
-    validator = Validator(trainer.pool.validation, segmenter, validation_frames)
+    on_device = replace(segmenter, device=str(trainer.device))
+    validator = Validator(trainer.pool.validation, on_device, validation_frames)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: trainer.stop())
     trainer.train(show, validator if trainer.pool.validation else None)

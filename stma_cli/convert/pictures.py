@@ -8,6 +8,7 @@ from PIL import Image
 
 from stma.errors import MaskError
 from stma.labels import VOID
+from stma.natural_order import natural_key
 from stma.palette import davis_palette
 from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, safe_name
@@ -17,7 +18,7 @@ from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.saved import find_masks
 from stma_cli.masks.sequences import MaskSequence, object_folders, read_sequence_labels
 from stma_cli.masks.writer import COMPRESSION
-from stma_cli.natural_order import files_in, natural_key
+from stma_cli.natural_order import files_in
 
 
 def open_davis(path: Path) -> Source:

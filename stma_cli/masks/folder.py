@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stma.errors import MaskError
+from stma.natural_order import natural_key
 from stma_cli.masks.convertible import convert_first
-from stma_cli.natural_order import natural_key
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read, shell_command
 

@@ -1,21 +1,19 @@
 """What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, VideoError
 from stma_cli.natural_order import files_in
-from stma_cli.output import make_folder, only_one, prepare_folder
+from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline.held_back import HeldBack
 from stma_cli.pipeline.postprocessing import Postprocessing
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Pipeline, RunInterrupted
 from stma_cli.pipeline.sinks import MaskSink
 from stma_cli.progress import progress_for
-from stma_cli.result_layout import LOCK_FILE, REPORT_FILE
+from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
@@ -90,23 +88,8 @@ def segment_video(
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
     require_places(settings, all_names(annotations), source.stems)
-    with _only_run_into(settings.out):
+    with only_run_into(settings.out):
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
-
-
-@contextmanager
-def _only_run_into(out: Path) -> Iterator[None]:
-    """Make the folder of a run and keep other runs out of it; a folder that stays empty is removed again.
-
-    Raises:
-        OutputError: another run is writing there, or the folder cannot be made.
-    """
-    folder = make_folder(out)
-    try:
-        with only_one(out / LOCK_FILE, "stma segment"):
-            yield
-    finally:
-        folder.remove_if_unused()
 
 
 def _run_alone(

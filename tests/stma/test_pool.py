@@ -12,12 +12,13 @@ from training_pairs import write_pair
 from stma.errors import DataError
 from stma.training import clips, sources
 from stma.training.clips import ClipDataset, ClipMaker
-from stma.training.config import DataConfig
+from stma.training.config import DataConfig, TrainConfig
 from stma.training.layers import Scene
-from stma.training.pool import scan
+from stma.training.pool import read_image, scan
 from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
 from stma.training.stress import stress_clip
+from stma.training.trainer import Trainer
 from stma.training.validate import looped_frames, read_frames
 
 DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
@@ -160,6 +161,32 @@ def test_a_label_map_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> 
             read()
 
 
+@pytest.mark.parametrize("kind", ["video", "still"])
+def test_a_picture_that_is_cut_short_is_refused(kind: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_clip(root, [marked(1)] * 3) if kind == "video" else write_still(root, marked(1))
+    for picture in root.rglob("*.jpg"):
+        picture.write_bytes(picture.read_bytes()[:-60])
+    for read in readers(root):
+        with pytest.raises(DataError, match=r"\.jpg is not a readable image, or is cut short"):
+            read()
+
+
+def test_pictures_with_more_after_their_end_are_read(tmp_path: Path) -> None:
+    write_still(tmp_path, marked(1))
+    (still,) = scan(tmp_path).stills
+    expected = read_image(still.image)
+    with still.image.open("ab") as file:
+        file.write(bytes(40))
+    assert np.array_equal(read_image(still.image), expected)
+    for unreadable in (b"", b"no picture"):
+        still.image.write_bytes(unreadable)
+        with pytest.raises(DataError, match="not a readable image"):
+            read_image(still.image)
+    with pytest.raises(DataError, match="not a readable image"):
+        read_image(tmp_path / "absent.jpg")
+
+
 @pytest.mark.parametrize("held", ['"made/clip"', "null", '[["made/clip"]]', '{"made": 1}'])
 def test_a_split_that_is_no_list_of_names_is_refused(held: str, tmp_path: Path) -> None:
     write_clip(tmp_path, [marked(1)] * 3)
@@ -173,3 +200,21 @@ def test_a_validation_clip_of_one_frame_is_not_called_absent(tmp_path: Path) -> 
     (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
     with pytest.raises(DataError, match=r"names made/clip, of which .* holds no two labelled frames"):
         scan(tmp_path)
+
+
+def test_frames_follow_each_other_as_they_are_counted(tmp_path: Path) -> None:
+    for time in range(12):
+        write_pair(
+            tmp_path / "video" / "made" / "clip", str(time), np.zeros((8, 8, 3), np.uint8), EMPTY[:8, :8]
+        )
+    (sequence,) = scan(tmp_path).sequences
+    assert [frame.image.stem for frame in sequence.frames] == [str(time) for time in range(12)]
+
+
+def test_a_folder_of_validation_clips_alone_can_be_scored_but_not_trained_on(tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)] * 3)
+    (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')
+    assert [sequence.name for sequence in scan(tmp_path).validation] == ["made/clip"]
+    with pytest.raises(DataError, match=r'all its sequences are named under "validation" in splits\.json'):
+        Trainer(tmp_path, tmp_path / "run", TrainConfig(model="tiny", steps=1, device="cpu", threads=1))
+    assert not (tmp_path / "run").exists()

@@ -1,5 +1,8 @@
 """What a trainer keeps from step to step and from run to run."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from stma.errors import StmaError
 from stma.training import trainer as training
 from stma.training.config import DataConfig, TrainConfig
 from stma.training.ema import AveragedModel
-from stma.training.trainer import BEST, Trainer
+from stma.training.plot import read_log
+from stma.training.trainer import BEST, TRAIN_LOG, VALIDATION_LOG, StepReport, Trainer
 from stma.weights import load_model
 
 
@@ -47,6 +52,30 @@ def test_a_resumed_run_knows_how_long_it_has_gone_on(training_folder: Path, tmp_
     resumed = Trainer(training_folder, tmp_path, config())
     assert (resumed.step, resumed.clips_drawn, resumed.seconds) == (7, 14, 33.5)
     assert float(resumed.average.model.label_propagation.unlikeness) == 0.125
+
+
+def test_a_row_that_a_full_disk_cut_short_stops_no_later_run(training_folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(training_folder, tmp_path, config())
+    trainer.save()
+    for name in (TRAIN_LOG, VALIDATION_LOG):
+        (tmp_path / name).write_text('{"step": 1, "J&F": 0.5, "loss": 1.0}\n{"step": 2, "J&')
+    trainer.train(validate=lambda model, group: {"J&F": 0.4})
+    assert [row["step"] for row in read_log(tmp_path / TRAIN_LOG)] == [1, 2, 3]
+    assert [row["J&F"] for row in read_log(tmp_path / VALIDATION_LOG)] == [0.5, 0.4]
+    assert not (tmp_path / BEST).exists(), "the row before the damaged one counts"
+
+
+def test_a_worker_that_is_killed_ends_training_with_what_was_learned(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    def kill(report: StepReport) -> None:
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGKILL)
+
+    trainer = Trainer(training_folder, tmp_path, config(steps=100, workers=1))
+    with pytest.raises(StmaError, match="use fewer workers; the same command goes on"):
+        trainer.train(kill)
+    assert Trainer(training_folder, tmp_path, config()).step == trainer.step > 0
 
 
 def test_features_learn_at_a_rate_of_their_own_and_each_step_draws_anew(

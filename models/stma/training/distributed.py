@@ -77,6 +77,11 @@ def join_group(device: torch.device) -> Group:
     return Group(distributed.get_rank(), size)
 
 
+def will_lead() -> bool:
+    """Whether this process leads its group, also before it has joined one."""
+    return _group_size() == 1 or os.environ.get("RANK") == "0"
+
+
 def local_device(device: torch.device) -> torch.device:
     """The CUDA device of this process under torchrun; other devices unchanged.
 

@@ -1,20 +1,44 @@
-"""Plot of a run: training loss and IoU, and the validation scores, over steps."""
+"""Logs of a run and their plot: training loss and IoU, and the validation scores, over steps."""
 
 import json
+from contextlib import suppress
+from json import JSONDecodeError
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stma.saving import replacing
+from stma.saving import replacing, writing
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Rows of a log of JSON lines, one per step, the last of each step: a resumed run repeats a few."""
+    """Rows of a log of JSON lines, one per step, the last of each step: a resumed run repeats a few.
+
+    Lines that are no JSON are left out: a full disk cuts a row short.
+    """
     if not path.is_file():
         return []
-    rows = {row["step"]: row for row in map(json.loads, path.read_text().splitlines())}
+    rows = {}
+    for line in path.read_text().splitlines():
+        with suppress(JSONDecodeError):
+            row = json.loads(line)
+            rows[row["step"]] = row
     return [rows[step] for step in sorted(rows)]
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a log of JSON lines, on a line of its own also where the one before was cut short.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with writing(path), path.open("ab+") as log:
+        if log.tell():
+            log.seek(-1, SEEK_END)
+            if log.read(1) != b"\n":
+                log.write(b"\n")
+        log.write(json.dumps(row).encode() + b"\n")
 
 
 def plot_run(run: Path) -> Path | None:

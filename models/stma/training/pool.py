@@ -6,6 +6,7 @@ Layout: `video/<dataset>/<sequence>/00000.jpg + 00000.png`, `still/<dataset>/nam
 
 import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,14 @@ from PIL import Image
 
 from stma.errors import DataError
 from stma.labels import VOID
+from stma.natural_order import natural_key
 
 UNION_DATASETS = ("clothing_ccp",)  # parts of one person: followed as a whole more often than piece by piece
 REGION_DATASETS = ("bsds500_regions",)  # regions rather than things: moved in place, never cut out
 STILL_WEIGHTS = {"tools_cam": 0.3, "cwfid_plants": 0.5, "grocery_iconic": 0.5, "bsds500_regions": 0.7}
 # pixels that masks are too wide by: there, the strongest edges lie so far within
 WIDE_OUTLINES = {"ytvos_opn": 4}
+JPEG_END = b"\xff\xd9"
 SPARSE_FRAMES = 8  # a sequence this short is sampled widely in time: every frame is a large step
 
 
@@ -55,11 +58,33 @@ class TrainingPool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8 RGB."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """Read an image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: it cannot be read, or not to its end.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if _is_whole(content) else None
     if image is None:
-        raise DataError(f"{path} is not a readable image; remove it or replace it by a JPEG or PNG file")
+        raise DataError(
+            f"{path} is not a readable image, or is cut short; remove it or replace it by a JPEG or PNG file"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether a picture is complete; OpenCV, which is faster than Pillow, fills what is missing with grey."""
+    if content.endswith(JPEG_END):
+        return True
+    try:
+        with Image.open(BytesIO(content)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 def read_label(path: Path) -> np.ndarray:
@@ -111,7 +136,7 @@ def read_pair(pair: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
 def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
     return tuple(
         LabelledImage(image, image.with_suffix(".png"), dataset)
-        for image in sorted(folder.glob("*.jpg"))
+        for image in sorted(folder.glob("*.jpg"), key=lambda image: natural_key(image.name))
         if image.with_suffix(".png").is_file()
     )
 
@@ -130,7 +155,7 @@ def scan(root: Path) -> TrainingPool:
     """List a training folder.
 
     Raises:
-        DataError: the folder is missing, holds nothing to train on, or its splits.json is not readable.
+        DataError: the folder is missing, holds nothing labelled, or its splits.json is not readable.
     """
     if not root.is_dir():
         raise DataError(
@@ -159,8 +184,23 @@ def scan(root: Path) -> TrainingPool:
         stills,
         plain,
     )
-    if not pool.sequences and not pool.stills:
+    if not every and not stills:
         raise DataError(
             f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png"
+        )
+    return pool
+
+
+def scan_to_train(root: Path) -> TrainingPool:
+    """List a training folder that is to be learned from.
+
+    Raises:
+        DataError: as `scan`, or every sequence is kept apart for validation, and there is no still.
+    """
+    pool = scan(root)
+    if not pool.sequences and not pool.stills:
+        raise DataError(
+            f'nothing of {root} is left to train on: all its sequences are named under "validation" in '
+            "splits.json; take some out of it, or add sequences or stills"
         )
     return pool

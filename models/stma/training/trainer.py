@@ -1,6 +1,5 @@
 """The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from stma.config import ModelConfig
 from stma.device import resolve_device, resolve_precision
-from stma.errors import SettingsError, WeightsError
+from stma.errors import OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.saving import write_saved, writing
 from stma.training.ablation import switch_off
@@ -32,8 +31,8 @@ from stma.training.parameters import (
     parameter_groups,
     renew,
 )
-from stma.training.plot import read_log
-from stma.training.pool import TrainingPool, scan
+from stma.training.plot import append_row, read_log
+from stma.training.pool import TrainingPool, scan_to_train
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.workers import Workers, plain_errors
@@ -96,7 +95,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.run = run
-        self.pool: TrainingPool = scan(data)
+        self.pool: TrainingPool = scan_to_train(data)
         self.device = local_device(resolve_device(config.device))
         self.group: Group = join_group(self.device)
         self.precision = resolve_precision("auto", self.device).dtype
@@ -125,8 +124,6 @@ class Trainer:
         self._fixed = config.fixed_statistics
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
-            if self.group.leads and not self.checkpoint.is_file():
-                self._set_results_aside()
         if self.checkpoint.is_file():
             self._resume()
 
@@ -161,9 +158,15 @@ class Trainer:
         Raises:
             DataError: no clip can be made of the training folder, or a file of it is damaged.
             OutputError: checkpoint, weights or logs cannot be written.
+            StmaError: a process that prepares clips was ended.
         """
         try:
             self._train(on_step, validate)
+        except StmaError as error:
+            alone = self.group.size == 1  # others would wait for this process in vain, or it for them
+            if self.step and alone and not isinstance(error, OutputError):
+                self.save()
+            raise
         finally:
             self._workers.dismiss()
 
@@ -173,6 +176,8 @@ class Trainer:
         validate: Callable[[STMA, Group], dict[str, Any]] | None,
     ) -> None:
         config = self.config
+        if self.group.leads and not self.checkpoint.is_file():
+            self._set_results_aside()
         batches = Replay(plain_errors(self._loader()), config.batch, config.uses, self.device)
         last_checkpoint = last_validation = started = time.monotonic()
         before = self.seconds
@@ -185,7 +190,7 @@ class Trainer:
                 break
             report = self._step(batches, done)
             if self.group.leads:
-                self._log(TRAIN_LOG, asdict(report))
+                append_row(self.run / TRAIN_LOG, asdict(report))
                 on_step(report)
             now = time.monotonic()
             if self.group.broadcast(now - last_checkpoint) > 60 * config.checkpoint_minutes:
@@ -238,7 +243,7 @@ class Trainer:
         loss.total.backward()
         self.group.average_gradients(self.model)
         if self.group.leads and self.step % GRADIENTS_EVERY == 0:
-            self._log(GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
+            append_row(self.run / GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.optimizer.step()
         switch_off(self.model, self.config.without)
@@ -268,13 +273,11 @@ class Trainer:
         if not self.group.leads:
             return
         best = max((row["J&F"] for row in read_log(self.run / VALIDATION_LOG)), default=-1.0)
-        self._log(VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores})
+        append_row(
+            self.run / VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores}
+        )
         if scores["J&F"] > best:
             save_weights(self.average.model, self.run / BEST)
-
-    def _log(self, name: str, row: dict[str, Any]) -> None:
-        with writing(self.run / name), (self.run / name).open("a") as log:
-            log.write(json.dumps(row) + "\n")
 
     def save(self) -> None:
         """Write the checkpoint of the leading process; an older one is replaced only when complete.
@@ -324,6 +327,7 @@ class Trainer:
             )
 
     def _set_results_aside(self) -> None:
-        for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
-            if (self.run / name).is_file():
-                os.replace(self.run / name, self.run / f"{EARLIER}{name}")
+        with writing(self.run):
+            for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
+                if (self.run / name).is_file():
+                    os.replace(self.run / name, self.run / f"{EARLIER}{name}")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
 from multiprocessing.sharedctypes import RawValue
 
@@ -9,6 +10,11 @@ import torch
 from torch import Tensor
 
 from stma.errors import StmaError
+
+ENDED = (
+    "DataLoader worker (pid",
+    "Pin memory thread",
+)  # how PyTorch begins to tell of a worker that was ended
 
 
 class Workers:
@@ -36,9 +42,34 @@ class Workers:
 
 
 def plain_errors(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
-    """The batches of a loader; an error of stma in a worker reads as if it were raised here, without a traceback."""
+    """The batches of a loader; an error of stma in a worker reads as if it were raised here, without a traceback.
+
+    Raises:
+        StmaError: as in a worker, or because one was ended.
+    """
     try:
-        yield from batches
+        yield from _begun(batches)
     except StmaError as error:
         kind = type(error)
         raise kind(str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()) from None
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith(ENDED):
+            raise
+        raise StmaError(
+            "a process that prepares clips was ended, mostly for lack of memory; use fewer workers; the same command "
+            "goes on where training was"
+        ) from error
+
+
+def _begun(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
+    """Begin a loader, without the signal handler by which PyTorch tells amid a step that a worker was ended.
+
+    So it shows where a clip of that worker is waited for, and the step before is complete.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return iter(batches)
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        return iter(batches)
+    finally:
+        signal.signal(signal.SIGCHLD, before)

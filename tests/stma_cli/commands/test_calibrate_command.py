@@ -1,5 +1,6 @@
 """`stma calibrate`."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -36,3 +37,13 @@ def test_a_folder_is_no_place_for_weights(training_folder: Path, tmp_path: Path)
     result = CliRunner().invoke(app, ["calibrate", str(training_folder), "--out", str(tmp_path)])
     assert isinstance(result.exception, SettingsError)
     assert f"--out {tmp_path}" in str(result.exception)
+
+
+def test_a_folder_of_validation_clips_alone_is_refused(training_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(training_folder / "video", folder / "video")
+    (folder / "splits.json").write_text('{"validation": ["made/held", "made/moving"]}')
+    words = ["calibrate", str(folder), "--out", str(tmp_path / "made.safetensors"), "--threads", "1"]
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, DataError)
+    assert 'all its sequences are named under "validation"' in str(refused)

@@ -1,16 +1,21 @@
 """`stma train` and `stma models`."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from stma.config import MODEL_CONFIGS
-from stma.errors import SettingsError, WeightsError
+from stma.errors import DataError, OutputError, SettingsError, WeightsError
 from stma.weights import load_model
 from stma_cli.main import app
+from stma_cli.output import only_one
+from stma_cli.result_layout import TRAIN_LOCK_FILE
 
 SMALL = [
     "--model",
@@ -48,6 +53,33 @@ def test_a_short_run_leaves_weights_logs_and_plot(training_folder: Path, tmp_pat
     assert row["model_seconds"] > 0
     second = CliRunner().invoke(app, [*words, "--device", "cpu"])
     assert "from step 4" in second.output
+
+
+def test_a_second_run_into_the_folder_is_refused(training_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no file locks here")
+    run = tmp_path / "run"
+    run.mkdir()
+    words = short_run(training_folder, run, steps=1, frames=3)
+    with only_one(run / TRAIN_LOCK_FILE, "stma train"):
+        refused = CliRunner().invoke(app, [*words, "--device", "cpu"]).exception
+    assert isinstance(refused, OutputError)
+    assert str(refused).startswith(f"another stma train is writing into {run}; wait for it")
+    assert not list(run.iterdir())
+
+
+def test_results_stay_where_a_run_is_refused(training_folder: Path, tmp_path: Path) -> None:
+    best = tmp_path / "best.safetensors"
+    best.touch()
+    words = short_run(training_folder, tmp_path, steps=1, frames=3)
+    assert CliRunner().invoke(app, [*words, "--validation-size", "10"]).exit_code != 0
+    folder = tmp_path / "data"
+    shutil.copytree(training_folder, folder)
+    for label in (folder / "video" / "made" / "held").glob("*.png"):
+        Image.fromarray(np.zeros((80, 96), np.uint8)).save(label)
+    words = short_run(folder, tmp_path, steps=1, frames=3)
+    refused = CliRunner().invoke(app, [*words, "--device", "cpu"]).exception
+    assert isinstance(refused, DataError)
+    assert best.exists()
 
 
 def test_crop_must_fit_the_strides(training_folder: Path, tmp_path: Path) -> None:
