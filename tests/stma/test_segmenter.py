@@ -205,9 +205,7 @@ def test_pixels_to_leave_stay_as_predicted_on_a_corrected_frame(
     np.testing.assert_array_equal(labels[mask >= 0], mask[mask >= 0])
 
 
-def test_pixels_to_leave_can_be_set_in_a_mask_of_small_numbers(
-    model: STMA, frames: list[np.ndarray]
-) -> None:
+def test_pixels_to_leave_can_be_set_in_a_mask_of_small_numbers(model: STMA, frames: list[np.ndarray]) -> None:
     segmenter = Segmenter(model, CONFIG)
     segmenter.step(frames[0], first_mask())
     unsure = np.zeros((61, 83), bool)

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from stma.config import SegmenterConfig
 from stma.errors import DataError
@@ -98,6 +100,36 @@ def looped_frames(sequence: VideoSequence, count: int) -> Iterator[tuple[np.ndar
         yield read_pair(pair)
 
 
+def require_scorable(sequence: VideoSequence) -> None:
+    """Raise DataError where the frames of a sequence differ in size, or none shows an object early enough."""
+    frames = tuple(dict.fromkeys(sequence.frames))
+    size = _stated_size(frames[0].image, turns=True)
+    for frame in frames:
+        for path, turns in ((frame.image, True), (frame.label, False)):
+            width, height = _stated_size(path, turns)
+            if (width, height) != size:
+                raise DataError(
+                    f"{sequence.name} cannot be scored: {path} has {width} x {height} pixels and {frames[0].image} "
+                    f"{size[0]} x {size[1]}; bring its frames and label maps to one size, or take it out of splits.json"
+                )
+    given = sequence.frames[:-2]  # an object is scored from the frame after, up to the last
+    if not any(read_label(frame.label).any() for frame in given):
+        raise DataError(
+            f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
+            "frames or more with an object on the first, or take it out of splits.json"
+        )
+
+
+def _stated_size(path: Path, turns: bool) -> tuple[int, int]:
+    """Width and height by the header of a picture, `turns` if it is shown as its EXIF data say."""
+    try:
+        with Image.open(path) as image:
+            turned = turns and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
+        raise DataError(f"{path} is not a readable image; restore it or save it again") from error
+
+
 @dataclass(frozen=True)
 class Validator:
     """Scores a model on sequences, shared out among the processes of a training run.
@@ -112,14 +144,7 @@ class Validator:
 
     def __post_init__(self) -> None:
         for sequence in self.sequences:
-            given = sequence.frames[: self.stop][
-                :-2
-            ]  # an object is scored from the frame after, up to the last
-            if not any(read_label(frame.label).any() for frame in given):
-                raise DataError(
-                    f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
-                    "frames or more with an object on the first, or take it out of splits.json"
-                )
+            require_scorable(replace(sequence, frames=sequence.frames[: self.stop]))
 
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
