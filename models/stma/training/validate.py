@@ -75,28 +75,9 @@ def follow_clip(
     return ClipResult(scorer.result(), identities.switches, tuple(masks), seconds / max(1, index + 1))
 
 
-def read_frames(
-    sequence: VideoSequence, stop: int | None = None, every: int = 1
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
-    for pair in sequence.frames[:stop:every]:
-        yield read_pair(pair)
-
-
-def reversed_frames(
-    sequence: VideoSequence, count: int | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames and labels of a sequence from its last frame to its first: its last `count` frames, None for all. What
-    grew shrinks, and what a close-up did not show comes into view."""
-    return read_frames(replace(sequence, frames=sequence.frames[::-1]), count)
-
-
-def looped_frames(sequence: VideoSequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`count` frames of a sequence played forward and backward in turn, so that no cut is seen."""
-    last = len(sequence.frames) - 1
-    for index in range(count):
-        place = index % (2 * last) if last else 0
-        pair = sequence.frames[min(place, 2 * last - place)]
+def read_frames(sequence: VideoSequence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and labels of a sequence, one at a time."""
+    for pair in sequence.frames:
         yield read_pair(pair)
 
 
@@ -143,14 +124,14 @@ class Validator:
     stop: int | None = None  # frames per sequence; shorter while training, all for a figure that is reported
 
     def __post_init__(self) -> None:
-        for sequence in self.sequences:
-            require_scorable(replace(sequence, frames=sequence.frames[: self.stop]))
+        for sequence in self._watched:
+            require_scorable(sequence)
 
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
         mine = [
-            follow_clip(model, sequence.name, read_frames(sequence, self.stop), self.config).score
-            for sequence in self.sequences[group.rank :: group.size]
+            follow_clip(model, sequence.name, read_frames(sequence), self.config).score
+            for sequence in self._watched[group.rank :: group.size]
         ]
         every: list[SequenceScore] = []
         for part in group.gather(mine):
@@ -163,3 +144,7 @@ class Validator:
             "J&F": round(mean.mean, 4),
             "sequences": {s.name: round(s.score.mean, 4) for s in sorted(every, key=lambda s: s.name)},
         }
+
+    @property
+    def _watched(self) -> tuple[VideoSequence, ...]:
+        return tuple(replace(sequence, frames=sequence.frames[: self.stop]) for sequence in self.sequences)
