@@ -9,9 +9,8 @@ class _Leave(int):
     """A number that NumPy gives a type that holds it: a plain -1 would become 255 in `np.where` with a uint8 mask."""
 
 
-LEAVE = _Leave(
-    -1
-)  # in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
+# in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
+LEAVE = _Leave(-1)
 
 
 def id_dtype(largest: int) -> type[np.uint8] | type[np.uint16]:
