@@ -74,6 +74,11 @@ def checked_size(
         VideoError: a frame is none, or has another size.
     """
     for index, frame in enumerate(frames, frame_index):
+        if not isinstance(frame, np.ndarray):
+            raise VideoError(
+                f"frame {index} is no array but of type {type(frame).__name__}; "
+                "give an array, (H, W, 3) uint8 RGB of 1 pixel or more"
+            )
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
             raise VideoError(
                 f"frame {index} has shape {frame.shape} and type {frame.dtype}; "

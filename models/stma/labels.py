@@ -8,7 +8,14 @@ import numpy as np
 EXACT = 1 << 24  # whole numbers below are exact in float32
 VOID = 255  # in 8-bit pictures, as of DAVIS: the pixel belongs to nobody
 LARGEST_ID = 65535  # what a 16-bit PNG can hold
-LEAVE = -1  # in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
+
+
+class _Leave(int):
+    """A number that NumPy gives a type that holds it: a plain -1 would become 255 in `np.where` with a uint8 mask."""
+
+
+# in a mask given for a frame: this pixel stays as predicted, whatever object it belongs to
+LEAVE = _Leave(-1)
 
 
 def id_dtype(largest: int) -> type[np.uint8] | type[np.uint16]:

@@ -60,7 +60,7 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
     path = find_weights(name_or_path)
     info = model_info(path)
     require_checksum(info)
-    model = STMA(read_config(path))
+    config = read_config(path)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
@@ -68,7 +68,14 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
         raise WeightsError(
             f"{path} is not a weights file of stma ({error}); give one written by stma train"
         ) from error
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    try:
+        model = STMA(config)
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+        reason = str(error).splitlines()[-1].strip()  # of many weights of another shape, one
+        raise WeightsError(
+            f"{path} does not fit the network that it describes ({reason}); give one written by stma train"
+        ) from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise WeightsError(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from stma.config import ModelConfig
-from stma.errors import WeightsError
+from stma.errors import SettingsError, WeightsError
 
 FOLDER = Path(__file__).parent / "shipped"
 
@@ -42,9 +43,9 @@ def find_weights(name_or_path: str) -> Path:
         WeightsError: there is neither.
     """
     path = FOLDER / f"{name_or_path}.safetensors"
-    if not path.is_file():
+    if not os.path.isfile(path):  # that of Path raises an error where a name is too long for a file
         path = Path(name_or_path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         names = ", ".join(p.stem for p in sorted(FOLDER.glob("*.safetensors"))) or "none"
         raise WeightsError(
             f"no model is named {name_or_path!r} and no such file exists; shipped models: {names}. "
@@ -89,7 +90,15 @@ def read_config(path: Path) -> ModelConfig:
             raw = json.loads((file.metadata() or {})["config"])
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
         return ModelConfig(**values)
-    except (SafetensorError, OSError, AttributeError, KeyError, ValueError, TypeError) as error:
+    except (
+        SafetensorError,
+        SettingsError,
+        OSError,
+        AttributeError,
+        LookupError,
+        ValueError,
+        TypeError,
+    ) as error:
         raise WeightsError(
             f"{path} is not a weights file of stma ({error}); give one written by stma train"
         ) from error
@@ -102,7 +111,7 @@ def require_checksum(info: ModelInfo) -> None:
         WeightsError: they differ.
     """
     expected = checksum_file(info.path)
-    if expected.is_file() and expected.read_text().split()[:1] != [info.sha256]:
+    if expected.is_file() and expected.read_text(errors="replace").split()[:1] != [info.sha256]:
         raise WeightsError(
             f"{info.path} does not match its checksum in {expected.name}: it is damaged or was changed; "
             "restore the file, or install stma again if it came with it"

@@ -108,7 +108,9 @@ def train(
     readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = "1,2.2",
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
     max_objects: Annotated[
-        int, typer.Option(min=1, help="Objects that are followed in a clip, at most.")
+        int,
+        # a label is a byte, of which 255 is what is not followed
+        typer.Option(min=1, max=254, help="Objects that are followed in a clip, at most."),
     ] = 3,
     max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
     blur: Annotated[

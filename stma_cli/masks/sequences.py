@@ -101,12 +101,12 @@ def object_folders(path: Path) -> list[Path]:
 
 
 def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin: Path) -> list[MaskSequence]:
-    """Return the sequences called `names`, in that order; a name may leave out leading folders.
+    """Return the sequences called `names`, in that order, each once; a name may leave out leading folders.
 
     Raises:
         DataError: when a name fits no sequence, or several.
     """
-    selected = []
+    selected = {}
     for name in names:
         matches = [item for item in sequences if item.name == name]
         matches = matches or [item for item in sequences if item.name.endswith(f"/{name}")]
@@ -114,8 +114,8 @@ def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin
             found = "is not" if not matches else f"is {len(matches)} times"
             known = shortened((item.name for item in sequences), 8)
             raise DataError(f"The sequence {name!r} {found} in {origin}: choose among {known}.")
-        selected.append(matches[0])
-    return selected
+        selected[matches[0].name] = matches[0]
+    return list(selected.values())
 
 
 def read_split(path: Path, split: str) -> list[str]:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from stma.training.clips import ClipDataset
+from stma.training import clips
+from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig
+from stma.training.motion import placement
 from stma.training.pool import WIDE_OUTLINES, LabelledImage, read_image, scan, true_label
 from stma.training.regions import REGIONS
 from stma.training.sources import Sources, cut_from_clip
@@ -65,6 +67,27 @@ def test_twins_of_real_objects_are_followed_or_not(training_folder: Path) -> Non
     twins = ClipDataset(pool, replace(alone, look_alike_probability=1.0), 7, 12)
     assert {int(lonely[index][3].sum()) for index in range(12)} == {1}
     assert {int(twins[index][3].sum()) for index in range(12)} == {1, 2}
+
+
+def test_what_is_pasted_over_a_still_is_seen_by_its_camera(
+    training_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close_up(
+        rng: np.random.Generator, frames: int, closest: float, x: float, y: float
+    ) -> list[np.ndarray]:
+        return [placement(x, y, x, y, 0, factor) for factor in (3.0, 2.0, 1.0)]
+
+    monkeypatch.setattr(clips, "zoom_walk", close_up)
+    maker = ClipMaker(scan(training_folder), replace(DATA, close_up_probability=1.0))
+    first = set()
+    for seed in range(8):
+        scene = maker._moving_still(np.random.default_rng(seed))
+        factors = [float(view[0, 0]) for view in scene.camera]
+        assert sorted(factors) == [1.0, 2.0, 3.0]
+        areas = [np.count_nonzero(labels) for labels in scene.maps]
+        assert (areas[0] > areas[-1]) == (factors[0] > factors[-1]), "where it is near, things are large"
+        first.add(factors[0])
+    assert first == {1.0, 3.0}
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(4, range(-3, 4)), (9, range(-1, 2)), (24, range(-1, 2))])

@@ -10,8 +10,12 @@ import torch
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError
+from stma.frame_step import ModelSteps
 from stma.network.model import STMA
 from stma.network.quality import SMALLEST, STATISTICS, MaskQuality, is_empty
+from stma.segmenter import Segmenter
+from stma.step_graphs import Recording
+from stma.training import confidence
 from stma.training.confidence import CALIBRATION_DATA, Evidence, FitConfig, drawn_clips, fit, gather
 from stma.training.pool import scan
 
@@ -107,3 +111,24 @@ def test_evidence_is_of_every_predicted_mask(training_folder: Path) -> None:
     first, second = (next(drawn_clips(scan(training_folder), settings, 1, seed)) for seed in (0, 1))
     assert (first.frames == clips[0].frames).all()
     assert (second.frames != first.frames).any()
+
+
+class _Replaying(Segmenter):
+    """Replays steps on a CPU where the settings ask for graphs: a replay calls nothing of the network."""
+
+    def _use(self, model: STMA) -> None:
+        super()._use(model)
+        if self.config.graphs:
+            self._steps = ModelSteps(
+                self.model, False, self.config.memory, lambda step: Recording(lambda: None, step())
+            )
+
+
+def test_evidence_is_complete_where_a_gpu_would_replay_its_steps(
+    training_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confidence, "Segmenter", _Replaying)
+    settings = replace(CALIBRATION_DATA, crop=64, frames=40)
+    clips = list(drawn_clips(scan(training_folder), settings, 1, seed=0))
+    evidence = gather(STMA(CONFIG), clips, SegmenterConfig(size=None, device="cpu", focus=False))
+    assert len(evidence.seen) == len(evidence.region) == 39 * clips[0].objects

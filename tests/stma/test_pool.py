@@ -19,7 +19,8 @@ from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
 from stma.training.stress import stress_clip
 from stma.training.trainer import Trainer
-from stma.training.validate import looped_frames, read_frames
+from stma.training.validate import read_frames
+from stma.training.validation_sets import LOOPED, played
 
 DATA = DataConfig(crop=64, frames=3, real_share=1.0, bars_probability=0.0, paste_probability=1.0)
 EMPTY = np.zeros((80, 96), np.uint8)
@@ -135,7 +136,7 @@ def readers(root: Path) -> list[Callable[[], object]]:
     return [
         lambda: Sources(pool, DATA).frames(rng),
         lambda: list(read_frames(pool.sequences[0])),
-        lambda: list(looped_frames(pool.sequences[0], 3)),
+        lambda: list(read_frames(played(pool.sequences[0], LOOPED))),
         lambda: stress_clip(held, "small", 0),
         lambda: write_shards(root, pool, shards, 64, 10**6),
     ]

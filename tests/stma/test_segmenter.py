@@ -205,6 +205,18 @@ def test_pixels_to_leave_stay_as_predicted_on_a_corrected_frame(
     np.testing.assert_array_equal(labels[mask >= 0], mask[mask >= 0])
 
 
+def test_pixels_to_leave_can_be_set_in_a_mask_of_small_numbers(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    unsure = np.zeros((61, 83), bool)
+    unsure[30:50, 20:60] = True
+    mask = np.where(unsure, LEAVE, first_mask())
+    assert (mask[unsure] == -1).all()
+    assert segmenter.step(frames[1], mask).object_ids == (3, 7)
+    with pytest.raises(OverflowError):
+        first_mask()[unsure] = LEAVE
+
+
 def test_an_object_that_a_mask_does_not_name_keeps_its_pixels(model: STMA, frames: list[np.ndarray]) -> None:
     plain, corrected = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
     plain.steps(frames[:3], {0: first_mask()})

@@ -114,6 +114,14 @@ def test_frames_of_another_size_or_type_are_refused(model: STMA, frames: list[np
         segmenter.step(frames[1].astype(np.float32))
 
 
+@pytest.mark.parametrize("frame", [None, [[[0, 0, 0]]]])
+def test_what_is_no_array_is_refused_as_a_frame(model: STMA, frame: Any) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    with pytest.raises(VideoError, match=f"frame 0 is no array but of type {type(frame).__name__}; give"):
+        segmenter.step(frame)
+    assert segmenter.frame_index == 0
+
+
 def test_a_refused_frame_leaves_no_mask_behind(model: STMA, frames: list[np.ndarray]) -> None:
     plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
     for segmenter in (plain, refused):

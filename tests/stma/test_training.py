@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from training_pairs import write_pair
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
@@ -20,7 +20,7 @@ from stma.training.plot import plot_run, read_log
 from stma.training.pool import scan
 from stma.training.schedule import hard_share, learning_rate, progress
 from stma.training.trainer import StepReport, Trainer
-from stma.training.validate import Validator
+from stma.training.validate import Validator, read_frames
 from stma.weights import load_model, save_weights
 
 DATA = DataConfig(crop=64, frames=3, max_objects=2)
@@ -158,6 +158,31 @@ def test_clips_that_give_no_score_are_refused_before_training(shown: list[int], 
         write_pair(folder, f"{time:05d}", np.zeros((32, 32, 3), np.uint8), label)
     with pytest.raises(DataError, match="made/held cannot be scored"):
         Validator(scan(tmp_path).sequences, SegmenterConfig(device="cpu"))
+
+
+@pytest.mark.parametrize(("picture", "label"), [(48, 48), (48, 32), (32, 48)])
+def test_a_validation_clip_of_several_sizes_is_named_before_training(
+    picture: int, label: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "video" / "made" / "held"
+    for time, (rows, label_rows) in enumerate([(32, 32), (32, 32), (picture, label), (32, 32)]):
+        write_pair(
+            folder, f"{time:05d}", np.zeros((rows, 32, 3), np.uint8), np.ones((label_rows, 32), np.uint8)
+        )
+    with pytest.raises(DataError, match=r"made/held cannot be scored: .*00002\.\w+ has 32 x 48 pixels and"):
+        Validator(scan(tmp_path).sequences, SegmenterConfig(device="cpu"))
+
+
+def test_a_validation_clip_of_turned_pictures_has_the_size_that_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "video" / "made" / "held"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turn by 90 degrees clockwise to view
+    for time in range(4):
+        write_pair(folder, f"{time:05d}", np.zeros((48, 32, 3), np.uint8), np.ones((48, 32), np.uint8))
+        Image.new("RGB", (48, 32)).save(folder / f"{time:05d}.jpg", exif=exif)
+    (held,) = scan(tmp_path).sequences
+    Validator((held,), SegmenterConfig(device="cpu"))
+    assert next(read_frames(held))[0].shape == (48, 32, 3)
 
 
 def test_training_goes_on_from_given_weights(training_folder: Path, tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Weights files: what is written loads again, and damage is named."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stma.config import MODEL_CONFIGS
 from stma.errors import WeightsError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
-from stma.weights_file import list_models
+from stma.weights_file import checksum_file, list_models
 
 
 @pytest.fixture
@@ -42,6 +45,36 @@ def test_truncated_or_foreign_files_are_refused(tmp_path: Path, saved: Path) -> 
         load_model(str(short))
     with pytest.raises(WeightsError, match="shipped models"):
         load_model("no-such-model")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"decoder_width": 32},
+        {"stem_width": 8.0},
+        {"stem_width": -8},
+        {"widths": (16, 24)},
+        {"widths": (16, 24, 32, 40)},
+        {"blocks": (1, 1)},
+    ],
+)
+def test_weights_of_another_shape_than_they_tell_are_refused(saved: Path, change: dict[str, object]) -> None:
+    described = {**asdict(MODEL_CONFIGS["tiny"]), **change}
+    path = saved.with_name("other.safetensors")
+    save_file(load_file(saved), path, {"config": json.dumps(described)})
+    with pytest.raises(WeightsError, match=r"other\.safetensors .*give one written by stma train"):
+        load_model(str(path))
+
+
+def test_a_checksum_that_is_no_text_is_refused(saved: Path) -> None:
+    checksum_file(saved).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WeightsError, match="checksum"):
+        load_model(str(saved))
+
+
+def test_a_name_too_long_for_a_file_is_that_of_no_model() -> None:
+    with pytest.raises(WeightsError, match="shipped models"):
+        load_model("x" * 300)
 
 
 def test_shipped_models_load_and_have_a_card() -> None:

@@ -177,10 +177,15 @@ class ClipMaker:
             maps,
             [place(parts, True, UNKNOWN) for place in placed],
             shutter,
+            camera,
         )
         if rng.random() < 0.5:  # so that as many shrink as grow
             scene = replace(
-                scene, frames=scene.frames[::-1], maps=scene.maps[::-1], regions=scene.regions[::-1]
+                scene,
+                frames=scene.frames[::-1],
+                maps=scene.maps[::-1],
+                regions=scene.regions[::-1],
+                camera=camera[::-1],
             )
         if self.sources.cuttable and rng.random() < 0.3:
             self._paste(rng, scene, self.sources.cut_out(rng), _free_number([label]))

@@ -65,14 +65,19 @@ def stress_clip(pool: TrainingPool, kind: str, number: int, seed: int = 0) -> St
     """
     if kind not in KINDS:
         raise DataError(f"no hard clips are called {kind!r}; use one of {', '.join(KINDS)}")
+    require_sources(pool)
+    rng = np.random.default_rng((seed, KINDS.index(kind), number))
+    paths = _paths(rng, kind)
+    return _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
+
+
+def require_sources(pool: TrainingPool) -> None:
+    """Raise DataError where a pool has no validation sequence or no photograph for a background."""
     if not pool.validation or not pool.plain:
         raise DataError(
             "hard clips need objects of validation sequences and plain photographs; name sequences in splits.json "
             "and put photographs into plain/<dataset>/"
         )
-    rng = np.random.default_rng((seed, KINDS.index(kind), number))
-    paths = _paths(rng, kind)
-    return _compose(rng, pool, f"{kind}/{number:02d}", paths, look_alike=kind == "crossing")
 
 
 def _paths(rng: np.random.Generator, kind: str) -> list[Trajectory]:

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from stma.config import SegmenterConfig
 from stma.errors import DataError
@@ -73,29 +75,40 @@ def follow_clip(
     return ClipResult(scorer.result(), identities.switches, tuple(masks), seconds / max(1, index + 1))
 
 
-def read_frames(
-    sequence: VideoSequence, stop: int | None = None, every: int = 1
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames and labels of a sequence, one at a time: every so manyth of the frames before `stop`, None for all."""
-    for pair in sequence.frames[:stop:every]:
+def read_frames(sequence: VideoSequence) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames and labels of a sequence, one at a time."""
+    for pair in sequence.frames:
         yield read_pair(pair)
 
 
-def reversed_frames(
-    sequence: VideoSequence, count: int | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Frames and labels of a sequence from its last frame to its first: its last `count` frames, None for all. What
-    grew shrinks, and what a close-up did not show comes into view."""
-    return read_frames(replace(sequence, frames=sequence.frames[::-1]), count)
+def require_scorable(sequence: VideoSequence) -> None:
+    """Raise DataError where the frames of a sequence differ in size, or none shows an object early enough."""
+    frames = tuple(dict.fromkeys(sequence.frames))
+    size = _stated_size(frames[0].image, turns=True)
+    for frame in frames:
+        for path, turns in ((frame.image, True), (frame.label, False)):
+            width, height = _stated_size(path, turns)
+            if (width, height) != size:
+                raise DataError(
+                    f"{sequence.name} cannot be scored: {path} has {width} x {height} pixels and {frames[0].image} "
+                    f"{size[0]} x {size[1]}; bring its frames and label maps to one size, or take it out of splits.json"
+                )
+    given = sequence.frames[:-2]  # an object is scored from the frame after, up to the last
+    if not any(read_label(frame.label).any() for frame in given):
+        raise DataError(
+            f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
+            "frames or more with an object on the first, or take it out of splits.json"
+        )
 
 
-def looped_frames(sequence: VideoSequence, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`count` frames of a sequence played forward and backward in turn, so that no cut is seen."""
-    last = len(sequence.frames) - 1
-    for index in range(count):
-        place = index % (2 * last) if last else 0
-        pair = sequence.frames[min(place, 2 * last - place)]
-        yield read_pair(pair)
+def _stated_size(path: Path, turns: bool) -> tuple[int, int]:
+    """Width and height by the header of a picture, `turns` if it is shown as its EXIF data say."""
+    try:
+        with Image.open(path) as image:
+            turned = turns and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            return (image.height, image.width) if turned else image.size
+    except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
+        raise DataError(f"{path} is not a readable image; restore it or save it again") from error
 
 
 @dataclass(frozen=True)
@@ -111,21 +124,14 @@ class Validator:
     stop: int | None = None  # frames per sequence; shorter while training, all for a figure that is reported
 
     def __post_init__(self) -> None:
-        for sequence in self.sequences:
-            given = sequence.frames[: self.stop][
-                :-2
-            ]  # an object is scored from the frame after, up to the last
-            if not any(read_label(frame.label).any() for frame in given):
-                raise DataError(
-                    f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
-                    "frames or more with an object on the first, or take it out of splits.json"
-                )
+        for sequence in self._watched:
+            require_scorable(sequence)
 
     def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
         """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
         mine = [
-            follow_clip(model, sequence.name, read_frames(sequence, self.stop), self.config).score
-            for sequence in self.sequences[group.rank :: group.size]
+            follow_clip(model, sequence.name, read_frames(sequence), self.config).score
+            for sequence in self._watched[group.rank :: group.size]
         ]
         every: list[SequenceScore] = []
         for part in group.gather(mine):
@@ -138,3 +144,7 @@ class Validator:
             "J&F": round(mean.mean, 4),
             "sequences": {s.name: round(s.score.mean, 4) for s in sorted(every, key=lambda s: s.name)},
         }
+
+    @property
+    def _watched(self) -> tuple[VideoSequence, ...]:
+        return tuple(replace(sequence, frames=sequence.frames[: self.stop]) for sequence in self.sequences)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, cycle, islice
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,9 +17,9 @@ from stma.evaluation import DatasetScore
 from stma.network.model import STMA
 from stma.process import prepare_process
 from stma.resize import size_for_objects
-from stma.training.pool import TrainingPool
-from stma.training.stress import KINDS, stress_clip
-from stma.training.validate import ClipResult, follow_clip, looped_frames, read_frames, reversed_frames
+from stma.training.pool import TrainingPool, VideoSequence
+from stma.training.stress import KINDS, require_sources, stress_clip
+from stma.training.validate import ClipResult, follow_clip, read_frames, require_scorable
 
 REAL, SPARSE, REVERSED, LOOPED = "real", "sparse", "reversed", "looped"
 SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
@@ -73,19 +73,28 @@ class _Follower:
             clip = stress_clip(self.pool, job.set, job.number, self.settings.seed)
             name, frames = clip.name, zip(clip.frames, clip.labels, strict=True)
         else:
-            sequence = self.pool.validation[job.number]
-            name = sequence.name
-            if job.set == LOOPED:
-                frames = looped_frames(sequence, LOOPED_FRAMES)
-            elif job.set == REVERSED:
-                frames = reversed_frames(sequence, self.settings.frames)
-            else:
-                frames = read_frames(sequence, self.settings.frames, SPARSE_EVERY if job.set == SPARSE else 1)
+            sequence = played(self.pool.validation[job.number], job.set, self.settings.frames)
+            name, frames = sequence.name, read_frames(sequence)
         config = self.config
         if self.settings.sized:
             first = next(rest := iter(frames))
             config, frames = replace(config, size=size_for_objects(first[1])), chain([first], rest)
         return follow_clip(self.model, name, frames, config)
+
+
+def played(sequence: VideoSequence, name: str, count: int | None = None) -> VideoSequence:
+    """The frames of a sequence that the set `name` follows, in its order.
+
+    real: those before `count`, None for all. sparse: every fifth of these. reversed: from the last frame to the first,
+    so that what grew shrinks, and what a close-up did not show comes into view; the last `count`. looped:
+    `LOOPED_FRAMES` forward and backward in turn, so that no cut is seen.
+    """
+    frames = sequence.frames
+    if name == LOOPED:
+        tour = frames + frames[-2:0:-1]
+        return replace(sequence, frames=tuple(islice(cycle(tour), LOOPED_FRAMES)))
+    frames = frames[::-1] if name == REVERSED else frames
+    return replace(sequence, frames=frames[: count : SPARSE_EVERY if name == SPARSE else 1])
 
 
 def run_sets(
@@ -107,6 +116,8 @@ def run_sets(
             raise SettingsError(f"no set is called {name!r}; use {', '.join(known)}")
     if not pool.validation:
         raise DataError('there is no sequence to score; name some under "validation" in splits.json')
+    for name in settings.sets:
+        _require_clips(pool, name, settings.frames)
     counts = {name: settings.clips if name in KINDS else len(pool.validation) for name in settings.sets}
     jobs = [_NumberedClip(name, number) for name, count in counts.items() for number in range(count)]
     results: dict[str, list[ClipResult]] = {name: [] for name in counts}
@@ -115,6 +126,20 @@ def run_sets(
             on_clip(job.set, result)
             results[job.set].append(result)
     return results
+
+
+def _require_clips(pool: TrainingPool, name: str, count: int | None) -> None:
+    if name in KINDS:
+        require_sources(pool)
+        return
+    for sequence in pool.validation:
+        used = played(sequence, name, count)
+        try:
+            require_scorable(used)
+        except DataError as error:
+            raise DataError(
+                f"the set {name} uses {len(used.frames)} frames: {error}, or leave out the set"
+            ) from error
 
 
 @contextmanager

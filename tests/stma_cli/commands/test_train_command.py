@@ -130,6 +130,15 @@ def test_a_negative_seed_is_refused(command: str, tmp_path: Path) -> None:
     assert "--seed" in result.output
 
 
+def test_more_objects_than_labels_are_refused(training_folder: Path, tmp_path: Path) -> None:
+    words = ["train", str(training_folder), "--out", str(tmp_path / "run"), "--steps", "1", *SMALL]
+    result = CliRunner().invoke(app, [*words, "--max-objects", "255"])
+    assert result.exit_code == 2
+    assert "--max-objects" in result.output
+    assert "254" in result.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_part_or_shape_is_refused(training_folder: Path, tmp_path: Path) -> None:
     words = ["train", str(training_folder), "--out", str(tmp_path / "run"), "--steps", "1", *SMALL]
     for option, value, message in (

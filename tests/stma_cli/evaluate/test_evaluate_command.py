@@ -140,6 +140,7 @@ def test_sequences_by_name_and_by_split_file(truth: Path, tmp_path: Path) -> Non
     for arguments, expected in [
         (["--sequences", "cars"], ["b/cars"]),
         (["--sequences", "b/cars", "--sequences", "bear"], ["b/cars", "a/bear"]),
+        (["--sequences", "bear", "--sequences", "cars", "--sequences", "a/bear"], ["a/bear", "b/cars"]),
         (["--sequences", split_file], ["b/cars"]),
         (["--sequences", split_file, "--split", "other"], ["a/bear"]),
         (["--sequences", names_file], ["b/cars", "a/bear"]),

@@ -4,11 +4,13 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -18,7 +20,8 @@ from stma.network.entries import join_entries
 from stma.network.model import STMA
 from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
-from stma.training.validate import read_frames, reversed_frames
+from stma.training.validate import read_frames
+from stma.training.validation_sets import LOOPED, REAL, REVERSED, played
 from stma.weights import save_weights
 from stma_cli.evaluate.show_validation import print_rows
 from stma_cli.main import app
@@ -93,17 +96,55 @@ def test_a_reversed_clip_begins_with_its_last_frame(
     training_folder: Path, tmp_path: Path, weights: Path
 ) -> None:
     sequence = scan(training_folder).validation[0]
-    forward, backward = (list(frames(sequence)) for frames in (read_frames, reversed_frames))
+    forward, backward = (list(read_frames(played(sequence, name))) for name in (REAL, REVERSED))
     assert len(forward) == len(backward)
     for (frame, label), (other_frame, other_label) in zip(forward, backward[::-1], strict=True):
         assert np.array_equal(frame, other_frame)
         assert np.array_equal(label, other_label)
-    assert np.array_equal(next(iter(reversed_frames(sequence, 2)))[1], forward[-1][1])
+    assert np.array_equal(next(read_frames(played(sequence, REVERSED, 2)))[1], forward[-1][1])
     out = tmp_path / "scores.json"
     options = ["--model", str(weights), "--sets", "reversed", "--size", "64", "--json", str(out)]
     assert CliRunner().invoke(app, ["validate", str(training_folder), *options]).exit_code == 0
     (row,) = json.loads(out.read_text())["sets"]
     assert row["confidence"]["pairs"] == 8
+
+
+def test_a_looped_clip_goes_to_and_fro(training_folder: Path) -> None:
+    sequence = scan(training_folder).validation[0]
+    looped = played(sequence, LOOPED)
+    places = [sequence.frames.index(frame) for frame in looped.frames]
+    assert places[:18] == [*range(9), *range(7, -1, -1), 1]
+    assert len(places) == 501
+    two = played(replace(sequence, frames=sequence.frames[:2]), LOOPED)
+    assert two.frames[:4] == sequence.frames[:2] * 2
+
+
+@pytest.mark.parametrize(
+    ("missing", "sets", "message"),
+    [
+        ("plain", "real,crossing", r"plain/<dataset>/"),
+        ("frames", "real,sparse", "set sparse uses 2 frames: made/held cannot be scored"),
+        ("objects", "real,reversed", "set reversed uses 9 frames: made/held cannot be scored"),
+    ],
+)
+def test_what_a_set_lacks_is_told_before_any_clip_is_followed(
+    missing: str, sets: str, message: str, training_folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(training_folder, folder)
+    held = folder / "video" / "made" / "held"
+    if missing == "plain":
+        shutil.rmtree(folder / "plain")
+    for label in held.glob("*.png"):
+        if missing == "frames" and int(label.stem) > 5:
+            label.unlink()
+        if missing == "objects" and int(label.stem) > 1:
+            Image.new("L", (96, 80)).save(label)
+    words = ["validate", str(folder), "--model", str(weights), "--size", "64", "--sets", sets]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, DataError)
+    assert re.search(message, str(result.exception))
+    assert "made/held  J" not in result.output
 
 
 def test_several_processes_give_the_scores_of_one(
