@@ -203,7 +203,7 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     readout, decoded = model.follow(test, inputs.views, focus, region, near)
     match = readout.labels.match
     if inputs.after_cut:
-        elsewhere = unlike(decoded.logits, match)[..., None, None].expand_as(decoded.coarse)
+        elsewhere = unlike(decoded.logits, match)[..., None, None].expand_as(match[:, :, 0])
     else:
         newest = [view.labels[-1].mask.unflatten(2, match.shape[3:]) for view in inputs.views]
         elsewhere = strange(match, torch.cat(newest, dim=1))

@@ -137,20 +137,21 @@ def test_what_looks_like_nothing_is_strange_far_from_the_object_alone() -> None:
     before = torch.zeros(1, 2, 30, 40)
     before[0, 0, 10:14, 5:9] = 0.9  # a second object is nowhere
     match = torch.full((1, 2, 3, 30, 40), float(np.log(1e-6)) / MATCH_SCALE)
-    match[:, :, :2, :, 30:] = float(np.log(1e-3)) / MATCH_SCALE
+    match[:, :, :2, :, 31:] = float(np.log(1e-3)) / MATCH_SCALE
     match[:, :, 2] = 0.0  # the newest frame by itself proves nothing
-    expected = torch.zeros(1, 2, 15, 20, dtype=torch.bool)
-    expected[0, 0, :, :15] = True
-    expected[0, 0, 1:11, :9] = False
+    expected = torch.zeros(1, 2, 30, 40, dtype=torch.bool)
+    expected[0, 0, :, :31] = True
+    expected[0, 0, 4:20, :16] = False
     assert torch.equal(strange(match, before), expected)
 
 
 def test_objects_are_taken_out_of_cells() -> None:
     logits, coarse = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 2, 2)
-    cells = torch.tensor([[[[True, False], [False, True]]]])
+    cells = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+    cells[..., :2, :3] = True
     left = Decoded(logits, torch.zeros(1), coarse).without(cells)
-    assert torch.equal(left.logits < 0, cells.repeat_interleave(4, 2).repeat_interleave(4, 3))
-    assert torch.equal(left.coarse < 0, cells)
+    assert torch.equal(left.logits < 0, cells.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert torch.equal(left.coarse < 0, torch.tensor([[[[True, False], [False, False]]]]))
 
 
 @pytest.mark.parametrize("focus", [True, False])
@@ -159,8 +160,8 @@ def test_objects_are_not_in_strange_cells(monkeypatch: pytest.MonkeyPatch, focus
 
     def strange_seen(match: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
         asked.append(before > 0.5)
-        left = torch.zeros((1, 1, before.shape[2] // 2, before.shape[3] // 2), dtype=torch.bool)
-        left[..., : left.shape[3] // 2] = True
+        left = torch.zeros(before.shape, dtype=torch.bool)
+        left[..., : before.shape[3] // 2] = True
         return left
 
     monkeypatch.setattr(frame_step, "strange", strange_seen)

@@ -67,13 +67,14 @@ class Decoded:
     coarse: Tensor
 
     def without(self, cells: Tensor) -> "Decoded":
-        """The same with objects nowhere in some cells: (B, K, H/16, W/16) bool."""
-        logits = self.logits.unflatten(3, (-1, 4)).unflatten(2, (-1, 4))  # (B, K, H/16, 4, W/16, 4)
+        """The same with objects nowhere in some cells: (B, K, H/8, W/8) bool."""
+        squares = cells.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, K, H/16, 2, W/16, 2)
+        logits = self.logits.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, K, H/8, 2, W/8, 2)
         logits = logits.masked_fill(cells[:, :, :, None, :, None], NOWHERE)
         return replace(
             self,
             logits=logits.flatten(4, 5).flatten(2, 3),
-            coarse=self.coarse.masked_fill(cells, NOWHERE),
+            coarse=self.coarse.masked_fill(squares.all(5).all(3), NOWHERE),
         )
 
 
