@@ -136,9 +136,8 @@ def _factor(before: np.ndarray, now: np.ndarray) -> float:
     factors = np.partition(np.log(before[telling] / now[telling]), ends)
     if factors[ends[1]] - factors[ends[0]] > 2 * SPREAD:
         return math.nan
-    return float(
-        factors[ends[0] : ends[1] + 1].mean()
-    )  # levels are whole numbers: one block by itself says little
+    # Levels are whole numbers, so that one block by itself says little.
+    return float(factors[ends[0] : ends[1] + 1].mean())
 
 
 def _others(before: np.ndarray, now: np.ndarray, light_before: np.ndarray, light: np.ndarray) -> bool:
