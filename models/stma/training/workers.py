@@ -11,10 +11,8 @@ from torch import Tensor
 
 from stma.errors import StmaError
 
-ENDED = (
-    "DataLoader worker (pid",
-    "Pin memory thread",
-)  # how PyTorch begins to tell of a worker that was ended
+# How PyTorch begins to tell of a worker that was ended.
+ENDED = ("DataLoader worker (pid", "Pin memory thread")
 
 
 class Workers:
