@@ -205,7 +205,7 @@ def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:
     if inputs.after_cut:
         elsewhere = unlike(decoded.logits, match)[..., None, None].expand_as(match[:, :, 0])
     else:
-        newest = [view.labels[-1].mask.unflatten(2, match.shape[3:]) for view in inputs.views]
+        newest = [view.newest(*match.shape[3:]) for view in inputs.views]
         elsewhere = strange(match, torch.cat(newest, dim=1))
     decoded = decoded.without(elsewhere)
     logits, masks = masks_from_logits(decoded.logits)

@@ -85,6 +85,11 @@ class MemoryView:
     label_sharpness: float = 1.0
     readout_sharpness: float = 1.0
 
+    def newest(self, height: int, width: int) -> Tensor:
+        """(B, K, height, width) soft masks of the newest frame, at stride 8."""
+        mask = self.labels[-1].mask
+        return mask.view(*mask.shape[:2], height, width)
+
 
 def join_entries(
     entries: Sequence[MemoryEntry],

@@ -142,7 +142,7 @@ class STMA(nn.Module):
         boxes = wanted = None
         if focus:
             height, width = draft.coarse.shape[2:]
-            newest = [view.labels[-1].mask.unflatten(2, (2 * height, 2 * width)) for view in views]
+            newest = [view.newest(2 * height, 2 * width) for view in views]
             boxes = boxes_of_interest(draft.coarse[0], functional.avg_pool2d(torch.cat(newest, dim=1), 2)[0])
             wanted = covered(boxes, 2 * height, 2 * width, 2)
         labels = PropagatedLabels.join(
