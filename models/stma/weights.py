@@ -55,7 +55,7 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
     """Load a shipped model by name, or any weights file written by `stma train`.
 
     Raises:
-        WeightsError: missing, damaged, with a wrong checksum, or of another architecture.
+        WeightsError: missing, damaged, with a wrong checksum, of another architecture, or not finite.
     """
     path = find_weights(name_or_path)
     info = model_info(path)
@@ -68,6 +68,12 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
         raise WeightsError(
             f"{path} is not a weights file of stma ({error}); give one written by stma train"
         ) from error
+    broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if broken is not None:
+        raise WeightsError(
+            f"{path} holds weights that are not finite numbers ({broken}): a training run that went wrong wrote it; "
+            "give weights of an earlier checkpoint"
+        )
     try:
         model = STMA(config)
         missing, unexpected = model.load_state_dict(tensors, strict=False)

@@ -38,6 +38,17 @@ def test_damage_is_found(saved: Path) -> None:
         load_model(str(saved))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    model, path = STMA(MODEL_CONFIGS["tiny"]), tmp_path / "broken.safetensors"
+    name, parameter = list(model.named_parameters())[-1]
+    with torch.no_grad():
+        parameter.view(-1)[0] = value
+    save_weights(model, path)
+    with pytest.raises(WeightsError, match=rf"not finite numbers \({name}\).*earlier checkpoint"):
+        load_model(str(path))
+
+
 def test_truncated_or_foreign_files_are_refused(tmp_path: Path, saved: Path) -> None:
     short = tmp_path / "short.safetensors"
     short.write_bytes(saved.read_bytes()[:100])
