@@ -3,15 +3,17 @@
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from stma.errors import StmaError
+from stma.errors import SettingsError, StmaError
 from stma.training import trainer as training
+from stma.training.clip_loss import ClipLoss
 from stma.training.config import DataConfig, TrainConfig
 from stma.training.ema import AveragedModel
 from stma.training.plot import read_log
@@ -76,6 +78,47 @@ def test_a_worker_that_is_killed_ends_training_with_what_was_learned(
     with pytest.raises(StmaError, match="use fewer workers; the same command goes on"):
         trainer.train(kill)
     assert Trainer(training_folder, tmp_path, config()).step == trainer.step > 0
+
+
+def overflowing(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
+    """Make the loss of these calls, from 0, infinite."""
+    calls = iter(range(1000))
+    whole = training.run_clip
+
+    def run(*given: Any) -> ClipLoss:
+        loss = whole(*given)
+        return replace(loss, total=loss.total * float("inf")) if next(calls) in steps else loss
+
+    monkeypatch.setattr(training, "run_clip", run)
+
+
+def test_a_step_that_overflows_is_left_out(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overflowing(monkeypatch, {1})
+    seen: list[Tensor] = []
+    trainer = Trainer(training_folder, tmp_path, config())
+    trainer.train(
+        lambda report: seen.append(
+            torch.cat([each.detach().flatten() for each in trainer.model.parameters()])
+        )
+    )
+    assert trainer.step == 3
+    assert torch.equal(seen[0], seen[1])
+    assert seen[2].isfinite().all()
+    assert not torch.equal(seen[1], seen[2])
+    assert load_model(str(tmp_path / "last.safetensors"))
+
+
+def test_a_run_that_diverges_is_ended_with_what_was_learned(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overflowing(monkeypatch, set(range(1, 100)))
+    monkeypatch.setattr(training, "UNUSABLE_STEPS", 3)
+    with pytest.raises(SettingsError, match=r"3 steps in a row.*lower learning rate"):
+        Trainer(training_folder, tmp_path, config(steps=50)).train()
+    assert load_model(str(tmp_path / "last.safetensors"))
+    assert Trainer(training_folder, tmp_path, config()).step == 3  # the last was not counted
 
 
 def test_features_learn_at_a_rate_of_their_own_and_each_step_draws_anew(

@@ -39,6 +39,7 @@ from stma.training.workers import Workers, plain_errors
 from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
+UNUSABLE_STEPS = 10  # in a row: one clip may overflow, so many are a run that has diverged
 GRADIENTS_EVERY = 50  # steps: a module that stops learning shows as a norm of zero
 TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG = "train.jsonl", "gradients.jsonl", "validation.jsonl"
 BEST = "best.safetensors"
@@ -120,6 +121,7 @@ class Trainer:
         self.clips_drawn = 0
         self.seconds = 0.0
         self._stopping = False
+        self._unusable = 0  # steps in a row
         self._workers = Workers()
         self._fixed = config.fixed_statistics
         with writing(run):
@@ -158,6 +160,7 @@ class Trainer:
         Raises:
             DataError: no clip can be made of the training folder, or a file of it is damaged.
             OutputError: checkpoint, weights or logs cannot be written.
+            SettingsError: the run has diverged.
             StmaError: a process that prepares clips was ended.
         """
         try:
@@ -244,14 +247,25 @@ class Trainer:
         self.group.average_gradients(self.model)
         if self.group.leads and self.step % GRADIENTS_EVERY == 0:
             append_row(self.run / GRADIENTS_LOG, {"step": self.step, **gradient_norms(self.model)})
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        self.optimizer.step()
-        switch_off(self.model, self.config.without)
-        self.average.update(self.model, self.step)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        self._learn(usable=bool(norm.isfinite()))
         self.step += 1
         self.clips_drawn += fresh * self.group.size
         numbers = loss.numbers()  # waits for the device
         return self._report(numbers, done, rate, loaded - begin, time.monotonic() - loaded)
+
+    def _learn(self, usable: bool) -> None:
+        """Take the step, unless one of its gradients is not finite: it would take all that was learned along."""
+        if usable:
+            self.optimizer.step()
+            switch_off(self.model, self.config.without)
+            self.average.update(self.model, self.step)
+        self._unusable = 0 if usable else self._unusable + 1
+        if self._unusable == UNUSABLE_STEPS:
+            raise SettingsError(
+                f"the gradients of {UNUSABLE_STEPS} steps in a row are not finite numbers, so the run has diverged; "
+                "begin another with a lower learning rate"
+            )
 
     def _report(
         self, numbers: dict[str, float], done: float, rate: float, data: float, model: float
