@@ -36,6 +36,11 @@ _LISTS = frozenset(
     {"concat", "dash", "hls", "imf", "sdp"}
 )  # formats that only name other files and addresses
 _FALLBACK_RATE = Fraction(25)  # what FFmpeg assumes for streams without a clock
+_INTERLACED = Note(
+    "video",
+    "interlaced: every second row is of another moment, which costs the masks of what moves fast; for better "
+    "ones convert it first with: ffmpeg -i INPUT -vf bwdif=mode=send_frame OUTPUT.mp4",
+)
 
 
 def thread_count() -> int:
@@ -71,6 +76,8 @@ class ContainerSource(VideoSource):
                 notes.append(Note("video", said))
             if _has_transparency(stream, first):
                 notes.append(TRANSPARENCY_IGNORED)
+            if first.interlaced_frame:
+                notes.append(_INTERLACED)
             info = _describe(path, container, stream, first, turn)
         return cls(info=info, notes=notes + _opening_notes(info), turn=turn)
 

@@ -157,6 +157,12 @@ def test_pixels_that_are_not_square_are_kept_and_reported(tmp_path: Path) -> Non
     assert any("not square" in note for note in source.notes)
 
 
+@pytest.mark.parametrize("options", [{}, {"flags": "+ildct+ilme"}], ids=["whole", "interlaced"])
+def test_an_interlaced_video_is_told(tmp_path: Path, options: dict[str, str]) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 3, options={"preset": "ultrafast", **options})
+    assert any("bwdif" in note for note in open_video(clip).notes) is bool(options)
+
+
 def test_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "frames", [f"frame{number}.png" for number in range(1, 13)])
     (folder / "notes.txt").write_text("not a frame")
