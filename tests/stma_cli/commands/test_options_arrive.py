@@ -1,0 +1,144 @@
+"""Every option of a command that works for long changes what the work is given."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pytest
+
+from stma_cli.batch.engine_name import EngineName
+
+READY = ("stma.process.prepare_process", "stma.weights.load_model")
+# What each command hands over to, the last of them being where it is stopped; and its arguments.
+WORK: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "segment": (("stma_cli.segment.run.segment_video",), {"video": Path("clip.mp4"), "mask": ["first.png"]}),
+    "batch": (("stma_cli.batch.run.run_batch",), {"clips": Path("clips")}),
+    "train": (("stma_cli.commands.train._learn",), {"data": Path("data")}),
+    "validate": (
+        (
+            *READY,
+            "stma.training.ablation.switch_off",
+            "stma.training.pool.scan",
+            "stma.training.validation_sets.run_sets",
+        ),
+        {"data": Path("data")},
+    ),
+    "calibrate": (
+        (
+            *READY,
+            "stma.training.pool.scan_to_train",
+            "stma.training.confidence.drawn_clips",
+            "stma.training.confidence.gather",
+            "stma.training.confidence.fit",
+        ),
+        {"data": Path("data"), "out": Path("out.safetensors")},
+    ),
+    "bench": (("stma_cli.bench.run.run_bench",), {}),
+}
+# Ways of telling of the work, and other work: their own tests show that they do.
+BESIDE = {"segment": {"as_json"}, "batch": {"as_json", "dry_run"}, "validate": {"json_file"}} | {
+    "bench": {"json_file", "plot", "long"}
+}
+# Words that say something to one option alone; all others are changed by their kind.
+WORDS: dict[str, Any] = {
+    "background": "#102030",
+    "crop": 128,
+    "frame_rate": "12",
+    "label_sharpness": "1.5,2",
+    "mask": ["other.png"],
+    "memory": "capacity=2",
+    "network": "decoder_width=32",
+    "objects": "2",
+    "overlay": Path("overlay.mp4"),
+    "overlay_objects": "1",
+    "precision": "fp32",
+    "readout_sharpness": "1.5,2",
+    "sets": "crossing",
+    "size": 360,
+    "sizes": "360",
+}
+WITH = {"address": {"engine": EngineName.RAY}}  # options that make sense beside another alone
+
+
+class _AtWorkError(Exception):
+    """The command has handed over its work."""
+
+
+class _Anything:
+    """What a step before the last returns: always the same, whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> "_Anything":
+        return self
+
+    def __repr__(self) -> str:
+        return "anything"
+
+
+def command(name: str) -> Callable[..., None]:
+    module = importlib.import_module(f"stma_cli.commands.{name}")
+    function: Callable[..., None] = getattr(module, name)
+    return function
+
+
+def options() -> Iterator[tuple[str, str]]:
+    for name in WORK:
+        given = WORK[name][1].keys() - {"mask"} | BESIDE.get(name, set())
+        yield from ((name, each) for each in inspect.signature(command(name)).parameters if each not in given)
+
+
+def other_than(name: str, default: Any, hint: Any) -> Any:
+    """A value of the option that is not its default."""
+    kind, told = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, None)
+    kinds = [each for each in (*get_args(kind), kind) if isinstance(each, type) and each is not type(None)]
+    if isinstance(default, bool):
+        return not default
+    for each in kinds:
+        if issubclass(each, Enum):
+            return next(value for value in each if value != default)
+    if name in WORDS:
+        return WORDS[name]
+    if float in kinds:
+        return 0.37
+    if int in kinds:
+        return max(default or 0, getattr(told, "min", None) or 0) + 1
+    return Path("elsewhere") if Path in kinds else "elsewhere"
+
+
+def handed_over(name: str, changes: dict[str, Any], patch: pytest.MonkeyPatch) -> str:
+    """What the work of a command is given."""
+    given: list[str] = []
+
+    def taken(place: str, last: bool) -> Callable[..., Any]:
+        def take(*words: Any, **named: Any) -> Any:
+            given.append(f"{place} {words} {named}")
+            if last:
+                raise _AtWorkError
+            return _Anything()
+
+        return take
+
+    places, arguments = WORK[name]
+    for place in places:
+        module, function = place.rsplit(".", 1)
+        patch.setattr(importlib.import_module(module), function, taken(function, place == places[-1]))
+    with pytest.raises(_AtWorkError):
+        command(name)(**arguments | changes)
+    return "\n".join(given)
+
+
+@pytest.mark.parametrize(("name", "option"), list(options()))
+def test_an_option_changes_what_the_work_is_given(
+    name: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parameter = inspect.signature(command(name)).parameters[option]
+    hint = get_type_hints(command(name), include_extras=True)[option]
+    default = None if parameter.default is inspect.Parameter.empty else parameter.default
+    changed = other_than(option, default, hint)
+    beside = WITH.get(option, {})
+    assert handed_over(name, beside | {option: changed}, monkeypatch) != handed_over(
+        name, beside, monkeypatch
+    )
