@@ -255,11 +255,17 @@ class Trainer:
         return self._report(numbers, done, rate, loaded - begin, time.monotonic() - loaded)
 
     def _learn(self, usable: bool) -> None:
-        """Take the step, unless one of its gradients is not finite: it would take all that was learned along."""
+        """Take the step, unless one of its gradients is not finite: it would take all that was learned along.
+
+        Statistics of the norms that took the same activations go back to those of the average.
+        """
         if usable:
             self.optimizer.step()
             switch_off(self.model, self.config.without)
             self.average.update(self.model, self.step)
+        else:
+            for mine, kept in zip(self.model.buffers(), self.average.model.buffers(), strict=True):
+                mine.copy_(kept)
         self._unusable = 0 if usable else self._unusable + 1
         if self._unusable == UNUSABLE_STEPS:
             raise SettingsError(
