@@ -63,6 +63,13 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def has_native_bf16(device: torch.device) -> bool:
+    """Whether this CUDA or ROCm device computes bf16 itself; torch also counts those that only store it."""
+    if getattr(torch.version, "hip", None):
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cuda.get_device_capability(device)[0] >= 8)
+
+
 def has_fast_int8() -> bool:
     """Whether this CPU multiplies 8-bit numbers faster than longer ones, and this torch can make use of it."""
     return has_int8_products() and int8.works()
@@ -96,7 +103,13 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
 
 def _automatic(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if has_native_bf16(device) else "fp16"
     if device.type == "cpu" and has_fast_int8():
         return INT8
     return "bf16" if device.type == "cpu" and has_fast_bf16() else "fp32"
+
+
+def learning_autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Products and convolutions of a training step in this type; in place of fp16, whose range gradients leave, in
+    float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)

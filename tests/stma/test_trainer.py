@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stma.device import Precision
 from stma.errors import SettingsError, StmaError
 from stma.network.model import STMA
 from stma.training import trainer as training
@@ -148,6 +149,23 @@ def test_features_learn_at_a_rate_of_their_own_and_each_step_draws_anew(
     rates = {group["features"]: group["lr"] for group in trainer.optimizer.param_groups}
     assert rates[True] == pytest.approx(rates[False] / 4)
     assert len(set(seeds)) == 3
+
+
+def test_a_card_without_bf16_trains_in_float32(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = Precision("fp16", torch.float16)
+    monkeypatch.setattr(training, "resolve_precision", lambda name, device: halves)
+    computed: list[bool] = []
+    run_clip = training.run_clip
+
+    def noted(*given: Any) -> ClipLoss:
+        computed.append(torch.is_autocast_enabled("cpu"))
+        return run_clip(*given)
+
+    monkeypatch.setattr(training, "run_clip", noted)
+    Trainer(training_folder, tmp_path, config(steps=1)).train()
+    assert computed == [False]
 
 
 def test_an_average_follows_slowly_and_at_first_faster() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from stma.config import ModelConfig
-from stma.device import resolve_device, resolve_precision
+from stma.device import learning_autocast, resolve_device, resolve_precision
 from stma.errors import OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.saving import write_saved, writing
@@ -240,7 +240,7 @@ class Trainer:
         if not self._fixed and done >= config.statistics_until:
             fix_statistics(self.model)
             self._fixed = True
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with learning_autocast(self.device, self.precision):
             loss = run_clip(self.model, clips, hard_share(config, done), self.loss, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -255,17 +255,13 @@ class Trainer:
         return self._report(numbers, done, rate, loaded - begin, time.monotonic() - loaded)
 
     def _learn(self, usable: bool) -> None:
-        """Take the step, unless one of its gradients is not finite: it would take all that was learned along.
-
-        Statistics of the norms that took the same activations go back to those of the average.
-        """
+        """Take the step, unless one of its gradients is not finite: it would take all that was learned along."""
         if usable:
             self.optimizer.step()
             switch_off(self.model, self.config.without)
             self.average.update(self.model, self.step)
         else:
-            for mine, kept in zip(self.model.buffers(), self.average.model.buffers(), strict=True):
-                mine.copy_(kept)
+            self.average.put_back_statistics(self.model)
         self._unusable = 0 if usable else self._unusable + 1
         if self._unusable == UNUSABLE_STEPS:
             raise SettingsError(
