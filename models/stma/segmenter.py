@@ -21,7 +21,6 @@ from stma.given import (
     checked_size,
     require_positions,
     require_same_settings,
-    require_shape,
 )
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
@@ -68,7 +67,6 @@ class Segmenter:
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
-        self._pending: GivenMask | None = None
         self._references: tuple[int, BlockCache] | None = None
 
     def _use(self, model: STMA) -> None:
@@ -79,21 +77,6 @@ class Segmenter:
         record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
         self._steps = ModelSteps(self.model, focus, self.config.memory, record)
         self._regional = RegionalSteps(self._steps, self.bank) if focus else None
-
-    def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
-        """Annotate the next frame; see `step` for the arguments.
-
-        The mask waits for a frame that is advanced with it. A second one takes its place, and so does a mask that
-        `step` is given, or `steps` for its first frame.
-
-        Raises:
-            MaskError: the mask has no integers, does not fit the frames so far, or `object_ids` are no such ids;
-                nothing has changed then.
-        """
-        given = GivenMask.of(mask, object_ids, self.frame_index)
-        if self.frame_size is not None:
-            require_shape(given.labels, self.frame_index, self.frame_size)
-        self._pending = given
 
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None
@@ -149,11 +132,8 @@ class Segmenter:
         if len(frames) == 0:
             return []
         size = checked_size(frames, self.frame_size, self.frame_index)
-        given = dict(masks)
-        if self._pending is not None:
-            given.setdefault(0, self._pending)
-        annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
-        self.frame_size, self._pending = size, None
+        annotations = checked_annotations(masks, self.frame_index, size, self.object_ids)
+        self.frame_size = size
         self._adapt(frames, annotations)
         marked = {position for position, said in annotations.items() if said.object_ids}
         changes = self._scene.changes(frames, marked, known=not self.bank.empty)
@@ -341,7 +321,6 @@ class Segmenter:
             "before": before.state_dict() if before else None,
             "scene": self._scene.state_dict(),
             "weights": self.model.state_dict() if self._learned else None,
-            "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
     def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
@@ -367,7 +346,6 @@ class Segmenter:
             self._learned = state["weights"] is not None
             if self._learned:
                 self.model.load_state_dict(state["weights"])
-        self._pending = None if state["pending"] is None else GivenMask.from_state(state["pending"])
         if self._regional:
             before = state["before"]
             self._regional.before = (
