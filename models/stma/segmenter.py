@@ -24,6 +24,7 @@ from stma.given import (
 )
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
+from stma.network.entries import MemoryEntry
 from stma.network.model import STMA, TestFrame
 from stma.network.stml import BlockCache
 from stma.prediction import (
@@ -71,8 +72,9 @@ class Segmenter:
 
     def _use(self, model: STMA) -> None:
         """Follow objects with a copy of this network from now on."""
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.prepare(self.device, self.precision)
+        copied = copy.deepcopy(model).eval().requires_grad_(False)
+        copied.prepare(self.device, self.precision)
+        self.model = copied
         focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
         self._steps = ModelSteps(self.model, focus, self.config.memory, record)
@@ -247,9 +249,13 @@ class Segmenter:
             followed = self._steps.follow(self._inputs(seen, cut))
             test, masks, expected = followed.test, followed.masks, followed.expected
             maps = label_maps(followed.logits[0], *self._frame_size(), seen.pictures)
-        self._announce(said.object_ids)
-        masks = imposed_masks(masks, said, self.object_ids, self.working_size)
-        self._write_annotated(seen.features, test, masks)
+        known = self.object_ids + tuple(i for i in said.object_ids if i not in self.object_ids)
+        masks = imposed_masks(masks, said, known, self.working_size)
+        entry = self._annotated_entry(seen.features, test, masks)
+        # Together and last: a step that is interrupted before has announced no object that nothing is known of.
+        self.bank.add_objects(len(known) - len(self.object_ids), self.frame_index)
+        self.bank.write(entry, self.frame_index, permanent=True)
+        self.object_ids = known
         return self._outcome(pictures, maps, masks, expected, said)
 
     def _nothing_found(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -276,18 +282,11 @@ class Segmenter:
             self._references = (self.bank.version, self._steps.encode_references(*self.bank.references()))
         return self._references[1]
 
-    def _announce(self, ids: tuple[int, ...]) -> None:
-        new = tuple(i for i in ids if i not in self.object_ids)
-        self.object_ids += new
-        self.bank.add_objects(len(new), self.frame_index)
-
-    def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
+    def _annotated_entry(self, features: Features, test: TestFrame | None, masks: Tensor) -> MemoryEntry:
         if test is None:
-            valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
-            entry = self.model.remember_first(features, masks, valid)
-        else:
-            entry = self.model.remember(test, masks, None)  # an annotation needs no second opinion
-        self.bank.write(entry, self.frame_index, permanent=True)
+            valid = torch.ones(1, masks.shape[1], dtype=torch.bool, device=self.device)
+            return self.model.remember_first(features, masks, valid)
+        return self.model.remember(test, masks, None)  # an annotation needs no second opinion
 
     def _outcome(
         self,

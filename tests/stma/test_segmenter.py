@@ -105,6 +105,33 @@ def test_the_objects_of_a_mask_are_part_of_the_state(
     assert first.step(frames[0]).object_ids == ()
 
 
+@pytest.mark.parametrize("marked", [0, 2])
+def test_a_step_that_is_interrupted_on_an_annotated_frame_may_be_repeated(
+    model: STMA, frames: list[np.ndarray], marked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    first = np.where(first_mask() == 3, 3, 0)
+    masks = {0: first_mask()} if marked == 0 else {0: first, 2: np.where(first_mask() == 7, 7, 0)}
+    straight, stopped = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for segmenter in (straight, stopped):
+        for index in range(marked):
+            segmenter.step(frames[index], masks.get(index))
+    known = stopped.object_ids
+    with monkeypatch.context() as patched:
+        patched.setattr(stopped.model, "remember", interrupted)
+        patched.setattr(stopped.model, "remember_first", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.step(frames[marked], masks[marked])
+    assert stopped.object_ids == known
+    assert stopped.state_dict()["bank"]["groups"] == straight.state_dict()["bank"]["groups"]
+    for index in (marked, marked + 1):
+        expected, found = (one.step(frames[index], masks.get(index)) for one in (straight, stopped))
+        assert found.object_ids == expected.object_ids == (3, 7)
+        np.testing.assert_array_equal(found.soft, expected.soft)
+
+
 @pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16)])
 def test_ids_above_255_need_more_than_a_byte(
     model: STMA, frames: list[np.ndarray], largest: int, dtype: type
