@@ -12,6 +12,7 @@ TILE = 8
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 USUAL_SIZE = 480  # shorter side in pixels that the model works at, where no object is small
 LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
+LEARNING_OBJECTS = 8  # that one of them shows at most: its memory grows with each
 NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 

@@ -25,6 +25,7 @@ from stma.config import (
     AFFINITY_LIMIT,
     GPU_AFFINITIES,
     KEPT_GRAPHS,
+    LEARNING_OBJECTS,
     LEARNING_SIDE,
     WINOGRAD_PRODUCTS,
     MemoryConfig,
@@ -42,7 +43,6 @@ KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pie
 LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted alike
 LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
 LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
-LEARNING_OBJECTS = 8  # that clips of one frame show at once at most
 
 
 class NumberFormat(Protocol):
