@@ -30,6 +30,14 @@ class Precision:
         """Whether convolutions of whole frames are done in 8 bits."""
         return self.name == INT8
 
+    @property
+    def arithmetic(self) -> str:
+        """All that results depend on: with int8 also what the CPU at hand makes of it."""
+        if not self.int8:
+            return self.name
+        rest = next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+        return f"{self.name} ({int8.weight_steps()} steps and {rest})"
+
 
 def resolve_device(name: str) -> torch.device:
     """Turn auto, cpu, cuda, cuda:N or mps into a device that is present.

@@ -155,5 +155,6 @@ def require_same_settings(there: Mapping[str, object], here: Mapping[str, object
     differing = [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]
     if differing:
         raise SettingsError(
-            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with"
+            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with, "
+            "int8 on a CPU of the same kind"
         )

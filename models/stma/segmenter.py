@@ -325,13 +325,14 @@ class Segmenter:
     def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
         """What a state depends on besides the model; one that remembers nothing is of no size."""
         size = None if frame_size is None else model_size(*frame_size, self.config.size)
-        return {"working size": size, "precision": self.precision.name, "adapt": self.config.adapt}
+        return {"working size": size, "precision": self.precision.arithmetic, "adapt": self.config.adapt}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, whatever was done since; model and configuration have to be the same.
 
         Raises:
-            SettingsError: the state was taken at another working size or precision, or with other adaptation.
+            SettingsError: the state was taken at another working size or precision, or with other adaptation; in int8
+                also on a CPU with another arithmetic for it.
         """
         frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         remembers = state["settings"]["working size"] is not None
