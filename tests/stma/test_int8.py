@@ -193,6 +193,16 @@ def test_rounded_weights_are_saved_and_restored() -> None:
 
 
 @needs_int8
+def test_a_model_that_has_run_can_be_taken_over() -> None:
+    scene = SyntheticScene(96, 160, 1)
+    first = Segmenter(load_model("small").model, CONFIG)
+    expected = [first.step(*scene.frame(0)).soft, first.step(scene.frame(1)[0]).soft]
+    second = Segmenter(first.model, CONFIG)
+    found = [second.step(*scene.frame(0)).soft, second.step(scene.frame(1)[0]).soft]
+    np.testing.assert_array_equal(found, expected)
+
+
+@needs_int8
 @pytest.mark.parametrize("asked", ["stma.device.has_fast_bf16", "stma.network.int8.weight_steps"])
 def test_a_state_is_not_taken_to_another_arithmetic(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frame, labels = SyntheticScene(96, 160, 1).frame(0)
