@@ -1,5 +1,6 @@
 """Configurations: one frozen dataclass per concern, a reason beside each default."""
 
+import math
 from dataclasses import dataclass, field
 
 from stma.errors import SettingsError
@@ -99,11 +100,11 @@ class MemoryConfig:
             window = getattr(self, name)
             if window is not None and window < 0:
                 raise SettingsError(f"memory {name} is {window} cells; use 0 or more, or None for anywhere")
-        if self.mask_sharpness < 1:
+        if not 1 <= self.mask_sharpness < math.inf:
             raise SettingsError(
                 f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"
             )
-        if self.certainty_power < 0:
+        if not self.certainty_power >= 0:
             raise SettingsError(
                 f"memory certainty_power is {self.certainty_power}; use 0 (all cells count alike) or more"
             )
