@@ -205,18 +205,3 @@ def _fine(context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -
     maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
     labels = packed(maps).to(draft.hidden.dtype)
     return _Fine(draft.hidden, context.stride8, context.stride4, labels, masks.flatten(0, 1)[:, None])
-
-
-def soft_aggregation(probabilities: Tensor) -> Tensor:
-    """Soft aggregation with background (STM, arXiv 1904.00607, equation 4).
-
-    Args:
-        probabilities: (B, K, h, w) per-object probabilities in 0..1.
-
-    Returns:
-        (B, K+1, h, w) float32 logits of a distribution over background (first) and objects;
-        their softmax sums to one.
-    """
-    probabilities = probabilities.float()
-    background = torch.prod(1 - probabilities, dim=1, keepdim=True)
-    return torch.logit(torch.cat([background, probabilities], dim=1).clamp(1e-6, 1 - 1e-6))
