@@ -68,7 +68,7 @@ class STMA(nn.Module):
         features: Features = self.embedding(pixels)
         return features
 
-    def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> BlockCache:
+    def encode_references(self, entries: Sequence[MemoryEntry], entry_valid: Tensor) -> BlockCache:
         """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
         `ObjectProjection.forward`."""
         height, width = entries[0].mask.shape[2:]
