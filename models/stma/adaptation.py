@@ -103,7 +103,8 @@ def _learn(
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(config, step, step / steps)
+        rate = learning_rate(config.learning_rate, config.warm_up, step, step / steps)
+        optimizer.param_groups[0]["lr"] = rate
         clip = clips.draw(np.random.default_rng((config.seed, step)))
         if clip is None:
             continue

@@ -229,7 +229,7 @@ class Trainer:
     def _step(self, batches: Replay, done: float) -> StepReport:
         config = self.config
         begin = time.monotonic()
-        rate = learning_rate(config, self.step, done)
+        rate = learning_rate(config.learning_rate, config.warm_up, self.step, done)
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate * (config.embedding_rate if settings["features"] else 1.0)
         generator = torch.Generator().manual_seed(
