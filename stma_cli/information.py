@@ -86,7 +86,7 @@ def _devices() -> list[Fact]:
         import torch
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
-    from stma.device import TORCH_FOR_CUDA
+    from stma.device import TORCH_FOR_CUDA, has_native_bf16
 
     bf16, eighths = ("with" if has else "without" for has in (has_fast_bf16(), has_int8_products()))
     cores = (
@@ -99,7 +99,7 @@ def _devices() -> list[Fact]:
         for number in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(number)
             size = f"{card.total_memory / GIBIBYTE:.1f} GiB"
-            bf16 = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+            bf16 = "bf16" if has_native_bf16(torch.device("cuda", number)) else "fp16"
             facts.append(Fact("devices", f"cuda:{number}", f"{card.name}, {size}, {bf16}, CUDA {built}"))
     else:
         why = (

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from stma.config import LEARNING_SIDE
+from stma.device import learning_autocast
 from stma.labels import ids_in
 from stma.network.model import STMA
 from stma.resize import model_size, resize_frame, resize_labels
@@ -66,8 +67,7 @@ def adapted(
         steps: clips to learn from; the same number gives the same weights on the same device.
         size: shorter side in pixels that the model will work at, as of `SegmenterConfig`.
         device: where it learns.
-        precision: of products and convolutions; weights stay in float32. In place of fp16, whose range gradients
-            leave, it is fp32.
+        precision: of products and convolutions, as of `learning_autocast`; weights stay in float32.
         config: how it learns.
 
     Returns:
@@ -103,13 +103,14 @@ def _learn(
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = learning_rate(config, step, step / steps)
+        rate = learning_rate(config.learning_rate, config.warm_up, step, step / steps)
+        optimizer.param_groups[0]["lr"] = rate
         clip = clips.draw(np.random.default_rng((config.seed, step)))
         if clip is None:
             continue
         batch = clip_batch(clip, clips.objects).to(device)
         generator = torch.Generator().manual_seed(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+        with learning_autocast(device, precision):
             loss = run_clip(network, batch, config.hard_pixels, config.loss, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()

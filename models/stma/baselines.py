@@ -1,7 +1,8 @@
 """Training-free baselines: what following an object is worth before anything is learned.
 
 copy      the annotation stays where it is
-flow      it moves along dense optical flow (OpenCV DIS), from each frame to the next
+flow      it moves along dense optical flow (OpenCV DIS), from each frame to the next; where frames are less than 16
+          pixels high or wide, it stays
 grabcut   the same, and GrabCut redraws each object's boundary in a band on every frame
 """
 
@@ -18,6 +19,7 @@ from stma.labels import ids_in
 Baseline = Literal["copy", "flow", "grabcut"]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
+_SMALLEST = 16  # pixels of a side below which DIS crashes
 _BAND = 0.02  # half width of the band that GrabCut decides, as a share of the image diagonal
 _MARGIN = 0.05  # surroundings that GrabCut learns the background from, likewise
 _ITERATIONS = 2  # more rounds let the colour models drift off the object
@@ -73,7 +75,8 @@ def _follow(
         _require_same_size(position, labels, frame)
         grey = None if baseline == "copy" else np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
         if grey is not None and previous_grey is not None and labels.any():
-            labels = _warp(labels, np.asarray(flow.calc(grey, previous_grey, np.empty(0))))
+            if min(grey.shape) >= _SMALLEST:
+                labels = _warp(labels, np.asarray(flow.calc(grey, previous_grey, np.empty(0))))
             if baseline == "grabcut":
                 labels = _refine(labels, frame)
         annotation = annotations.get(position)

@@ -1,5 +1,6 @@
 """Configurations: one frozen dataclass per concern, a reason beside each default."""
 
+import math
 from dataclasses import dataclass, field
 
 from stma.errors import SettingsError
@@ -12,6 +13,7 @@ TILE = 8
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 USUAL_SIZE = 480  # shorter side in pixels that the model works at, where no object is small
 LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
+LEARNING_OBJECTS = 8  # that one of them shows at most: its memory grows with each
 NEWEST_WINDOW = 8  # cells that labels travel from the newest frame in training: look-alikes lie farther off
 WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution in fp32 on a CPU is transformed
 
@@ -98,11 +100,11 @@ class MemoryConfig:
             window = getattr(self, name)
             if window is not None and window < 0:
                 raise SettingsError(f"memory {name} is {window} cells; use 0 or more, or None for anywhere")
-        if self.mask_sharpness < 1:
+        if not 1 <= self.mask_sharpness < math.inf:
             raise SettingsError(
                 f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"
             )
-        if self.certainty_power < 0:
+        if not self.certainty_power >= 0:
             raise SettingsError(
                 f"memory certainty_power is {self.certainty_power}; use 0 (all cells count alike) or more"
             )

@@ -30,6 +30,14 @@ class Precision:
         """Whether convolutions of whole frames are done in 8 bits."""
         return self.name == INT8
 
+    @property
+    def arithmetic(self) -> str:
+        """All that results depend on: with int8 also what the CPU at hand makes of it."""
+        if not self.int8:
+            return self.name
+        rest = next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+        return f"{self.name} ({int8.weight_steps()} steps and {rest})"
+
 
 def resolve_device(name: str) -> torch.device:
     """Turn auto, cpu, cuda, cuda:N or mps into a device that is present.
@@ -61,6 +69,13 @@ def resolve_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("MPS was asked for, but this machine has none; use the device cpu")
     return device
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Whether this CUDA or ROCm device computes bf16 itself; torch also counts those that only store it."""
+    if getattr(torch.version, "hip", None):
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cuda.get_device_capability(device)[0] >= 8)
 
 
 def has_fast_int8() -> bool:
@@ -96,7 +111,13 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
 
 def _automatic(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if has_native_bf16(device) else "fp16"
     if device.type == "cpu" and has_fast_int8():
         return INT8
     return "bf16" if device.type == "cpu" and has_fast_bf16() else "fp32"
+
+
+def learning_autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Products and convolutions of a training step in this type; in place of fp16, whose range gradients leave, in
+    float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)

@@ -10,7 +10,7 @@ StmaError                 exit status 2: the caller can mend it
  │  │  └ OutsideFrameError   an outline that leaves the frame
  │  └ SettingsError       an option, or options that contradict each other
  ├ OutputError            a result cannot be written
- ├ DeviceError            the computing device asked for is missing or too small
+ ├ DeviceError            the computing device asked for is missing or lacks what was asked of it
  ├ WeightsError           model weights are missing, damaged or of another model
  └ DataError              a training or evaluation folder is not laid out as documented
 """
@@ -59,7 +59,7 @@ class OutputError(StmaError):
 
 
 class DeviceError(StmaError):
-    """Raised when the computing device asked for is missing or too small."""
+    """Raised when the computing device asked for is missing or lacks what was asked of it."""
 
 
 class WeightsError(StmaError):

@@ -10,8 +10,9 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     graphs       on CUDA: what recorded steps read, up to four times the entries, and the activations once more, since
                  they keep their memory; not yet held against a measurement
     activations  the largest of the stages of one step, each of them a sum over the maps that live at once; on a GPU one
-                 of them is label propagation, many tiles at once, and the libraries' workspace and the chunk's frames
-                 come besides
+                 of them is label propagation, many tiles at once, another the labels of a frame, from maps of its size
+                 for each object, counted from their shapes; the libraries' workspace and the chunk's frames come
+                 besides
     weights      (numbers + 27 C D for each 3x3 kernel that fp32 on a CPU transforms, see `transformed_numbers`) i
     learning     with adaptation what its graph holds before the first mask, in place of bank and activations
     process      interpreter, libraries, and the loaded float32 weights
@@ -25,6 +26,7 @@ from stma.config import (
     AFFINITY_LIMIT,
     GPU_AFFINITIES,
     KEPT_GRAPHS,
+    LEARNING_OBJECTS,
     LEARNING_SIDE,
     WINOGRAD_PRODUCTS,
     MemoryConfig,
@@ -34,6 +36,8 @@ from stma.config import (
 
 FLOAT32 = 4
 LABEL_BYTES = 12  # per pixel of the frame: indices in two stages, where they are mixed, ids
+GPU_LABEL_BYTES = 44  # the same on a GPU, with colours in two stages
+GPU_LABEL_MAPS = 2  # float32 and of the frame's size, of each object and the background, besides
 MEBIBYTE = 1 << 20
 PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
 GPU_PROCESS = 1550 * MEBIBYTE  # the same with CUDA's libraries: fitted to runs on an H100, as is
@@ -42,7 +46,6 @@ KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pie
 LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted alike
 LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
 LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
-LEARNING_OBJECTS = 8  # that clips of one frame show at once at most
 
 
 class NumberFormat(Protocol):
@@ -158,8 +161,10 @@ def estimate_memory(
     numbers = weights or count_weights(config)
     transformed = transformed_numbers(config, int8) if item == FLOAT32 and not on_gpu else 0
     windows = _windows(config, memory, height // 8, width // 8, objects, item) if on_gpu else 0
+    per_pixel = GPU_LABEL_BYTES + GPU_LABEL_MAPS * (objects + 1) * FLOAT32 if on_gpu else LABEL_BYTES
+    labels = frame_pixels * per_pixel
     activations = _activations(
-        config, height * width, frame_pixels, objects, chunk, together, item, references, windows
+        config, height * width, labels, objects, chunk, together, item, references, windows
     )
     if on_gpu:
         frames = chunk * 3 * frame_pixels  # as they are: they are scaled there, and outlines follow them
@@ -238,7 +243,7 @@ def transformed_numbers(config: ModelConfig, int8: bool = False) -> int:
 def _activations(
     config: ModelConfig,
     pixels: int,
-    frame_pixels: int,
+    labels: int,
     objects: int,
     chunk: int,
     together: int,
@@ -261,7 +266,6 @@ def _activations(
     outcomes = (
         chunk * 2 * (objects + 1) * FLOAT32 * pixels // 16
     )  # logits and soft masks wait for their chunk
-    labels = frame_pixels * LABEL_BYTES
     return max(embedding, features + outcomes + max(reference, readout, decoder, labels, windows))
 
 

@@ -96,7 +96,7 @@ class SequenceScorer:
         self._annotated: dict[int, int] = {}  # object id -> frame where the ground truth first shows it
         self._measured: dict[int, list[Score]] = {}  # object id -> scores, without the waiting frame
         self._waiting: dict[int, Score] = {}  # scores of the newest frame; dropped if it is the last
-        self._unknown: set[int] = set()
+        self._predicted: set[int] = set()  # ids in any prediction so far
 
     def add(self, truth: np.ndarray, prediction: np.ndarray | None) -> None:
         """Take the next frame.
@@ -134,7 +134,7 @@ class SequenceScorer:
                 self._annotated[object_id] = self._frames
                 self._measured[object_id] = []
         if prediction is not None:
-            self._unknown.update(ids_in(prediction))
+            self._predicted.update(ids_in(prediction))
         self._frames += 1
 
     def result(self) -> SequenceScore:
@@ -158,7 +158,7 @@ class SequenceScorer:
 
     def _notes(self, scored: Mapping[int, object]) -> tuple[str, ...]:
         notes = []
-        unknown = sorted(self._unknown - set(self._annotated))
+        unknown = sorted(self._predicted - set(self._annotated))
         if unknown:
             notes.append(f"predicted ids unknown to the ground truth count as background: {_listed(unknown)}")
         unscored = sorted(set(self._annotated) - set(scored))

@@ -140,14 +140,6 @@ class FrameResult:
     coarse: Tensor | None
 
 
-@dataclass(frozen=True)
-class ReferenceInputs:
-    """What `STMA.encode_references` takes."""
-
-    entries: tuple[MemoryEntry, ...]
-    valid: Tensor
-
-
 class ModelSteps:
     """What a run asks of its network, step by step; each kind of step may be replayed as a graph."""
 
@@ -174,7 +166,7 @@ class ModelSteps:
 
     def encode_references(self, entries: Sequence[MemoryEntry], valid: Tensor) -> BlockCache:
         """As `STMA.encode_references`."""
-        return self._encode(ReferenceInputs(tuple(entries), valid))
+        return self._encode((tuple(entries), valid))
 
     def follow(self, inputs: FrameInputs) -> Followed:
         """Follow all objects to a frame."""
@@ -192,8 +184,8 @@ def _embedded(model: STMA, inputs: ChunkInputs) -> Chunk:
     return Chunk(model.embed(frames), guides)
 
 
-def _encoded(model: STMA, inputs: ReferenceInputs) -> BlockCache:
-    return model.encode_references(list(inputs.entries), inputs.valid)
+def _encoded(model: STMA, inputs: tuple[tuple[MemoryEntry, ...], Tensor]) -> BlockCache:
+    return model.encode_references(*inputs)
 
 
 def _followed(model: STMA, focus: bool, inputs: FrameInputs) -> Followed:

@@ -3,10 +3,8 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 
 from stma.annotation import CheckedMask
 from stma.errors import MaskError, SettingsError, VideoError
@@ -15,7 +13,7 @@ from stma.labels import LARGEST_ID, LEAVE
 
 @dataclass(frozen=True)
 class GivenMask:
-    """A mask whose frame may not be known yet: its int64 ids, as of `Segmenter.step`, and whose they are, if given."""
+    """A mask not yet held against its frame: its int64 ids, as of `Segmenter.step`, and whose they are, if given."""
 
     labels: np.ndarray
     object_ids: tuple[int, ...] | None
@@ -36,17 +34,6 @@ class GivenMask:
             raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
         ids = None if object_ids is None else _plain_ids(object_ids, frame_index)
         return GivenMask(mask.astype(np.int64), ids)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What `from_state` restores."""
-        ids = None if self.object_ids is None else list(self.object_ids)
-        return {"labels": torch.from_numpy(self.labels), "object_ids": ids}
-
-    @staticmethod
-    def from_state(state: Mapping[str, Any]) -> "GivenMask":
-        """Restore what `state_dict` gave."""
-        ids = state["object_ids"]
-        return GivenMask(state["labels"].cpu().numpy(), None if ids is None else tuple(ids))
 
 
 def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
@@ -105,15 +92,6 @@ def require_positions(masks: Mapping[int, object], frames: int) -> None:
         )
 
 
-def require_shape(mask: np.ndarray, frame_index: int, frame_size: tuple[int, int]) -> None:
-    """Raise MaskError where a mask has not the (height, width) of its frame."""
-    if mask.shape != frame_size:
-        raise MaskError(
-            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
-            "give a label map of the frame's height and width"
-        )
-
-
 def checked_annotations(
     given: Mapping[int, GivenMask], frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> dict[int, CheckedMask]:
@@ -144,7 +122,11 @@ def _checked(
     given: GivenMask, frame_index: int, frame_size: tuple[int, int], known: tuple[int, ...]
 ) -> CheckedMask:
     mask, ids = given.labels, given.object_ids
-    require_shape(mask, frame_index, frame_size)
+    if mask.shape != frame_size:
+        raise MaskError(
+            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
+            "give a label map of the frame's height and width"
+        )
     found = np.unique(mask)
     present = tuple(int(i) for i in found if i not in (0, LEAVE))
     if present and (present[0] < 0 or present[-1] > LARGEST_ID):
@@ -173,5 +155,6 @@ def require_same_settings(there: Mapping[str, object], here: Mapping[str, object
     differing = [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]
     if differing:
         raise SettingsError(
-            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with"
+            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with, "
+            "int8 on a CPU of the same kind"
         )

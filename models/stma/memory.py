@@ -25,10 +25,6 @@ class StoredEntry:
     permanent: bool
     entry: MemoryEntry
 
-    @property
-    def objects(self) -> int:
-        return self.entry.mask.shape[1]
-
     @cached_property
     def shown(self) -> list[int]:
         """Columns of the objects in sight; one that fills a quarter of a cell of 8 pixels is."""
@@ -65,13 +61,17 @@ class MemoryBank:
         return not self.entries
 
     @property
+    def stored(self) -> list[StoredEntry]:
+        """All that is remembered, oldest first."""
+        return [*self.entries, *([self.previous] if self.previous else [])]
+
+    @property
     def objects(self) -> int:
         return self.groups[-1].last if self.groups else 0
 
     def newest(self, frame_index: int) -> MemoryEntry | None:
         """The entry of the frame before this one, None where that was not remembered."""
-        stored = self.previous or (self.entries[-1] if self.entries else None)
-        return None if stored is None or stored.frame_index != frame_index - 1 else stored.entry
+        return next((last.entry for last in self.stored[-1:] if last.frame_index == frame_index - 1), None)
 
     def add_objects(self, count: int, frame_index: int) -> None:
         """Announce `count` new objects that are annotated on this frame."""
@@ -111,10 +111,9 @@ class MemoryBank:
         For a region the ID association reads predicted frames only where the objects were and near it. Labels may
         travel `anywhere` where a new scene begins, in which nothing need be where it was.
         """
-        every = [*self.entries, *([self.previous] if self.previous else [])]
         stored = [
             replace(s, entry=_columns(s.entry, group.first, group.last))
-            for s in every
+            for s in self.stored
             if s.frame_index >= group.start
         ]
         config = self.config
@@ -150,10 +149,9 @@ class MemoryBank:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain numbers."""
-        stored = [*self.entries, *([self.previous] if self.previous else [])]
         return {
             "entries": [
-                {"frame_index": s.frame_index, "permanent": s.permanent, **vars(s.entry)} for s in stored
+                {"frame_index": s.frame_index, "permanent": s.permanent, **vars(s.entry)} for s in self.stored
             ],
             "has_previous": self.previous is not None,
             "groups": [(group.start, group.first, group.last) for group in self.groups],
@@ -210,8 +208,6 @@ def _label_entry(
 
 
 def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
-    if first == 0 and last == entry.mask.shape[1]:
-        return entry
     return replace(
         entry,
         value=entry.value[:, :, first:last],

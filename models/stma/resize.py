@@ -162,7 +162,7 @@ def model_size(height: int, width: int, size: int | None) -> tuple[int, int]:
     return rounded[0], rounded[1]
 
 
-def size_for_objects(labels: np.ndarray, usual: int = USUAL_SIZE) -> int:
+def size_for_objects(labels: np.ndarray) -> int:
     """Return the working size for the objects of a first mask: a quarter more than usual where they are small.
 
     The finest cells are 8 pixels wide, so what is small on the picture that the model sees loses its outline. The side
@@ -170,17 +170,16 @@ def size_for_objects(labels: np.ndarray, usual: int = USUAL_SIZE) -> int:
 
     Args:
         labels: (H, W) integer object ids of the first marked frame, 0 = background.
-        usual: length of the shorter side in pixels, where the objects are not small.
 
     Returns:
         Length of the shorter side in pixels, as `SegmenterConfig.size` takes it.
     """
     counts = np.unique(labels[labels > 0], return_counts=True)[1]
     if not len(counts):
-        return usual
-    height, width = model_size(labels.shape[0], labels.shape[1], usual)
+        return USUAL_SIZE
+    height, width = model_size(labels.shape[0], labels.shape[1], USUAL_SIZE)
     side = float(np.sqrt(counts * (height * width / labels.size)).mean())
-    return round(usual * MAGNIFIED) if side < SMALL else usual
+    return round(USUAL_SIZE * MAGNIFIED) if side < SMALL else USUAL_SIZE
 
 
 def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:

@@ -21,10 +21,10 @@ from stma.given import (
     checked_size,
     require_positions,
     require_same_settings,
-    require_shape,
 )
 from stma.memory import MemoryBank
 from stma.network.embedding import Features
+from stma.network.entries import MemoryEntry
 from stma.network.model import STMA, TestFrame
 from stma.network.stml import BlockCache
 from stma.prediction import (
@@ -68,32 +68,17 @@ class Segmenter:
         self.object_ids: tuple[int, ...] = ()
         self.frame_index = 0
         self.frame_size: tuple[int, int] | None = None
-        self._pending: GivenMask | None = None
         self._references: tuple[int, BlockCache] | None = None
 
     def _use(self, model: STMA) -> None:
         """Follow objects with a copy of this network from now on."""
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.model.prepare(self.device, self.precision)
+        copied = copy.deepcopy(model).eval().requires_grad_(False)
+        copied.prepare(self.device, self.precision)
+        self.model = copied
         focus = self.config.focus and self.device.type == "cpu"  # a GPU would wait for the boxes
         record = cuda_recorder(self.device) if self.config.graphs and self.device.type == "cuda" else None
         self._steps = ModelSteps(self.model, focus, self.config.memory, record)
         self._regional = RegionalSteps(self._steps, self.bank) if focus else None
-
-    def add_mask(self, mask: np.ndarray, object_ids: Sequence[int] | None = None) -> None:
-        """Annotate the next frame; see `step` for the arguments.
-
-        The mask waits for a frame that is advanced with it. A second one takes its place, and so does a mask that
-        `step` is given, or `steps` for its first frame.
-
-        Raises:
-            MaskError: the mask has no integers, does not fit the frames so far, or `object_ids` are no such ids;
-                nothing has changed then.
-        """
-        given = GivenMask.of(mask, object_ids, self.frame_index)
-        if self.frame_size is not None:
-            require_shape(given.labels, self.frame_index, self.frame_size)
-        self._pending = given
 
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, object_ids: Sequence[int] | None = None
@@ -149,11 +134,8 @@ class Segmenter:
         if len(frames) == 0:
             return []
         size = checked_size(frames, self.frame_size, self.frame_index)
-        given = dict(masks)
-        if self._pending is not None:
-            given.setdefault(0, self._pending)
-        annotations = checked_annotations(given, self.frame_index, size, self.object_ids)
-        self.frame_size, self._pending = size, None
+        annotations = checked_annotations(masks, self.frame_index, size, self.object_ids)
+        self.frame_size = size
         self._adapt(frames, annotations)
         marked = {position for position, said in annotations.items() if said.object_ids}
         changes = self._scene.changes(frames, marked, known=not self.bank.empty)
@@ -267,9 +249,13 @@ class Segmenter:
             followed = self._steps.follow(self._inputs(seen, cut))
             test, masks, expected = followed.test, followed.masks, followed.expected
             maps = label_maps(followed.logits[0], *self._frame_size(), seen.pictures)
-        self._announce(said.object_ids)
-        masks = imposed_masks(masks, said, self.object_ids, self.working_size)
-        self._write_annotated(seen.features, test, masks)
+        known = self.object_ids + tuple(i for i in said.object_ids if i not in self.object_ids)
+        masks = imposed_masks(masks, said, known, self.working_size)
+        entry = self._annotated_entry(seen.features, test, masks)
+        # Together and last: a step that is interrupted before has announced no object that nothing is known of.
+        self.bank.add_objects(len(known) - len(self.object_ids), self.frame_index)
+        self.bank.write(entry, self.frame_index, permanent=True)
+        self.object_ids = known
         return self._outcome(pictures, maps, masks, expected, said)
 
     def _nothing_found(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -296,18 +282,11 @@ class Segmenter:
             self._references = (self.bank.version, self._steps.encode_references(*self.bank.references()))
         return self._references[1]
 
-    def _announce(self, ids: tuple[int, ...]) -> None:
-        new = tuple(i for i in ids if i not in self.object_ids)
-        self.object_ids += new
-        self.bank.add_objects(len(new), self.frame_index)
-
-    def _write_annotated(self, features: Features, test: TestFrame | None, masks: Tensor) -> None:
+    def _annotated_entry(self, features: Features, test: TestFrame | None, masks: Tensor) -> MemoryEntry:
         if test is None:
-            valid = torch.ones(1, len(self.object_ids), dtype=torch.bool, device=self.device)
-            entry = self.model.remember_first(features, masks, valid)
-        else:
-            entry = self.model.remember(test, masks, None)  # an annotation needs no second opinion
-        self.bank.write(entry, self.frame_index, permanent=True)
+            valid = torch.ones(1, masks.shape[1], dtype=torch.bool, device=self.device)
+            return self.model.remember_first(features, masks, valid)
+        return self.model.remember(test, masks, None)  # an annotation needs no second opinion
 
     def _outcome(
         self,
@@ -341,19 +320,19 @@ class Segmenter:
             "before": before.state_dict() if before else None,
             "scene": self._scene.state_dict(),
             "weights": self.model.state_dict() if self._learned else None,
-            "pending": None if self._pending is None else self._pending.state_dict(),
         }
 
     def _settings(self, frame_size: tuple[int, int] | None) -> dict[str, Any]:
         """What a state depends on besides the model; one that remembers nothing is of no size."""
         size = None if frame_size is None else model_size(*frame_size, self.config.size)
-        return {"working size": size, "precision": self.precision.name, "adapt": self.config.adapt}
+        return {"working size": size, "precision": self.precision.arithmetic, "adapt": self.config.adapt}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, whatever was done since; model and configuration have to be the same.
 
         Raises:
-            SettingsError: the state was taken at another working size or precision, or with other adaptation.
+            SettingsError: the state was taken at another working size or precision, or with other adaptation; in int8
+                also on a CPU with another arithmetic for it.
         """
         frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         remembers = state["settings"]["working size"] is not None
@@ -367,7 +346,6 @@ class Segmenter:
             self._learned = state["weights"] is not None
             if self._learned:
                 self.model.load_state_dict(state["weights"])
-        self._pending = None if state["pending"] is None else GivenMask.from_state(state["pending"])
         if self._regional:
             before = state["before"]
             self._regional.before = (

@@ -13,7 +13,7 @@ from stma.palette import davis_palette
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
-_COLOURS = davis_palette(256)
+_COLOURS = davis_palette()
 _SMALLEST_TEXT = 12  # pixels; below it names cannot be read
 _LINE = 1 / 240  # width of outlines, as a part of the shorter side
 _BOLD_LINE = 1 / 120

@@ -23,6 +23,7 @@ class ModelSetup:
         model: which one it is.
         device: as torch names it, such as "cuda".
         precision: "fp32", "bf16", "fp16" or "int8".
+        arithmetic: as of `Precision`.
         threads: CPU threads that the model computes with.
         working_size: (height, width) in pixels that the model works at.
         adapt: steps of learning from the first marked frame.
@@ -33,6 +34,7 @@ class ModelSetup:
     model: "ModelInfo"
     device: str
     precision: str
+    arithmetic: str
     threads: int
     working_size: tuple[int, int]
     adapt: int
@@ -40,7 +42,7 @@ class ModelSetup:
 
     @property
     def description(self) -> dict[str, Any]:
-        """All of it but the segmenter, for the report."""
+        """What the report tells of it."""
         return {
             **identified(self.model),
             "device": self.device,
@@ -120,6 +122,7 @@ def set_up_model(
         loaded.info,
         str(segmenter.device),
         segmenter.precision.name,
+        segmenter.precision.arithmetic,
         threads,
         model_size(height, width, config.size),
         settings.adapt,

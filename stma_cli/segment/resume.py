@@ -75,7 +75,7 @@ def beginning(
     from stma import __version__
 
     identity = RunIdentity.of(settings, setup.model.sha256)
-    runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.precision}
+    runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.arithmetic}
     if saved is not None:
         try:
             saved.require_same(identity, runtime)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stma.baselines import BASELINES, run_baseline
+from stma.baselines import BASELINES, Baseline, run_baseline
 from stma.errors import SettingsError
 from stma.metrics import region_similarity
 
@@ -47,6 +47,18 @@ def test_labels_keep_ids_size_type_and_count(name: str) -> None:
     np.testing.assert_array_equal(labels[0], annotation)
     assert all(item.dtype == np.uint16 and item.shape == (HEIGHT, WIDTH) for item in labels)
     assert {int(value) for item in labels for value in np.unique(item)} == {0, 500}
+
+
+@pytest.mark.parametrize("name", ["flow", "grabcut"])
+@pytest.mark.parametrize("size", [(1, 1), (4, 4), (3, 200), (40, 15), (16, 16)])
+def test_frames_may_be_of_any_size(name: Baseline, size: tuple[int, int]) -> None:
+    frames = list(np.random.default_rng(0).integers(0, 255, (3, *size, 3)).astype(np.uint8))
+    annotation = np.zeros(size, np.uint8)
+    annotation[: size[0] // 2 + 1, : size[1] // 2 + 1] = 1
+    labels = list(run_baseline(name, frames, {0: annotation}))
+    assert [one.shape for one in labels] == [size] * 3
+    if name == "flow" and min(size) < 16:
+        np.testing.assert_array_equal(labels[-1], annotation)
 
 
 @pytest.mark.parametrize("name", BASELINES)

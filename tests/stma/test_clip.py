@@ -181,6 +181,7 @@ def test_masks_are_remembered_as_sharp_as_asked_for(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"mask_sharpness": float("nan")}, r"mask_sharpness is nan; use 1"),
         ({"mask_sharpness": 0.9}, r"mask_sharpness is 0\.9; use 1 \(as predicted\) or more"),
         ({"scored_frames": 0}, "scored_frames is 0; use 1 or more"),
         ({"scored_windows": 0}, "scored_windows is 0; use 1 or more"),

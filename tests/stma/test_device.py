@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stma import processor
-from stma.device import Precision, resolve_device, resolve_precision
+from stma.device import Precision, learning_autocast, resolve_device, resolve_precision
 from stma.errors import DeviceError, SettingsError
 from stma.network import int8
 
@@ -59,6 +59,32 @@ def test_torch_is_asked_where_the_system_does_not_describe_its_cpu(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
     monkeypatch.setattr(int8, "works", lambda: True)
     assert resolve_precision("auto", CPU) == precision
+
+
+@pytest.mark.parametrize(
+    ("capability", "rocm", "precision"),
+    [
+        ((7, 5), None, Precision("fp16", torch.float16)),
+        ((8, 0), None, BF16),
+        ((9, 0), None, BF16),
+        ((7, 5), "6.2", BF16),
+    ],
+)
+def test_auto_takes_bf16_on_a_card_that_computes_it_itself(
+    capability: tuple[int, int], rocm: str | None, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = torch.device("cuda:1")
+    cards = {second: capability}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", cards.__getitem__)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)  # so of any card: it counts emulation
+    monkeypatch.setattr(torch.version, "hip", rocm)
+    assert resolve_precision("auto", second) == precision
+
+
+def test_nothing_learns_in_fp16() -> None:
+    for dtype, computed in ((torch.float16, torch.float32), (torch.bfloat16, torch.bfloat16)):
+        with learning_autocast(CPU, dtype):
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == computed
 
 
 def test_auto_takes_fp32_where_nobody_describes_the_cpu(

@@ -83,6 +83,16 @@ def test_a_gpu_holds_what_was_measured(
     assert estimate.device / 1e6 == pytest.approx(measured, rel=0.12)
 
 
+@pytest.mark.parametrize(("objects", "counted"), [(1, 118), (5, 167), (10, 249), (20, 413)])
+def test_labels_on_a_gpu_grow_with_the_objects(objects: int, counted: int) -> None:
+    """`counted`: MiB of the tensors of `guided_labels_on_device` for a frame of 1920x1080, by their shapes."""
+    small, frame = MODEL_CONFIGS["small"], (1080, 1920)
+    estimate = estimate_memory(
+        small, MemoryConfig(), 480, 848, objects, 4, torch.bfloat16, frame_size=frame, on_gpu=True
+    )
+    assert estimate.activations > counted * (1 << 20)
+
+
 @pytest.mark.parametrize(
     ("objects", "dtype", "int8", "measured"),
     [

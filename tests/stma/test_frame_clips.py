@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stma.config import LEARNING_OBJECTS
 from stma.training.clips import Clip
 from stma.training.frame_clips import FrameClips
 
@@ -86,3 +87,15 @@ def test_small_objects_are_learned_from_and_specks_are_not(side: int, seen: bool
     labels[50 : 50 + side, 70 : 70 + side] = 1
     clips = FrameClips(frame, labels, SIDE, 3, 120)
     assert (clips.draw(np.random.default_rng(0)) is not None) == seen
+
+
+def test_a_clip_tells_no_more_objects_apart_than_memory_is_foretold_for() -> None:
+    frame, labels = annotated(0)
+    for number in range(12):
+        top, left = 30 * (number // 4) + 8, 38 * (number % 4) + 8
+        frame[top : top + 20, left : left + 20] = 20 * number
+        labels[top : top + 20, left : left + 20] = number + 1
+    clips = FrameClips(frame, labels, SIDE, 3, 120)
+    found = [drawn(clips, seed) for seed in range(8)]
+    assert max(clip.objects for clip in found) == clips.objects == LEARNING_OBJECTS
+    assert max(int(clip.labels.max()) for clip in found) == LEARNING_OBJECTS

@@ -11,11 +11,13 @@ from torch.nn import functional
 from stma.benchmark import FrameLoop, count_gflop, warmed_up
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.device import has_fast_int8, resolve_precision
+from stma.errors import SettingsError
 from stma.metrics import region_similarity
-from stma.network.int8 import STEPS, Int8Conv2d, dequantized, quantized, works
+from stma.network.int8 import STEPS, Int8Conv2d, dequantized, quantized, weight_steps, works
 from stma.network.layers import ConvNorm, packed
 from stma.network.model import STMA
 from stma.network.moments import Moments
+from stma.processor import has_fast_bf16
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
 from stma.weights import load_model
@@ -188,3 +190,29 @@ def test_rounded_weights_are_saved_and_restored() -> None:
     resumed.load_state_dict(whole.state_dict())
     for frame, _ in scene[1:]:
         assert np.array_equal(whole.step(frame).labels, resumed.step(frame).labels)
+
+
+@needs_int8
+def test_a_model_that_has_run_can_be_taken_over() -> None:
+    scene = SyntheticScene(96, 160, 1)
+    first = Segmenter(load_model("small").model, CONFIG)
+    expected = [first.step(*scene.frame(0)).soft, first.step(scene.frame(1)[0]).soft]
+    second = Segmenter(first.model, CONFIG)
+    found = [second.step(*scene.frame(0)).soft, second.step(scene.frame(1)[0]).soft]
+    np.testing.assert_array_equal(found, expected)
+
+
+@needs_int8
+@pytest.mark.parametrize("asked", ["stma.device.has_fast_bf16", "stma.network.int8.weight_steps"])
+def test_a_state_is_not_taken_to_another_arithmetic(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, labels = SyntheticScene(96, 160, 1).frame(0)
+    model = load_model("small").model
+    taken = Segmenter(model, CONFIG)
+    taken.step(frame, labels)
+    state = taken.state_dict()
+    other = not has_fast_bf16() if asked.endswith("bf16") else 191 - weight_steps()  # 64 or 127
+    monkeypatch.setattr(asked, lambda: other)
+    elsewhere = Segmenter(model, CONFIG)
+    with pytest.raises(SettingsError, match=r"precision int8 .*, not int8 .*; use it .* of the same kind$"):
+        elsewhere.load_state_dict(state)
+    assert elsewhere.bank.empty

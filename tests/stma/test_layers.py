@@ -13,10 +13,10 @@ from stma.training.layers import (
     Shadow,
     bars,
     blur_whole,
+    displacements,
     draw_absence,
     draw_shutter,
     paste,
-    steps,
 )
 from stma.training.motion import CAMERA, MotionRange, placement
 from stma.training.sources import CutOut
@@ -169,8 +169,8 @@ def test_an_open_shutter_smears_what_moves_and_leaves_its_label() -> None:
 
 def test_shifts_are_those_of_the_layer() -> None:
     moves = [placement(0, 0, 3 * time, -time, 0, 1) for time in range(4)]
-    assert np.allclose(steps(moves, 5, 5), [(3, -1)] * 4)
-    assert steps(moves[:1], 5, 5) == [(0.0, 0.0)]
+    assert np.allclose(displacements(moves, 5, 5), [(3, -1)] * 4)
+    assert displacements(moves[:1], 5, 5) == [(0.0, 0.0)]
 
 
 def test_blur_runs_along_the_motion_and_is_bounded() -> None:

@@ -257,6 +257,9 @@ def test_predicted_masks_are_not_remembered_softer_than_predicted() -> None:
     [
         ("label_sharpness", 0.0, "above 0"),
         ("label_sharpness", float("nan"), "above 0"),
+        ("mask_sharpness", float("nan"), "use 1"),
+        ("mask_sharpness", float("inf"), "use 1"),
+        ("certainty_power", float("nan"), "use 0"),
         ("readout_sharpness", -1.0, "above 0"),
         ("label_window", -1, "0 or more"),
         ("newest_window", -3, "0 or more"),

@@ -9,11 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from stma.config import MODEL_CONFIGS
 from stma.device import Precision
-from stma.network.decoder import soft_aggregation
 from stma.network.entries import join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
-from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground
+from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground, soft_aggregation
 
 TINY = MODEL_CONFIGS["tiny"]
 

@@ -91,19 +91,45 @@ def test_paused_run_goes_on_exactly(model: STMA, frames: list[np.ndarray]) -> No
 
 
 @pytest.mark.parametrize("object_ids", [None, (3, 7, 9)])
-def test_a_mask_that_waits_is_part_of_the_state(
+def test_the_objects_of_a_mask_are_part_of_the_state(
     model: STMA, frames: list[np.ndarray], object_ids: tuple[int, ...] | None
 ) -> None:
     first, second = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
     without = first.state_dict()
-    first.add_mask(first_mask(), object_ids)
+    first.step(frames[0], first_mask(), object_ids)
     second.load_state_dict(saved_and_read(first))
-    expected, found = first.step(frames[0]), second.step(frames[0])
+    expected, found = first.step(frames[1]), second.step(frames[1])
     assert found.object_ids == expected.object_ids == (object_ids or (3, 7))
     assert np.array_equal(found.soft, expected.soft)
-    first.add_mask(first_mask())
     first.load_state_dict(without)
     assert first.step(frames[0]).object_ids == ()
+
+
+@pytest.mark.parametrize("marked", [0, 2])
+def test_a_step_that_is_interrupted_on_an_annotated_frame_may_be_repeated(
+    model: STMA, frames: list[np.ndarray], marked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    first = np.where(first_mask() == 3, 3, 0)
+    masks = {0: first_mask()} if marked == 0 else {0: first, 2: np.where(first_mask() == 7, 7, 0)}
+    straight, stopped = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    for segmenter in (straight, stopped):
+        for index in range(marked):
+            segmenter.step(frames[index], masks.get(index))
+    known = stopped.object_ids
+    with monkeypatch.context() as patched:
+        patched.setattr(stopped.model, "remember", interrupted)
+        patched.setattr(stopped.model, "remember_first", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.step(frames[marked], masks[marked])
+    assert stopped.object_ids == known
+    assert stopped.state_dict()["bank"]["groups"] == straight.state_dict()["bank"]["groups"]
+    for index in (marked, marked + 1):
+        expected, found = (one.step(frames[index], masks.get(index)) for one in (straight, stopped))
+        assert found.object_ids == expected.object_ids == (3, 7)
+        np.testing.assert_array_equal(found.soft, expected.soft)
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16)])
@@ -322,19 +348,14 @@ def test_the_given_model_is_not_changed(model: STMA, frames: list[np.ndarray]) -
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_mask_that_waits_counts_for_the_first_frame_of_a_chunk(
-    model: STMA, frames: list[np.ndarray]
-) -> None:
-    told, waiting = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
-    waiting.add_mask(np.full((61, 83), 5))
-    waiting.add_mask(first_mask(), (3, 7, 9))
-    expected = told.step(frames[0], first_mask(), (3, 7, 9))
-    found, after = waiting.steps(frames[:2])
+def test_a_mask_counts_for_the_first_frame_of_a_chunk(model: STMA, frames: list[np.ndarray]) -> None:
+    single, chunked = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
+    expected = single.step(frames[0], first_mask())
+    found, after = chunked.steps(frames[:2], {0: first_mask()})
     assert np.array_equal(found.soft, expected.soft)
-    assert found.object_ids == after.object_ids == (3, 7, 9)
-    waiting.add_mask(first_mask())
+    assert found.object_ids == after.object_ids == (3, 7)
     late = np.where(first_mask() == 7, 11, 0)
-    assert waiting.steps(frames[2:4], {0: late})[0].confidence[11] == 1
+    assert chunked.steps(frames[2:4], {0: late})[0].confidence[11] == 1
 
 
 def test_a_chunk_may_be_one_array(model: STMA, frames: list[np.ndarray]) -> None:

@@ -162,25 +162,23 @@ def test_impossible_settings_are_refused(model: STMA) -> None:
             Segmenter(model, SegmenterConfig(device="cuda"))
 
 
-def test_a_refused_mask_waits_until_another_takes_its_place(model: STMA, frames: list[np.ndarray]) -> None:
+def test_another_mask_may_take_the_place_of_a_refused_one(model: STMA, frames: list[np.ndarray]) -> None:
     segmenter = Segmenter(model, CONFIG)
     with pytest.raises(MaskError, match="integer"):
-        segmenter.add_mask(first_mask().astype(np.float32))
-    segmenter.add_mask(first_mask()[:50])
+        segmenter.step(frames[0], first_mask().astype(np.float32))
     for _ in range(2):
         with pytest.raises(MaskError, match="height and width"):
-            segmenter.step(frames[0])
-    segmenter.add_mask(first_mask())
-    assert segmenter.step(frames[0]).object_ids == (3, 7)
+            segmenter.step(frames[0], first_mask()[:50])
+    assert segmenter.step(frames[0], first_mask()).object_ids == (3, 7)
     assert segmenter.step(frames[1]).confidence[3] < 1
 
 
-def test_a_mask_that_does_not_fit_the_frames_so_far_does_not_wait(
+def test_a_mask_that_does_not_fit_the_frames_so_far_leaves_the_next_frame_as_it_was(
     model: STMA, frames: list[np.ndarray]
 ) -> None:
     plain, refused = Segmenter(model, CONFIG), Segmenter(model, CONFIG)
     for segmenter in (plain, refused):
         segmenter.step(frames[0], first_mask())
     with pytest.raises(MaskError, match=r"mask of frame 1 has shape .* height and width"):
-        refused.add_mask(first_mask()[:50])
+        refused.step(frames[1], first_mask()[:50])
     assert np.array_equal(refused.step(frames[1]).soft, plain.step(frames[1]).soft)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -24,6 +25,20 @@ def test_a_folder_survives_packing(training_folder: Path, tmp_path: Path) -> Non
     pair = after.sequences[0].frames[3]
     assert read_image(pair.image).shape == (64, 77, 3)
     assert set(np.unique(read_label(pair.label))) == {0, 1}
+
+
+@pytest.mark.parametrize("name", ["Straßenbahn", "x" * 90])
+def test_headers_of_unusual_names_count(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "video" / "data" / name
+    folder.mkdir(parents=True)
+    for number in range(60):
+        cv2.imwrite(str(folder / f"{number:05d}.jpg"), np.full((40, 40, 3), number, np.uint8))
+        cv2.imwrite(str(folder / f"{number:05d}.png"), np.ones((40, 40), np.uint8))
+    root, limit = tmp_path / "data", 102_400
+    shards = write_shards(root, scan(root), tmp_path / "shards", 100, limit)
+    assert max(path.stat().st_size for path in shards) <= limit
+    assert unpack_shards(tmp_path / "shards", tmp_path / "there") == len(shards) > 1
+    assert len(scan(tmp_path / "there").sequences[0].frames) == 60
 
 
 def test_bad_shards_are_named(training_folder: Path, tmp_path: Path) -> None:

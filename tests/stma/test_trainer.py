@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stma.device import Precision
 from stma.errors import SettingsError, StmaError
+from stma.network.model import STMA
 from stma.training import trainer as training
 from stma.training.clip_loss import ClipLoss
 from stma.training.config import DataConfig, TrainConfig
@@ -80,22 +82,31 @@ def test_a_worker_that_is_killed_ends_training_with_what_was_learned(
     assert Trainer(training_folder, tmp_path, config()).step == trainer.step > 0
 
 
-def overflowing(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
-    """Make the loss of these calls, from 0, infinite."""
+def overflowing(monkeypatch: pytest.MonkeyPatch, steps: set[int], activations: bool = False) -> None:
+    """Make the loss of these calls, from 0, infinite, or the activations that it is computed from."""
     calls = iter(range(1000))
     whole = training.run_clip
 
-    def run(*given: Any) -> ClipLoss:
-        loss = whole(*given)
-        return replace(loss, total=loss.total * float("inf")) if next(calls) in steps else loss
+    def run(model: STMA, *given: Any) -> ClipLoss:
+        if next(calls) not in steps:
+            return whole(model, *given)
+        if activations:
+            first = next(each for each in model.modules() if isinstance(each, nn.Conv2d))
+            hook = first.register_forward_hook(lambda module, maps, result: result * float("inf"))
+            loss = whole(model, *given)
+            hook.remove()
+            return loss
+        loss = whole(model, *given)
+        return replace(loss, total=loss.total * float("inf"))
 
     monkeypatch.setattr(training, "run_clip", run)
 
 
+@pytest.mark.parametrize("activations", [False, True], ids=["loss", "activations"])
 def test_a_step_that_overflows_is_left_out(
-    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activations: bool
 ) -> None:
-    overflowing(monkeypatch, {1})
+    overflowing(monkeypatch, {1}, activations)
     seen: list[Tensor] = []
     trainer = Trainer(training_folder, tmp_path, config())
     trainer.train(
@@ -107,6 +118,7 @@ def test_a_step_that_overflows_is_left_out(
     assert torch.equal(seen[0], seen[1])
     assert seen[2].isfinite().all()
     assert not torch.equal(seen[1], seen[2])
+    assert all(kept.isfinite().all() for kept in trainer.model.state_dict().values())
     assert load_model(str(tmp_path / "last.safetensors"))
 
 
@@ -137,6 +149,23 @@ def test_features_learn_at_a_rate_of_their_own_and_each_step_draws_anew(
     rates = {group["features"]: group["lr"] for group in trainer.optimizer.param_groups}
     assert rates[True] == pytest.approx(rates[False] / 4)
     assert len(set(seeds)) == 3
+
+
+def test_a_card_without_bf16_trains_in_float32(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = Precision("fp16", torch.float16)
+    monkeypatch.setattr(training, "resolve_precision", lambda name, device: halves)
+    computed: list[bool] = []
+    run_clip = training.run_clip
+
+    def noted(*given: Any) -> ClipLoss:
+        computed.append(torch.is_autocast_enabled("cpu"))
+        return run_clip(*given)
+
+    monkeypatch.setattr(training, "run_clip", noted)
+    Trainer(training_folder, tmp_path, config(steps=1)).train()
+    assert computed == [False]
 
 
 def test_an_average_follows_slowly_and_at_first_faster() -> None:

@@ -57,7 +57,7 @@ def test_schedule_ends_annealed_by_steps_or_minutes() -> None:
     assert progress(by_steps, 50, 1e9) == 0.5
     assert progress(by_minutes, 10**6, 60.0) == 0.5
     assert progress(config(steps=100, minutes=1.0), 10, 60.0) == 1.0
-    assert learning_rate(by_steps, 99, 1.0) == pytest.approx(0.0)
+    assert learning_rate(by_steps.learning_rate, by_steps.warm_up, 99, 1.0) == pytest.approx(0.0)
     shares = [hard_share(by_steps, done) for done in (0.0, 0.2, 0.45, 0.7, 1.0)]
     assert shares == pytest.approx([1.0, 1.0, 0.625, 0.25, 0.25])
 

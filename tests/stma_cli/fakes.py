@@ -82,6 +82,7 @@ def fake_setup(
         ModelInfo("fake", Path("fake.safetensors"), "0", 0, None),
         "cpu",
         "fp32",
+        "fp32",
         1,
         (height, width),
         settings.adapt,

@@ -10,7 +10,7 @@ from stma.config import ModelConfig
 from stma.network.embedding import Features
 from stma.network.interest import Box
 from stma.network.label_propagation import PropagatedLabels
-from stma.network.layers import PlainResidual, leaky, packed, upsample_twice
+from stma.network.layers import PlainResidual, add_shared, leaky, packed, upsample_twice
 from stma.network.region import Region
 
 NOWHERE = -10.0  # logit where an object was not looked for: below that of the labels' floor
@@ -131,7 +131,7 @@ class Decoder(nn.Module):
 
     def _hidden(self, readout: Tensor, shared: Tensor, objects: int) -> Tensor:
         x = self.readout(packed(readout))
-        hidden: Tensor = self.refine16(leaky(_add_shared(x, shared, objects)))
+        hidden: Tensor = self.refine16(leaky(add_shared(x, shared, objects)))
         return hidden
 
     def forward(self, context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -> Decoded:
@@ -167,9 +167,9 @@ class Decoder(nn.Module):
         """(B*K, decoder_width, 2h, 2w) maps at stride 8 and float32 (B*K, 4h, 4w) logits."""
         objects = len(fine.hidden) // len(fine.stride8)
         x = self.mix8(upsample_twice(fine.hidden)) + self.label(fine.labels)
-        stride8 = self.refine8(leaky(_add_shared(x, fine.stride8, objects)))
+        stride8 = self.refine8(leaky(add_shared(x, fine.stride8, objects)))
         x = self.mix4(upsample_twice(stride8))
-        x = self.refine4(leaky(_add_shared(x, fine.stride4, objects)))
+        x = self.refine4(leaky(add_shared(x, fine.stride4, objects)))
         certain = fine.masks.float().clamp(LABEL_FLOOR, 1 - LABEL_FLOOR)
         logits: Tensor = self.logit(x).float() + upsample_twice(torch.logit(certain))
         return stride8, logits[:, 0]
@@ -205,25 +205,3 @@ def _fine(context: DecoderContext, draft: Draft, propagated: PropagatedLabels) -
     maps = torch.cat([maps, propagated.match], dim=2).flatten(0, 1)  # (B*K, LABEL_MAPS, H/8, W/8)
     labels = packed(maps).to(draft.hidden.dtype)
     return _Fine(draft.hidden, context.stride8, context.stride4, labels, masks.flatten(0, 1)[:, None])
-
-
-def _add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:
-    """Add a (B, C, h, w) map to (B*K, C, h, w) without repeating it in memory."""
-    if objects == 1:
-        return per_object + shared
-    return (per_object.view(-1, objects, *shared.shape[1:]) + shared[:, None]).flatten(0, 1)
-
-
-def soft_aggregation(probabilities: Tensor) -> Tensor:
-    """Soft aggregation with background (STM, arXiv 1904.00607, equation 4).
-
-    Args:
-        probabilities: (B, K, h, w) per-object probabilities in 0..1.
-
-    Returns:
-        (B, K+1, h, w) float32 logits of a distribution over background (first) and objects;
-        their softmax sums to one.
-    """
-    probabilities = probabilities.float()
-    background = torch.prod(1 - probabilities, dim=1, keepdim=True)
-    return torch.logit(torch.cat([background, probabilities], dim=1).clamp(1e-6, 1 - 1e-6))

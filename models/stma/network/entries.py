@@ -99,7 +99,7 @@ def join_entries(
 ) -> MemoryView:
     """View of entries; the labels propagate from all of them, the first of which is annotated, unless given apart."""
     if labels is None:
-        labels = label_entries([(entry.label_key, entry.label_mask) for entry in entries])
+        labels = label_entries(entries)
     return MemoryView(
         keys=tuple(entry.key for entry in entries),
         values=tuple(entry.value for entry in entries),
@@ -110,13 +110,11 @@ def join_entries(
     )
 
 
-def label_entries(keys_and_masks: Sequence[tuple[Tensor, Tensor]]) -> list[LabelEntry]:
+def label_entries(entries: Sequence[MemoryEntry]) -> list[LabelEntry]:
     """Entries of a short memory, oldest first, of which the first is annotated: labels travel from all of them
     anywhere, but from the newest only near by."""
-    last = len(keys_and_masks) - 1
-    labels = [
-        LabelEntry(key, mask, annotated=index == 0)
-        for index, (key, mask) in enumerate(keys_and_masks)
-        if index < last or last == 0
+    *older, newest = entries
+    return [
+        *(LabelEntry(e.label_key, e.label_mask, annotated=n == 0) for n, e in enumerate(older or entries)),
+        LabelEntry(newest.label_key, newest.label_mask, NEWEST_WINDOW, annotated=False, newest=True),
     ]
-    return [*labels, LabelEntry(*keys_and_masks[last], NEWEST_WINDOW, annotated=False, newest=True)]

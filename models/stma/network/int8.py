@@ -84,6 +84,10 @@ class Int8Conv2d(nn.Module):
         """Nothing: another type would round its factors, and no other device has its operations."""
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what cannot be copied and is made anew when it is used."""
+        return {**self.__dict__, "_reordered": None}
+
     def _load_from_state_dict(self, *arguments: object) -> None:
         super()._load_from_state_dict(*arguments)
         self._reordered = None

@@ -104,3 +104,10 @@ def to_tokens(x: Tensor) -> Tensor:
 def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
     """(B, h*w, C) tokens to a (B, C, h, w) map in channels-last memory format."""
     return tokens.view(-1, height, width, tokens.shape[2]).permute(0, 3, 1, 2)
+
+
+def add_shared(per_object: Tensor, shared: Tensor, objects: int) -> Tensor:
+    """Add a (B, C, h, w) map to (B*K, C, h, w) without repeating it in memory."""
+    if objects == 1:
+        return per_object + shared
+    return (per_object.view(-1, objects, *shared.shape[1:]) + shared[:, None]).flatten(0, 1)

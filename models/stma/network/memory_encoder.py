@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from stma.config import ModelConfig
 from stma.network.embedding import Features
 from stma.network.interest import Box
-from stma.network.layers import PlainResidual, leaky, packed
+from stma.network.layers import PlainResidual, add_shared, leaky, packed
 
 
 class MemoryEncoder(nn.Module):
@@ -71,9 +71,9 @@ class MemoryEncoder(nn.Module):
     def _encoded(self, pair: Tensor, frame: "_FrameMaps", old: Tensor | None, objects: int) -> Tensor:
         """(B*K, value_width, h, w) values of K objects per frame from their masks and those of all others, (B*K, 2, 4h,
         4w), and what the memory said of them."""
-        x = leaky(self.mask8(pair) + _per_object(frame.stride8, objects))
-        x = leaky(self.mask16(x) + _per_object(frame.stride16, objects))
-        x = leaky(self.value(x) + _per_object(frame.value, objects))
+        x = leaky(add_shared(self.mask8(pair), frame.stride8, objects))
+        x = leaky(add_shared(self.mask16(x), frame.stride16, objects))
+        x = leaky(add_shared(self.value(x), frame.value, objects))
         x = self.refine(x)
         if old is not None:
             old = old.to(x.dtype)
@@ -134,10 +134,3 @@ class ObjectProjection(nn.Module):
         tokens = self.project(summary).flatten(1, 2)  # (B, K*Q, C)
         valid = entry_valid.any(1)[:, :, None].expand(-1, -1, self.tokens).flatten(1)
         return tokens, valid
-
-
-def _per_object(frame_map: Tensor, objects: int) -> Tensor:
-    """Repeat (B, C, h, w) for K objects: (B*K, C, h, w); a view when there is one object."""
-    if objects == 1:
-        return frame_map
-    return frame_map.repeat_interleave(objects, 0)

@@ -30,10 +30,9 @@ from stma.network.stml import STML, BlockCache
 
 @dataclass(frozen=True)
 class TestFrame:
-    """A test frame after the STML blocks: final map, its keys, and the decoder's shared context."""
+    """A test frame after the STML blocks: keys of its final map, and the decoder's shared context."""
 
     features: Features
-    final: Tensor  # (B, C, h, w)
     key: Tensor  # (B, N, key_width)
     context: DecoderContext
     own: BlockCache  # what the blocks' tokens found in their own frame
@@ -68,7 +67,7 @@ class STMA(nn.Module):
         features: Features = self.embedding(pixels)
         return features
 
-    def encode_references(self, entries: list[MemoryEntry], entry_valid: Tensor) -> BlockCache:
+    def encode_references(self, entries: Sequence[MemoryEntry], entry_valid: Tensor) -> BlockCache:
         """Object and reference streams over the sampled entries; (B, m, K) bool `entry_valid` as in
         `ObjectProjection.forward`."""
         height, width = entries[0].mask.shape[2:]
@@ -99,12 +98,12 @@ class STMA(nn.Module):
         )  # (B, N, C)
         final = to_map(tokens, height, width)
         return TestFrame(
-            features, final, self.id_association.keys(tokens), self.decoder.context(features, final), own
+            features, self.id_association.keys(tokens), self.decoder.context(features, final), own
         )
 
     def _read_values(self, test: TestFrame, view: MemoryView, boxes: Sequence[Box] | None = None) -> Tensor:
         """The ID association alone: (B, K, value_width, h, w) at stride 16, for each object within its box."""
-        height, width = test.final.shape[2:]
+        height, width = test.features.stride16.shape[2:]
         rows = None if boxes is None else [np.flatnonzero(covered([box], height, width, 1)) for box in boxes]
         values = self.id_association(
             test.key, view.keys, view.values, view.readout_sharpness, view.certainties, rows

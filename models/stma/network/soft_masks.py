@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.network.decoder import soft_aggregation
 from stma.network.label_propagation import MATCH_SCALE
 
 # Right after a cut the best tenth of an object's cells match by more than 1e-3 where it is there, and by less than
@@ -113,3 +112,18 @@ def certainty_of(masks: Tensor, power: float) -> Tensor:
     """
     foreground = masks.detach().sum(1, keepdim=True).clamp(0, 1)  # (B, 1, h, w)
     return ((2 * foreground - 1).abs() ** power).clamp(min=LEAST_CERTAINTY)
+
+
+def soft_aggregation(probabilities: Tensor) -> Tensor:
+    """Soft aggregation with background (STM, arXiv 1904.00607, equation 4).
+
+    Args:
+        probabilities: (B, K, h, w) per-object probabilities in 0..1.
+
+    Returns:
+        (B, K+1, h, w) float32 logits of a distribution over background (first) and objects;
+        their softmax sums to one.
+    """
+    probabilities = probabilities.float()
+    background = torch.prod(1 - probabilities, dim=1, keepdim=True)
+    return torch.logit(torch.cat([background, probabilities], dim=1).clamp(1e-6, 1 - 1e-6))

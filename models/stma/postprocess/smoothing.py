@@ -22,23 +22,14 @@ def smoothed(
         radius: frames on each side, 1 or more; so many are held back.
         settled: whether a frame votes but is not changed itself.
     """
-    voters: deque[tuple[Item, np.ndarray]] = deque()  # at most 2 * radius + 1
-    position = 0  # of the frame that is smoothed next, among the voters
+    voters: deque[tuple[Item, np.ndarray]] = deque(maxlen=2 * radius + 1)
     for entry in items:
         voters.append(entry)
-        if len(voters) - position <= radius:
-            continue
-        yield _elected(voters, position, settled)
-        position += 1
-        if position > radius:
-            voters.popleft()
-            position -= 1
-    while position < len(voters):
-        yield _elected(voters, position, settled)
-        position += 1
-        if position > radius:
-            voters.popleft()
-            position -= 1
+        if len(voters) > radius:
+            yield _elected(voters, len(voters) - 1 - radius, settled)
+    for position in range(max(0, len(voters) - radius), len(voters)):
+        first = max(0, position - radius)
+        yield _elected(list(voters)[first:], position - first, settled)
 
 
 def _elected(

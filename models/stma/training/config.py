@@ -1,5 +1,6 @@
 """Configuration of training: every default has a reason beside it."""
 
+import math
 from dataclasses import dataclass, field
 from math import inf
 
@@ -67,7 +68,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.disturbed_share <= 1:
             raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
-        if self.mask_sharpness < 1:
+        if not 1 <= self.mask_sharpness < math.inf:
             raise SettingsError(f"mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more")
         for name in ("scored_frames", "scored_windows"):
             if getattr(self, name) < 1:

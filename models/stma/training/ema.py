@@ -27,3 +27,9 @@ class AveragedModel(Generic[Network]):
         for mine, theirs in pairs:
             if not mine.is_floating_point():
                 mine.copy_(theirs)
+
+    @torch.no_grad()
+    def put_back_statistics(self, model: nn.Module) -> None:
+        """Give a model the average's buffers in place of its own, which activations that overflow have spoilt."""
+        for mine, kept in zip(model.buffers(), self.model.buffers(), strict=True):
+            mine.copy_(kept)

@@ -7,6 +7,7 @@ a whole. Khoreva et al., Lucid Data Dreaming for Video Object Segmentation (arXi
 import cv2
 import numpy as np
 
+from stma.config import LEARNING_OBJECTS
 from stma.training.clips import REFLECT, Clip, crop_about, finished
 from stma.training.colour import draw_colour
 from stma.training.layers import Scene, blur_whole, draw_shutter, paste_at
@@ -28,7 +29,11 @@ SCALES = 1.3  # times larger or smaller than the model will see the frame
 
 
 class FrameClips:
-    """Draws clips of one frame; the same generator state gives the same clip."""
+    """Draws clips of one frame; the same generator state gives the same clip.
+
+    Attributes:
+        objects: as many as a clip tells apart at most; of more, each draws its own and has the others as background.
+    """
 
     def __init__(self, frame: np.ndarray, labels: np.ndarray, side: int, frames: int, shorter: int) -> None:
         """Cut the frame into its objects and what lies behind them.
@@ -44,7 +49,8 @@ class FrameClips:
         self._frame, self._labels = frame, labels.astype(np.uint8)
         self._side, self._count = side, frames
         self._scale = shorter / min(labels.shape)
-        self.objects = int(labels.max())
+        self._marked = int(labels.max())
+        self.objects = min(self._marked, LEARNING_OBJECTS)
         margin = round(HOLE_MARGIN * min(labels.shape))
         hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
         self._behind = cv2.inpaint(np.ascontiguousarray(frame), hole, FILL_RADIUS, cv2.INPAINT_TELEA)
@@ -86,7 +92,7 @@ class FrameClips:
         scene = Scene(
             blur_whole(frames, moves, shutter), self._nothing(), self._nothing(), shutter, tuple(moves)
         )
-        for number in rng.permutation(self.objects) + 1:
+        for number in rng.permutation(self._marked) + 1:
             alpha = np.where(self._labels == number, 255, 0).astype(np.uint8)
             box = bounds(alpha)
             part = box_slices(box)

@@ -82,7 +82,7 @@ def draw_shutter(rng: np.random.Generator, probability: float) -> float:
     return float(rng.uniform(0.1, LONGEST_OPEN)) if happens(rng, probability) else 0.0
 
 
-def steps(matrices: list[np.ndarray], x: float, y: float) -> list[tuple[float, float]]:
+def displacements(matrices: list[np.ndarray], x: float, y: float) -> list[tuple[float, float]]:
     """How far the source point (x, y) moves about each frame, in pixels: half the way from the frame before it to the
     one after it."""
     path = np.stack([(matrix @ (x, y, 1.0))[:2] for matrix in matrices])  # (T, 2)
@@ -97,7 +97,7 @@ def blur_whole(frames: list[np.ndarray], moves: list[np.ndarray], shutter: float
         return frames
     side = frames[0].shape[0]
     longest = int(LONGEST_BLUR * side)
-    shifts = steps(moves, side / 2, side / 2)
+    shifts = displacements(moves, side / 2, side / 2)
     return [shutter_blur(frame, shift, shutter, longest) for frame, shift in zip(frames, shifts, strict=True)]
 
 
@@ -191,7 +191,7 @@ def paste_at(
     parts = partition(rng, rows, columns, used + 1, CUT_OUT_REGIONS)
     if used + CUT_OUT_REGIONS > REGIONS or len(cut_out.images) > 1:
         parts = np.zeros_like(parts)  # all numbers are given away, or parts move by themselves: unknown
-    shifts = steps(matrices, middle_x, middle_y)
+    shifts = displacements(matrices, middle_x, middle_y)
     longest = int(LONGEST_BLUR * side)
     for time in seen or range(count):
         if time in absent:

@@ -1,7 +1,6 @@
 """Progress of a run and what follows from it."""
 
 import math
-from typing import Protocol
 
 from stma.training.config import TrainConfig
 
@@ -16,22 +15,10 @@ def progress(config: TrainConfig, step: int, seconds: float) -> float:
     return min(1.0, max(shares))
 
 
-class Paced(Protocol):
-    """What the learning rate follows from."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak."""
-
-    @property
-    def warm_up(self) -> int:
-        """Steps."""
-
-
-def learning_rate(config: Paced, step: int, done: float) -> float:
+def learning_rate(peak: float, warm_up: int, step: int, done: float) -> float:
     """Linear warm-up over steps, then half a cosine over progress, so that every run ends annealed."""
-    warm = min(1.0, (step + 1) / max(1, config.warm_up))
-    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+    warm = min(1.0, (step + 1) / max(1, warm_up))
+    return peak * warm * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def hard_share(config: TrainConfig, done: float) -> float:

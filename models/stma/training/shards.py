@@ -63,20 +63,30 @@ def _write_parts(members: Iterable[tuple[str, bytes]], out: Path, limit: int, pa
     archive: tarfile.TarFile | None = None
     used = 0
     for name, content in members:
-        size = (len(content) + 511) // 512 * 512 + 512  # tar pads content and adds a header
-        if size + 2048 > limit:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        # A name that is long or not ASCII takes headers of its own.
+        size = len(member.tobuf()) + _padded(len(content), tarfile.BLOCKSIZE)
+        if _closed(size) > limit:
             raise SettingsError(f"{name} alone is larger than a shard of {limit} bytes; use a larger limit")
-        if archive is None or used + size + 20480 > limit:  # the end of an archive is padded to 10240
+        if archive is None or _closed(used + size) > limit:
             if archive is not None:
                 archive.close()
             parts.append(out / f".shard-{len(parts):03d}.tar.part")
             archive, used = tarfile.open(parts[-1], "w"), 0  # noqa: SIM115
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
         used += size
     if archive is not None:
         archive.close()
+
+
+def _closed(members: int) -> int:
+    """Bytes of an archive whose members take so many."""
+    return _padded(members + len(END), tarfile.RECORDSIZE)
+
+
+def _padded(count: int, block: int) -> int:
+    return -(-count // block) * block
 
 
 def unpack_shards(folder: Path, root: Path) -> int:

@@ -42,11 +42,8 @@ class CutOut:
 
     def at(self, time: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and alpha on a frame of the clip."""
-        return (
-            (self.images[0], self.alphas[0])
-            if len(self.images) == 1
-            else (self.images[time], self.alphas[time])
-        )
+        number = min(time, len(self.images) - 1)
+        return self.images[number], self.alphas[number]
 
     @property
     def box(self) -> tuple[int, int, int, int]:

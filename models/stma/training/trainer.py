@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from stma.config import ModelConfig
-from stma.device import resolve_device, resolve_precision
+from stma.device import learning_autocast, resolve_device, resolve_precision
 from stma.errors import OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
 from stma.saving import write_saved, writing
@@ -229,7 +229,7 @@ class Trainer:
     def _step(self, batches: Replay, done: float) -> StepReport:
         config = self.config
         begin = time.monotonic()
-        rate = learning_rate(config, self.step, done)
+        rate = learning_rate(config.learning_rate, config.warm_up, self.step, done)
         for settings in self.optimizer.param_groups:
             settings["lr"] = rate * (config.embedding_rate if settings["features"] else 1.0)
         generator = torch.Generator().manual_seed(
@@ -240,7 +240,7 @@ class Trainer:
         if not self._fixed and done >= config.statistics_until:
             fix_statistics(self.model)
             self._fixed = True
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        with learning_autocast(self.device, self.precision):
             loss = run_clip(self.model, clips, hard_share(config, done), self.loss, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -260,6 +260,8 @@ class Trainer:
             self.optimizer.step()
             switch_off(self.model, self.config.without)
             self.average.update(self.model, self.step)
+        else:
+            self.average.put_back_statistics(self.model)
         self._unusable = 0 if usable else self._unusable + 1
         if self._unusable == UNUSABLE_STEPS:
             raise SettingsError(

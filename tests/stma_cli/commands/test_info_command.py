@@ -2,6 +2,7 @@
 
 import json
 from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,6 +27,19 @@ def test_this_installation_is_whole() -> None:
     assert "threads by default" in str(found["devices", "cpu"]["value"])
     assert "H.264, HEVC" in str(found["video", "reads"]["value"])
     assert "as it should be" in str(found["models", "small"]["value"])
+
+
+def test_a_card_that_only_stores_bf16_is_said_to_compute_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [(7, 5), (8, 6)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index])
+    card = SimpleNamespace(name="card", total_memory=1 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    found = facts()
+    assert ", fp16, " in str(found["devices", "cuda:0"]["value"])
+    assert ", bf16, " in str(found["devices", "cuda:1"]["value"])
 
 
 def test_lines_begin_with_their_section() -> None:

@@ -1,6 +1,7 @@
 """A run that was interrupted or killed goes on exactly: masks byte for byte as without the interruption."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from media import decoded, make_clip, make_folder
 from running import ctrl_c_in_chunk, lines_as_on_windows
 from typer.testing import CliRunner, Result
 
+from stma.device import has_fast_int8
 from stma.errors import OutputError, SettingsError, VideoError
+from stma.processor import has_fast_bf16
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.result_layout import CHECKPOINT_FILE
@@ -162,6 +165,17 @@ def test_another_run_does_not_go_on_from_it(stopped: Path, words: list[str], cha
     assert isinstance(result.exception, SettingsError)
     assert change in str(result.exception)
     assert load_checkpoint(stopped) is not None
+
+
+@pytest.mark.skipif(not has_fast_int8(), reason="this CPU has no fast 8-bit products")
+@pytest.mark.parametrize("stopped", [("--precision", "int8")], indirect=True)
+def test_int8_does_not_go_on_in_another_arithmetic(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = has_fast_bf16()
+    monkeypatch.setattr("stma.device.has_fast_bf16", lambda: not halves)
+    result = run("--out", "stopped", "--resume", "--precision", "int8")
+    assert isinstance(result.exception, SettingsError)
+    rests = ["bf16", "fp32"] if halves else ["fp32", "bf16"]
+    assert re.search(r"precision int8 .*{}\) -> int8 .*{}\)".format(*rests), str(result.exception))
 
 
 def test_a_changed_video_is_noticed(stopped: Path) -> None:
