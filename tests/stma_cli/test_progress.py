@@ -20,4 +20,5 @@ def test_a_wrong_total_does_no_harm(total: int | None, capsys: pytest.CaptureFix
     with TerminalProgress(total) as progress:
         for _ in range(3):
             progress.advance()
+    assert progress._bar.tasks[0].completed == 3
     assert capsys.readouterr().out == ""

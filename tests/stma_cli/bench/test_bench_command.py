@@ -13,6 +13,7 @@ from stma.device import resolve_precision
 from stma.errors import SettingsError, StmaError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
+from stma_cli.bench.long import LongRun
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.commands.bench import bench
 
@@ -88,7 +89,17 @@ def test_a_long_run_samples_time_and_memory() -> None:
     assert run["frames"] == list(range(100, 801, 100))
     assert len(run["milliseconds"]) == len(run["resident"]) == 8
     assert all(value > 0 for value in (*run["milliseconds"], *run["resident"]))
+    early, late = run["milliseconds_early_late"]
+    assert f"{early:.1f}" in result.output
+    assert f"{late:.1f}" in result.output
     assert Path("long.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_long_run_compares_its_end_with_what_lies_around_frame_200() -> None:
+    milliseconds = (90.0, 2.0, 4.0, 90.0, 90.0, 6.0, 8.0, 7.0)
+    run = LongRun("model", 32, 1, tuple(range(100, 801, 100)), milliseconds, (9,) * 8)
+    assert run.change(milliseconds) == (3, 7)
+    assert run.change(run.resident) == (9, 9)
 
 
 def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from stma.config import MODEL_CONFIGS
 from stma.errors import DataError, SettingsError
 from stma.network.entries import join_entries
 from stma.network.model import STMA
+from stma.training import validation_sets
 from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
 from stma.training.validate import read_frames
@@ -148,9 +149,13 @@ def test_what_a_set_lacks_is_told_before_any_clip_is_followed(
 
 
 def test_several_processes_give_the_scores_of_one(
-    training_folder: Path, weights: Path, tmp_path: Path
+    training_folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--model", str(weights), "--sets", "real,small", "--clips", "2", "--size", "64"]
+    begun, executor = [], validation_sets.ProcessPoolExecutor
+    monkeypatch.setattr(
+        validation_sets, "ProcessPoolExecutor", lambda *how: begun.append(how[0]) or executor(*how)
+    )
     written = []
     for workers in ("1", "2"):
         out = tmp_path / f"{workers}.json"
@@ -158,6 +163,7 @@ def test_several_processes_give_the_scores_of_one(
         result = CliRunner().invoke(app, [*words, "--json", str(out)])
         assert result.exit_code == 0, result.output
         written.append(json.loads(out.read_text())["sets"])
+    assert begun == [2]
     for row in (*written[0], *written[1]):
         del row["seconds per frame"]
     assert written[0] == written[1]

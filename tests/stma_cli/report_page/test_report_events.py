@@ -87,6 +87,29 @@ def test_the_worst_comes_first_and_given_masks_are_not_asked_for_again(tmp_path:
     assert all(abs(each.row - 60) > 2 for each in suggest(results, find_events(results)))
 
 
+def blinking() -> list[tuple[int, float]]:
+    curve = steady(60)
+    curve[20] = curve[23] = curve[26] = AWAY
+    return curve
+
+
+@pytest.mark.parametrize(
+    ("curve", "rows"),
+    [
+        (steady(30) + steady(30, 2500), {30}),
+        (blinking(), {20}),
+        (steady(40) + [AWAY] * 8, {40}),
+        (steady(20) + [AWAY] * 30 + steady(60), {20, 50}),
+    ],
+    ids=["jumps", "flickers", "is lost", "returns"],
+)
+def test_what_happens_to_an_object_of_steady_confidence_is_worth_a_mask(
+    curve: list[tuple[int, float] | None], rows: set[int], tmp_path: Path
+) -> None:
+    results = results_of(tmp_path, curve)
+    assert {each.row for each in suggest(results, find_events(results))} == rows
+
+
 def test_frames_alone_are_dots_in_the_curves(tmp_path: Path) -> None:
     curve: list[tuple[int, float] | None] = [AWAY] * 20
     curve[5] = curve[12] = (1000, 0.9)
