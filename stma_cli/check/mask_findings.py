@@ -169,8 +169,10 @@ def _format_findings(picture: MaskPicture, notes: Sequence[Note], file: str) -> 
 
 def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
     """Return what looks accidental in an (H, W) label map."""
-    findings = []
+    findings: list[Finding] = []
     ids = ids_in(labels)
+    if not ids:
+        return findings
     solid = solid_ids(labels)
     for object_id in ids:
         pixels = int(np.count_nonzero(labels == object_id))

@@ -1,7 +1,8 @@
 """What one annotated frame says, and which id belongs to which object over several annotated frames."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class Annotation:
     """The objects marked on one frame.
 
     Attributes:
-        labels: (H, W) int32 object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
+        labels: (H, W) integer object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
         names: the name of every id in `labels`; "object 3" where the file gives none.
         notes: sentences the user should see, such as "scaled from 960x540".
         picture: name of the picture that it was drawn on, where the file says so.
@@ -28,10 +29,17 @@ class Annotation:
     picture: str | None = None
     others: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def object_ids(self) -> tuple[int, ...]:
         """The ids in `labels`, ascending, without the background."""
         return ids_in(self.labels)
+
+    def compact(self) -> "Annotation":
+        """Return it with labels in as few bytes as their values need; one without any holds no pixels."""
+        if not self.labels.any():
+            return replace(self, labels=np.broadcast_to(np.uint8(0), self.labels.shape))
+        lowest, largest = (np.min_scalar_type(value) for value in (self.labels.min(), self.labels.max()))
+        return replace(self, labels=self.labels.astype(np.result_type(lowest, largest)))
 
 
 def numbered(name: str, count: int) -> str:

@@ -78,7 +78,7 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
         colours = np.where(transparent, 0, colours)
     values, first, classes = np.unique(colours, return_index=True, return_inverse=True)
     classes = classes.reshape(colours.shape)
-    require_hard_edges(classes, values != 0, "colours", source)
+    require_hard_edges(colours, values, "colours", source)
 
     if set(values.tolist()) <= {0, WHITE} and values[-1] == WHITE:
         return np.where(colours == WHITE, object_ids.reserve(1, key=("colour", WHITE)), 0).astype(
@@ -112,25 +112,22 @@ def _reserve_palette_ids(present: Set[int], palette_ids: Mapping[int, int], obje
             object_ids.reserve(palette_ids[colour], key=("colour", colour))
 
 
-def require_hard_edges(classes: np.ndarray, foreground: np.ndarray, what: str, source: str) -> None:
+def require_hard_edges(plane: np.ndarray, values: np.ndarray, what: str, source: str) -> None:
     """Refuse a mask with many values that occur only along edges.
 
     Args:
-        classes: (H, W) int array of class numbers, 0 to N - 1.
-        foreground: (N,) bool, False for the class of the background.
+        plane: (H, W) integers below 2 ** 24, 0 = background.
+        values: those that it holds, each once.
         what: "ids" or "colours", for the message.
         source: the file, for the message.
 
     Raises:
         MaskError: when most values nowhere fill a 3 x 3 block, as smoothed edges do.
     """
-    count = int(np.count_nonzero(foreground))
+    count = int(np.count_nonzero(values))
     if count < FEWEST_EDGE_VALUES:
         return
-    if len(foreground) < 65536:
-        solid = int(np.count_nonzero(foreground[np.unique(classes[in_solid_block(classes)])]))
-    else:
-        solid = 0
+    solid = int(np.count_nonzero(np.unique(plane[in_solid_block(plane)]))) if len(values) < 65536 else 0
     edges = count - solid
     if edges >= FEWEST_EDGE_VALUES and edges > solid:
         raise MaskError(

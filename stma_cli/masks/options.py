@@ -111,7 +111,7 @@ def read_mask_options(
                 height,
                 object_ids,
                 correction,
-            )
+            ).compact()
             for frame, given in by_frame.items()
         }
 
@@ -135,7 +135,7 @@ def read_mask_options(
     return {
         frame: replace(
             read[frame],
-            names=object_ids.names_in(read[frame].labels),
+            names={key: object_ids.name_of(key) for key in read[frame].object_ids},
             notes=(*read[frame].notes, *notes[frame]),
         )
         for frame in sorted(read)
@@ -236,8 +236,7 @@ def first_masks(annotations: Mapping[int, Annotation]) -> dict[int, Annotation]:
 
 def _only(annotation: Annotation, chosen: frozenset[int]) -> Annotation:
     stays = np.isin(annotation.labels, [LEAVE, *chosen])
-    labels = np.where(stays, annotation.labels, 0).astype(np.int32)
+    labels = np.where(stays, annotation.labels, 0).astype(annotation.labels.dtype)
     kept = set(ids_in(labels))
-    return replace(
-        annotation, labels=labels, names={key: name for key, name in annotation.names.items() if key in kept}
-    )
+    names = {key: name for key, name in annotation.names.items() if key in kept}
+    return replace(annotation, labels=labels, names=names).compact()
