@@ -9,6 +9,9 @@ import numpy as np
 from stma.errors import MaskError
 from stma.labels import LARGEST_ID, ids_in
 from stma_cli.note import Note
+from stma_cli.wording import shortened
+
+FRAMES_SHOWN = 4  # of those that one note is about
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class Annotation:
             return replace(self, labels=np.broadcast_to(np.uint8(0), self.labels.shape))
         lowest, largest = (np.min_scalar_type(value) for value in (self.labels.min(), self.labels.max()))
         return replace(self, labels=self.labels.astype(np.result_type(lowest, largest)))
+
+
+def note_lines(annotations: Mapping[int, Annotation]) -> list[str]:
+    """Return the notes on all masks by frame number, each sentence once with the frames that it is about."""
+    frames: dict[Note, list[int]] = {}
+    for frame, annotation in annotations.items():
+        for note in annotation.notes:
+            frames.setdefault(note, []).append(frame)
+    return [
+        f"mask of frame {said[0]}: {note}"
+        if len(said) == 1
+        else f"masks of {len(said)} frames ({shortened(said, FRAMES_SHOWN)}), each: {note}"
+        for note, said in frames.items()
+    ]
 
 
 def numbered(name: str, count: int) -> str:

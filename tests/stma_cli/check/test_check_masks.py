@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from media import make_folder
 from pictures import save, save_indexed
+from running import run_command
 
 from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import run_check
@@ -77,6 +78,15 @@ def test_empty(video: Path, tmp_path: Path) -> None:
     ]
     assert "paint 0 on 255" in later[0].fix
     assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
+
+
+def test_what_holds_for_several_files_is_printed_once(video: Path, tmp_path: Path) -> None:
+    good = save_indexed(tmp_path / "good.png", block())
+    empties = [save_indexed(tmp_path / f"{name}.png", 0 * block()) for name in ("a", "b")]
+    options = [word for frame, file in enumerate(empties, 1) for word in ("--mask", f"{frame}={file}")]
+    said = run_command("check", video, "--quick", "--mask", good, *options)
+    assert said.count("it is empty") == 1
+    assert f"note: 2 files ({empties[0]}, {empties[1]}): it is empty and says nothing. Fix:" in said
 
 
 def test_specks_and_pinholes(video: Path, tmp_path: Path) -> None:

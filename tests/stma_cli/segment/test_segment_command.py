@@ -166,6 +166,14 @@ def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     assert read_labels(workplace / "a" / "00004.png").max() == 4
 
 
+def test_the_same_note_on_several_masks_is_said_once(workplace: Path) -> None:
+    masks = [word for frame in range(1, 6) for word in ("--mask", f"{frame}=empty.png")]
+    result = run("clip.mp4", "--mask", "first.png", *masks, "--out", "a")
+    said = [line for line in result.stdout.splitlines() if "says nothing" in line]
+    assert len(said) == 1
+    assert said[0].startswith("note     masks of 5 frames (1, 2, 3, 4, ...), each: it is empty and says")
+
+
 def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: Path) -> None:
     save_mask("two.png", 2)
     words = (
