@@ -152,6 +152,11 @@ class LabelPainter:
         left = set(ids_in(self.labels))
         return [object_id for object_id in dict.fromkeys(self._painted) if object_id not in left]
 
+    @property
+    def covered_pixels(self) -> int:
+        """How many pixels later objects have taken from earlier ones."""
+        return sum(self._covered.values())
+
     def overlap_notes(self, object_ids: ObjectIds) -> list[Note]:
         """Return a sentence per pair of objects that overlap."""
         return [

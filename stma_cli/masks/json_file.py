@@ -10,6 +10,7 @@ from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.coco import WantedPicture, read_coco
 from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.labelme import read_labelme
+from stma_cli.masks.sam import read_sam, sam_rows
 from stma_cli.masks.schema import read_schema
 from stma_cli.wording import has_wrong_field
 
@@ -44,6 +45,9 @@ def read_json_annotation(
                 return read_labelme(content, source, width, height, object_ids)
             if "annotations" in content and "images" in content:
                 return read_coco(content, source, width, height, wanted, object_ids)
+        masks = sam_rows(content)
+        if masks is not None:
+            return read_sam(masks, source, width, height, object_ids)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise AnnotationError(has_wrong_field(path, error)) from error
     found = next(

@@ -47,7 +47,17 @@ def read_image_annotation(
     Raises:
         MaskError: when the picture cannot be read, has smoothed edges or does not fit the video.
     """
-    picture = read_picture(path)
+    return annotation_of(read_picture(path), path, width, height, object_ids, correction)
+
+
+def annotation_of(
+    picture: MaskPicture, path: Path, width: int, height: int, object_ids: ObjectIds, correction: bool = False
+) -> Annotation:
+    """Return what a mask picture says that has been read already, as `read_image_annotation` does.
+
+    Raises:
+        MaskError: when it has smoothed edges or does not fit the video.
+    """
     rows, columns = picture.pixels.shape[:2]
     fit = fit_size(columns, rows, width, height, str(path))
     labels, notes = _labels_of(picture, object_ids, path, correction)
