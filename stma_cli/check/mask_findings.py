@@ -17,6 +17,7 @@ from stma_cli.check.snapping import read_lossy
 from stma_cli.check.turning import lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
 from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_options
+from stma_cli.masks.background import MAKE_IT_BLACK, background_notes
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, annotation_of
@@ -184,7 +185,9 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
             problem = f"object {object_id} is nowhere thicker than two pixels, as outlines and borders are"
             fix = "fill the outline if the area in it is meant"
             findings.append(Finding(Level.WARNING, "thin", file, problem, fix))
-    if ids and ids[-1] > 2 * len(ids) + 2:
+    for note in background_notes(labels):
+        findings.append(Finding(Level.WARNING, note.code, file, note, f"{MAKE_IT_BLACK}, else nothing"))
+    if ids[-1] > 2 * len(ids) + 2:
         problem = f"the ids have gaps: {shortened(ids, 12)}"
         findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
     for spots in find_specks(labels):

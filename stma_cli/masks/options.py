@@ -18,6 +18,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.labels import LEAVE, ids_in
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
+from stma_cli.masks.background import MAKE_IT_BLACK, background_notes
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
@@ -132,6 +133,9 @@ def read_mask_options(
     for frame, annotation in read.items():
         if not annotation.labels.any():
             notes[frame].append(Note("empty", f"{SAYS_NOTHING}; {HOW_TO_ERASE}"))
+        notes[frame] += [
+            Note(note.code, f"{note}; {MAKE_IT_BLACK}") for note in background_notes(annotation.labels)
+        ]
     return {
         frame: replace(
             read[frame],
