@@ -263,6 +263,23 @@ def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: s
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.zip", r"a\.zip is an archive: unpack it"),
+        (
+            "a.txt",
+            r"a\.txt is one file of YOLO labels: run stma convert labels -o masks --to davis --from yolo",
+        ),
+    ],
+)
+def test_files_that_are_no_masks_are_named(masks: Path, name: str, words: str) -> None:
+    (masks / "labels").mkdir()
+    (masks / "labels" / name).write_text("0 0.1 0.1 0.2 0.1 0.2 0.3")
+    with pytest.raises(MaskError, match=words):
+        read_mask_options([f"labels/{name}"], WIDTH, HEIGHT)
+
+
 def test_numbered_frames_go_by_their_own_numbers(masks: Path) -> None:
     (masks / "drawn").mkdir()
     (masks / "drawn" / "1.png").touch()
