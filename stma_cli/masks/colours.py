@@ -12,6 +12,10 @@ from stma_cli.note import Note
 
 FEWEST_EDGE_VALUES = 4  # smoothing makes many in-between values; one to three may be real, tiny objects
 WHITE = 0xFFFFFF
+GREY = 0x010101
+LARGEST_GREY_ID = (
+    63  # grey 64 is a colour of the DAVIS palette, and brighter ones are colours rather than ids
+)
 HOW_TO_SAVE = (
     "paint with a hard pencil, switch smoothing (anti-aliasing) off, scale without interpolation, and save "
     "as indexed PNG (GIMP: Image > Mode > Indexed, without dithering)."
@@ -48,7 +52,8 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
 
     Background is black, and whatever is fully transparent. White alone is object 1, as is black alone on
     transparent. Colours of the DAVIS palette have the id of the palette, also where an earlier mask gives it to an
-    object by other means than a colour. All other colours get the smallest free ids in the order in which they
+    object by other means than a colour. Where all colours are greys of 1 to 63, as of a label map saved in RGB, so
+    are the ids. All other colours get the smallest free ids in the order in which they
     first appear, row by row from the top left; a colour keeps its id in all masks of a run.
 
     Args:
@@ -85,9 +90,13 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
             np.int32
         ), []
     palette_ids = {int(value): index for index, value in enumerate(packed(davis_palette()[None])[0])}
-    _reserve_palette_ids({int(value) for value in values if value}, palette_ids, object_ids)
-    id_of_class = np.zeros(len(values), dtype=np.int32)
+    present = {int(value) for value in values if value}
     notes = []
+    if present and all(value % GREY == 0 and value // GREY <= LARGEST_GREY_ID for value in present):
+        palette_ids = {value: value // GREY for value in present}
+        notes.append(Note("mask", "all its colours are dark greys, so their values are taken for the ids"))
+    _reserve_palette_ids(present, palette_ids, object_ids)
+    id_of_class = np.zeros(len(values), dtype=np.int32)
     for index in np.argsort(first):
         colour = int(values[index])
         if colour == 0:
