@@ -3,6 +3,7 @@
 from typing import Literal, Self
 
 Code = Literal[
+    "background",
     "colours",
     "damaged-frames",
     "empty",

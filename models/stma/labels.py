@@ -29,6 +29,16 @@ def ids_in(labels: np.ndarray) -> tuple[int, ...]:
     return tuple(int(value) for value in found if value > 0)
 
 
+def counts_in(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values in an integer label map of any shape, ascending, and how many pixels have each."""
+    if labels.dtype != np.uint8 or labels.size >= EXACT:
+        values, counts = np.unique(labels, return_counts=True)
+        return values, counts
+    counts = _byte_counts(labels)
+    values = np.flatnonzero(counts)
+    return values, counts[values].astype(np.int64)
+
+
 def areas(labels: np.ndarray, object_ids: Iterable[int]) -> dict[int, int]:
     """Pixels of each of these objects in a label map of bytes or 16-bit numbers."""
     exact = labels.dtype == np.uint8 and labels.size < EXACT

@@ -17,12 +17,13 @@ from stma_cli.check.snapping import read_lossy
 from stma_cli.check.turning import lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
 from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_options
+from stma_cli.masks.background import MAKE_IT_BLACK, background_notes
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
-from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, read_image_annotation
+from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, annotation_of
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
-from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, mark_one
+from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, is_picture, mark_one
 from stma_cli.natural_order import named_by_number
 from stma_cli.note import Code, Note
 from stma_cli.wording import counted, shortened
@@ -93,8 +94,8 @@ def _check_files(
     for correction in (True, False):
         object_ids = ObjectIds()
         for place, option in sorted(enumerate(options), key=lambda item: item[1].frame or 0):
-            if option.path.suffix.lower() == ".json":
-                checked[place] = _check_json(option, survey, width, height)
+            if not is_picture(option.path):
+                checked[place] = _check_other(option, survey, width, height)
             elif option.name is not None:
                 checked[place] = _check_picture(option, width, height, ObjectIds(), correction=False)
             else:
@@ -136,7 +137,7 @@ def check_picture(
         finding = from_error(error, code, file)
         findings.append(_with_repair(finding) if code == "turned" else finding)
     try:
-        annotation = read_image_annotation(path, columns, rows, object_ids, correction)
+        annotation = annotation_of(picture, path, columns, rows, object_ids, correction)
     except MaskError as error:
         return [*findings, _with_repair(from_error(error, "smoothed", file))], None
     findings += _format_findings(picture, annotation.notes, file)
@@ -169,8 +170,10 @@ def _format_findings(picture: MaskPicture, notes: Sequence[Note], file: str) -> 
 
 def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
     """Return what looks accidental in an (H, W) label map."""
-    findings = []
+    findings: list[Finding] = []
     ids = ids_in(labels)
+    if not ids:
+        return findings
     solid = solid_ids(labels)
     for object_id in ids:
         pixels = int(np.count_nonzero(labels == object_id))
@@ -182,7 +185,9 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
             problem = f"object {object_id} is nowhere thicker than two pixels, as outlines and borders are"
             fix = "fill the outline if the area in it is meant"
             findings.append(Finding(Level.WARNING, "thin", file, problem, fix))
-    if ids and ids[-1] > 2 * len(ids) + 2:
+    for note in background_notes(labels):
+        findings.append(Finding(Level.WARNING, note.code, file, note, f"{MAKE_IT_BLACK}, else nothing"))
+    if ids[-1] > 2 * len(ids) + 2:
         problem = f"the ids have gaps: {shortened(ids, 12)}"
         findings.append(Finding(Level.NOTE, "id-gaps", file, problem, "nothing, if these ids are meant"))
     for spots in find_specks(labels):
@@ -212,15 +217,17 @@ def _grey_ids(ids: tuple[int, ...], file: str) -> list[Finding]:
     ]
 
 
-def _check_json(option: MaskOption, survey: VideoSurvey, width: int, height: int) -> _Checked:
+def _check_other(option: MaskOption, survey: VideoSurvey, width: int, height: int) -> _Checked:
+    """Check a mask that is no picture."""
     file = str(option.path)
-    try:
-        content: Any = json.loads(option.path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        content = None  # the reader below says what is wrong
-    outlines = outline_findings(content, file, width, height)
-    if outlines:
-        return _Checked(option, tuple(outlines), None)
+    if option.path.suffix.lower() == ".json":
+        try:
+            content: Any = json.loads(option.path.read_text("utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            content = None  # the reader below says what is wrong
+        outlines = outline_findings(content, file, width, height)
+        if outlines:
+            return _Checked(option, tuple(outlines), None)
     frame = option.frame or 0
     stem = survey.stems[frame] if frame < len(survey.stems) else None
     wanted = WantedPicture(frame, stem, option.image)
@@ -229,7 +236,7 @@ def _check_json(option: MaskOption, survey: VideoSurvey, width: int, height: int
     except InputError as error:
         return _Checked(option, (from_error(error, "unusable", file),), None)
     elsewhere = marked_elsewhere(option, annotation.others, frame, survey.stems)
-    findings = tuple(label_findings(annotation.labels, file))
+    findings = tuple(label_findings(np.maximum(annotation.labels, 0), file))
     return _Checked(option, findings, annotation.object_ids, elsewhere)
 
 

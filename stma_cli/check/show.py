@@ -1,7 +1,7 @@
 """Shows what a check has found: a table on a terminal, plain lines in a pipe, JSON for programs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rich.console import Console
 from rich.table import Table
@@ -11,10 +11,11 @@ from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import CheckResult
 from stma_cli.readable_json import readable_json
 from stma_cli.tables import print_line
-from stma_cli.wording import counted
+from stma_cli.wording import counted, shortened
 
 COLOURS = {Level.ERROR: "bold red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 ORDER = list(Level)
+NAMES_SHOWN = 4  # files of one finding
 
 
 def print_result(result: CheckResult, console: Console) -> None:
@@ -59,7 +60,7 @@ def json_text(result: CheckResult) -> str:
 
 def _print_findings(findings: Sequence[Finding], console: Console) -> None:
     if not console.is_terminal:
-        for finding in _sorted(findings):
+        for finding in _together(_sorted(findings)):
             print_line(
                 console, f"{finding.level.value}: {finding.file}: {finding.problem}. Fix: {finding.fix}"
             )
@@ -69,7 +70,7 @@ def _print_findings(findings: Sequence[Finding], console: Console) -> None:
     table = Table(show_lines=True)
     for title in ("", "file", "what is wrong", "what to do"):
         table.add_column(title, overflow="fold")
-    for finding in _sorted(findings):
+    for finding in _together(_sorted(findings)):
         level = Text(finding.level.value, style=COLOURS[finding.level])
         table.add_row(level, Text(finding.file), Text(finding.problem), Text(finding.fix))
     console.print(table)
@@ -77,6 +78,20 @@ def _print_findings(findings: Sequence[Finding], console: Console) -> None:
 
 def _sorted(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: ORDER.index(finding.level))
+
+
+def _together(findings: Sequence[Finding]) -> list[Finding]:
+    """Make one of findings that say the same about several files."""
+    files: dict[Finding, list[str]] = {}
+    for finding in findings:
+        files.setdefault(replace(finding, file=""), []).append(finding.file)
+    return [
+        replace(
+            finding,
+            file=named[0] if len(named) == 1 else f"{len(named)} files ({shortened(named, NAMES_SHOWN)})",
+        )
+        for finding, named in files.items()
+    ]
 
 
 def _video_line(result: CheckResult) -> str:

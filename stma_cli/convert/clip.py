@@ -137,8 +137,13 @@ def survey(source: Source) -> Clip:
                 f"{what} is {columns}x{rows}, but the first is {source.width}x{source.height}: "
                 "convert frames of one size at a time."
             )
+        lowest = int(frame.labels.min(initial=0))
+        if lowest < 0:
+            raise AnnotationError(
+                f"{what} has the negative id {lowest}: write 0 where nothing is marked, or is to be ignored."
+            )
         ids = ids_in(frame.labels)
-        if ids and not 1 <= min(ids) <= max(ids) <= LARGEST_ID:
+        if ids and max(ids) > LARGEST_ID:
             raise AnnotationError(f"{what} has ids outside 0 to {LARGEST_ID}: give the objects smaller ids.")
         frame_names[frame.name] = None
         seen.update(ids)

@@ -1,6 +1,6 @@
 """First masks in, result masks out: PNG and JSON annotations become label maps, label maps become PNG."""
 
-from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.annotation import Annotation, ObjectIds, note_lines
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.image_file import is_whole_png
@@ -18,6 +18,7 @@ __all__ = [
     "expand_folders",
     "first_masks",
     "is_whole_png",
+    "note_lines",
     "read_annotation",
     "read_labels",
     "read_mask_options",

@@ -1,13 +1,17 @@
 """What one annotated frame says, and which id belongs to which object over several annotated frames."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from stma.errors import MaskError
 from stma.labels import LARGEST_ID, ids_in
 from stma_cli.note import Note
+from stma_cli.wording import shortened
+
+FRAMES_SHOWN = 4  # of those that one note is about
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Annotation:
     """The objects marked on one frame.
 
     Attributes:
-        labels: (H, W) int32 object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
+        labels: (H, W) integer object ids at the size of the video, 0 = background, `stma.LEAVE` = as predicted.
         names: the name of every id in `labels`; "object 3" where the file gives none.
         notes: sentences the user should see, such as "scaled from 960x540".
         picture: name of the picture that it was drawn on, where the file says so.
@@ -28,10 +32,31 @@ class Annotation:
     picture: str | None = None
     others: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def object_ids(self) -> tuple[int, ...]:
         """The ids in `labels`, ascending, without the background."""
         return ids_in(self.labels)
+
+    def compact(self) -> "Annotation":
+        """Return it with labels in as few bytes as their values need; one without any holds no pixels."""
+        if not self.labels.any():
+            return replace(self, labels=np.broadcast_to(np.uint8(0), self.labels.shape))
+        lowest, largest = (np.min_scalar_type(value) for value in (self.labels.min(), self.labels.max()))
+        return replace(self, labels=self.labels.astype(np.result_type(lowest, largest)))
+
+
+def note_lines(annotations: Mapping[int, Annotation]) -> list[str]:
+    """Return the notes on all masks by frame number, each sentence once with the frames that it is about."""
+    frames: dict[Note, list[int]] = {}
+    for frame, annotation in annotations.items():
+        for note in annotation.notes:
+            frames.setdefault(note, []).append(frame)
+    return [
+        f"mask of frame {said[0]}: {note}"
+        if len(said) == 1
+        else f"masks of {len(said)} frames ({shortened(said, FRAMES_SHOWN)}), each: {note}"
+        for note, said in frames.items()
+    ]
 
 
 def numbered(name: str, count: int) -> str:
@@ -126,6 +151,11 @@ class LabelPainter:
         """Return the painted ids of which nothing is left, because later ones cover them."""
         left = set(ids_in(self.labels))
         return [object_id for object_id in dict.fromkeys(self._painted) if object_id not in left]
+
+    @property
+    def covered_pixels(self) -> int:
+        """How many pixels later objects have taken from earlier ones."""
+        return sum(self._covered.values())
 
     def overlap_notes(self, object_ids: ObjectIds) -> list[Note]:
         """Return a sentence per pair of objects that overlap."""

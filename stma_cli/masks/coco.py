@@ -117,7 +117,7 @@ def segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
     if isinstance(segmentation, list) and segmentation:
         return _polygons_mask(segmentation, fit, what)
     if isinstance(segmentation, dict):
-        return fit.labels(_decode_run_lengths(segmentation, fit, what), what).astype(bool)
+        return fit.labels(decode_run_lengths(segmentation, fit, what), what).astype(bool)
     raise AnnotationError(f"{what} has no outline, only a box or keypoints: draw a polygon or a mask.")
 
 
@@ -134,8 +134,12 @@ def _polygons_mask(polygons: list[Any], fit: Fit, what: str) -> np.ndarray:
     return _plane(_uncompressed(runs["counts"]) or [], fit.width, fit.height).astype(bool)
 
 
-def _decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
-    """Return (H, W) uint8 0 or 1 at the size of the annotated picture."""
+def decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
+    """Return (H, W) uint8 0 or 1 at the size of the annotated picture.
+
+    Raises:
+        AnnotationError: when they are not COCO's run lengths, or of another size.
+    """
     counts, size = segmentation.get("counts"), segmentation.get("size")
     other = f"{what} holds run lengths that are not COCO's"
     if size != [fit.source_height, fit.source_width]:

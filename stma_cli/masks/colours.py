@@ -12,6 +12,10 @@ from stma_cli.note import Note
 
 FEWEST_EDGE_VALUES = 4  # smoothing makes many in-between values; one to three may be real, tiny objects
 WHITE = 0xFFFFFF
+GREY = 0x010101
+LARGEST_GREY_ID = (
+    63  # grey 64 is a colour of the DAVIS palette, and brighter ones are colours rather than ids
+)
 HOW_TO_SAVE = (
     "paint with a hard pencil, switch smoothing (anti-aliasing) off, scale without interpolation, and save "
     "as indexed PNG (GIMP: Image > Mode > Indexed, without dithering)."
@@ -48,7 +52,8 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
 
     Background is black, and whatever is fully transparent. White alone is object 1, as is black alone on
     transparent. Colours of the DAVIS palette have the id of the palette, also where an earlier mask gives it to an
-    object by other means than a colour. All other colours get the smallest free ids in the order in which they
+    object by other means than a colour. Where all colours are greys of 1 to 63, as of a label map saved in RGB, so
+    are the ids. All other colours get the smallest free ids in the order in which they
     first appear, row by row from the top left; a colour keeps its id in all masks of a run.
 
     Args:
@@ -78,16 +83,20 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
         colours = np.where(transparent, 0, colours)
     values, first, classes = np.unique(colours, return_index=True, return_inverse=True)
     classes = classes.reshape(colours.shape)
-    require_hard_edges(classes, values != 0, "colours", source)
+    require_hard_edges(colours, values, "colours", source)
 
     if set(values.tolist()) <= {0, WHITE} and values[-1] == WHITE:
         return np.where(colours == WHITE, object_ids.reserve(1, key=("colour", WHITE)), 0).astype(
             np.int32
         ), []
     palette_ids = {int(value): index for index, value in enumerate(packed(davis_palette()[None])[0])}
-    _reserve_palette_ids({int(value) for value in values if value}, palette_ids, object_ids)
-    id_of_class = np.zeros(len(values), dtype=np.int32)
+    present = {int(value) for value in values if value}
     notes = []
+    if present and all(value % GREY == 0 and value // GREY <= LARGEST_GREY_ID for value in present):
+        palette_ids = {value: value // GREY for value in present}
+        notes.append(Note("mask", "all its colours are dark greys, so their values are taken for the ids"))
+    _reserve_palette_ids(present, palette_ids, object_ids)
+    id_of_class = np.zeros(len(values), dtype=np.int32)
     for index in np.argsort(first):
         colour = int(values[index])
         if colour == 0:
@@ -112,25 +121,22 @@ def _reserve_palette_ids(present: Set[int], palette_ids: Mapping[int, int], obje
             object_ids.reserve(palette_ids[colour], key=("colour", colour))
 
 
-def require_hard_edges(classes: np.ndarray, foreground: np.ndarray, what: str, source: str) -> None:
+def require_hard_edges(plane: np.ndarray, values: np.ndarray, what: str, source: str) -> None:
     """Refuse a mask with many values that occur only along edges.
 
     Args:
-        classes: (H, W) int array of class numbers, 0 to N - 1.
-        foreground: (N,) bool, False for the class of the background.
+        plane: (H, W) integers below 2 ** 24, 0 = background.
+        values: those that it holds, each once.
         what: "ids" or "colours", for the message.
         source: the file, for the message.
 
     Raises:
         MaskError: when most values nowhere fill a 3 x 3 block, as smoothed edges do.
     """
-    count = int(np.count_nonzero(foreground))
+    count = int(np.count_nonzero(values))
     if count < FEWEST_EDGE_VALUES:
         return
-    if len(foreground) < 65536:
-        solid = int(np.count_nonzero(foreground[np.unique(classes[in_solid_block(classes)])]))
-    else:
-        solid = 0
+    solid = int(np.count_nonzero(np.unique(plane[in_solid_block(plane)]))) if len(values) < 65536 else 0
     edges = count - solid
     if edges >= FEWEST_EDGE_VALUES and edges > solid:
         raise MaskError(

@@ -6,8 +6,11 @@ from xml.etree.ElementTree import ParseError, iterparse
 
 from stma.errors import AnnotationError, InputError
 from stma_cli.mask_formats import Format
-from stma_cli.masks.json_file import load_json
+from stma_cli.masks.convertible import not_as_it_is
+from stma_cli.masks.folder import MASK_SUFFIXES
+from stma_cli.masks.json_file import load_json, other_format
 from stma_cli.masks.labelme import labelme_files
+from stma_cli.masks.sam import sam_rows
 from stma_cli.masks.saved import find_masks
 from stma_cli.masks.sequences import clip_folders, object_folders
 from stma_cli.masks.yolo import CLIP_FILE, is_label_row, label_files
@@ -31,7 +34,13 @@ def detect(path: Path) -> Format:
         return _of_xml(path)
     if suffix == ".json":
         return _of_json(load_json(path), path)
-    raise AnnotationError(f"{path} has the ending of no format that stma reads: give a folder, or {_NAME_IT}")
+    if suffix in MASK_SUFFIXES:
+        raise AnnotationError(
+            f"{path} is a picture, which may be the mask of one frame: give the folder of all frames' masks, or give "
+            "it as it is, as in stma segment VIDEO --mask FILE."
+        )
+    what = not_as_it_is(path) or f"has the ending of no format that stma reads: give a folder, or {_NAME_IT}"
+    raise AnnotationError(f"{path} {what}")
 
 
 def _of_folder(path: Path) -> Format:
@@ -39,7 +48,7 @@ def _of_folder(path: Path) -> Format:
     if json_files and _is_labelme(json_files[0]):
         return Format.LABELME
     texts = label_files(path)
-    if texts and ((path / CLIP_FILE).is_file() or _is_yolo(texts)):
+    if texts and ((path / CLIP_FILE).is_file() or is_yolo(texts)):
         return Format.YOLO
     if files_in(path, ".png"):
         return Format.DAVIS
@@ -86,9 +95,14 @@ def _of_json(content: Any, path: Path) -> Format:
         return Format.COCO
     if "shapes" in keys:
         return Format.LABELME
-    raise AnnotationError(
-        f"{path} is JSON, but neither COCO nor YouTube-VIS nor labelme: export one of them."
-    )
+    if sam_rows(content):
+        raise AnnotationError(
+            f"{path} holds SAM's masks of one picture: give it as it is, as in stma segment VIDEO --mask FILE."
+        )
+    found = other_format(content)
+    what = "JSON, but neither COCO nor YouTube-VIS nor labelme" if found is None else found
+    fix = "export one of them" if found is None else "export COCO, YouTube-VIS or labelme JSON"
+    raise AnnotationError(f"{path} is {what}: {fix}.")
 
 
 def _is_labelme(file: Path) -> bool:
@@ -99,7 +113,7 @@ def _is_labelme(file: Path) -> bool:
     return isinstance(content, dict) and "shapes" in content
 
 
-def _is_yolo(files: list[Path]) -> bool:
+def is_yolo(files: list[Path]) -> bool:
     """Return whether the first file with a line in it begins with a row of labels."""
     for file in files:
         with file.open(encoding="utf-8", errors="replace") as stream:

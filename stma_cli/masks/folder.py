@@ -7,6 +7,7 @@ from pathlib import Path
 from stma.errors import MaskError
 from stma.natural_order import natural_key
 from stma_cli.masks.convertible import convert_first
+from stma_cli.masks.sam import is_sam_folder
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read, shell_command
 
@@ -20,6 +21,8 @@ def expand_folders(
 ) -> tuple[str, ...]:
     """Put, in place of each folder among the --mask values, one value per mask in it: "420=masks/00420.png".
 
+    A folder with SAM's masks of one picture stays as it is.
+
     Args:
         options: the values as typed.
         stems: the file names of all frames without ending, where the video is a folder of pictures.
@@ -32,7 +35,7 @@ def expand_folders(
     expanded: list[str] = []
     for text in options:
         folder = Path(text)
-        if folder.is_dir():
+        if folder.is_dir() and not is_sam_folder(folder):
             expanded += [f"{frame}={file}" for frame, file in masks_in_folder(folder, stems, video).items()]
         else:
             expanded.append(text)

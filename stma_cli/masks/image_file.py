@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stma.errors import MaskError
-from stma_cli.masks.convertible import convert_first
+from stma_cli.masks.convertible import convert_first, not_as_it_is
 from stma_cli.wording import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
@@ -48,9 +48,8 @@ def read_picture(path: Path) -> MaskPicture:
                 return _pixels_of(image, path)
     except UnidentifiedImageError as error:
         fix = convert_first(path)
-        raise MaskError(
-            f"{path} is not a picture that can be read: {SAVE_AS_PNG if fix is None else f'{fix}.'}"
-        ) from error
+        unknown = f"is not a picture that can be read: {SAVE_AS_PNG if fix is None else f'{fix}.'}"
+        raise MaskError(f"{path} {not_as_it_is(path) or unknown}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except MaskError:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
-from stma.labels import LEAVE, VOID, ids_in
+from stma.labels import LEAVE, VOID, counts_in, ids_in
 from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.colours import HOW_TO_SAVE, full_palette, ids_from_colours, require_hard_edges
 from stma_cli.masks.fit import fit_size
@@ -47,20 +47,31 @@ def read_image_annotation(
     Raises:
         MaskError: when the picture cannot be read, has smoothed edges or does not fit the video.
     """
-    picture = read_picture(path)
+    return annotation_of(read_picture(path), path, width, height, object_ids, correction)
+
+
+def annotation_of(
+    picture: MaskPicture, path: Path, width: int, height: int, object_ids: ObjectIds, correction: bool = False
+) -> Annotation:
+    """Return what a mask picture says that has been read already, as `read_image_annotation` does.
+
+    Raises:
+        MaskError: when it has smoothed edges or does not fit the video.
+    """
     rows, columns = picture.pixels.shape[:2]
     fit = fit_size(columns, rows, width, height, str(path))
     labels, notes = _labels_of(picture, object_ids, path, correction)
     labels = fit.labels(labels, str(path))
-    for value, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
+    for value, pixels in zip(*counts_in(labels), strict=True):
         if value > 0 and pixels < SMALLEST_OBJECT:
             notes.append(Note("tiny", f"object {value} has only {pixels} pixels"))
-    return Annotation(labels, object_ids.names_in(labels), tuple(fit.notes + notes))
+    return Annotation(labels.astype(np.int32), object_ids.names_in(labels), tuple(fit.notes + notes))
 
 
 def _labels_of(
     picture: MaskPicture, object_ids: ObjectIds, path: Path, correction: bool
 ) -> tuple[np.ndarray, list[Note]]:
+    """Return the labels in as few bytes as the picture has, and notes."""
     pixels = picture.pixels
     if picture.kind == "colour":
         return ids_from_colours(pixels, object_ids, str(path))
@@ -68,22 +79,22 @@ def _labels_of(
         labels, notes = ids_from_colours(_painted(pixels, picture.palette), object_ids, str(path))
         said = "the palette's black is not its first colour, so ids come from the colours"
         return labels, [Note("mask", said), *notes]
-    values = np.unique(pixels)
+    values, counts = counts_in(pixels)
     white = {"grey": 255, "wide": 65535}.get(picture.kind)
     if picture.kind == "bits" or (white is not None and set(values.tolist()) <= {0, white}):
-        object_id = object_ids.reserve(1) if values[-1] else 0
-        return np.where(pixels > 0, object_id, 0).astype(np.int32), []
+        if values[-1]:
+            object_ids.reserve(1)
+        return (pixels > 0).astype(np.uint8), []
     if values[0] < 0:
         raise MaskError(f"{path} holds negative values: save it as indexed or 16-bit grey PNG.")
-    classes = np.searchsorted(values, pixels)
-    require_hard_edges(classes, values != 0, "ids", str(path))
+    require_hard_edges(pixels, values, "ids", str(path))
     if picture.kind == "grey" and values[-1] == 255:
-        _refuse_grey_edge(classes, values, path)
-    labels, notes = pixels.astype(np.int32), []
+        _refuse_grey_edge(values, counts, path)
+    labels, notes = pixels, []
     left = LEFT_VALUE[picture.kind]
     alone = set(values.tolist()) <= {0, left}
     if left in values and not object_ids.knows(left) and (correction or not alone):
-        labels[labels == left] = LEAVE
+        labels = np.where(labels == left, LEAVE, labels)
         said = f"{left} leaves pixels as predicted, and 0 is background for all objects"
         notes.append(Note("left", said))
     given_names = read_names(path.parent)
@@ -92,9 +103,8 @@ def _labels_of(
     return labels, notes
 
 
-def _refuse_grey_edge(classes: np.ndarray, values: np.ndarray, path: Path) -> None:
+def _refuse_grey_edge(values: np.ndarray, pixels: np.ndarray, path: Path) -> None:
     """Refuse white on black with a few greys between: a smoothed binary mask and not a label map."""
-    pixels = np.bincount(classes.ravel(), minlength=len(values))
     between = (values > 0) & (values < 255)
     if pixels[between].sum() * 4 < pixels[values == 255].sum() and values[between].min() > 15:
         raise MaskError(
@@ -106,7 +116,7 @@ def _refuse_grey_edge(classes: np.ndarray, values: np.ndarray, path: Path) -> No
 def _background_is_not_first(pixels: np.ndarray, palette: np.ndarray) -> bool:
     """Whether an editor put black, the background, at another index than 0."""
     black = palette.max(axis=1, initial=0) == 0
-    used = np.unique(pixels)
+    used, _ = counts_in(pixels)
     used = used[used < len(palette)]
     return len(black) > 0 and not black[0] and bool(black[used].any())
 

@@ -18,6 +18,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.labels import LEAVE, ids_in
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds
+from stma_cli.masks.background import MAKE_IT_BLACK, background_notes
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.other_frames import frame_notes, marked_elsewhere
@@ -111,7 +112,7 @@ def read_mask_options(
                 height,
                 object_ids,
                 correction,
-            )
+            ).compact()
             for frame, given in by_frame.items()
         }
 
@@ -132,10 +133,13 @@ def read_mask_options(
     for frame, annotation in read.items():
         if not annotation.labels.any():
             notes[frame].append(Note("empty", f"{SAYS_NOTHING}; {HOW_TO_ERASE}"))
+        notes[frame] += [
+            Note(note.code, f"{note}; {MAKE_IT_BLACK}") for note in background_notes(annotation.labels)
+        ]
     return {
         frame: replace(
             read[frame],
-            names=object_ids.names_in(read[frame].labels),
+            names={key: object_ids.name_of(key) for key in read[frame].object_ids},
             notes=(*read[frame].notes, *notes[frame]),
         )
         for frame in sorted(read)
@@ -236,8 +240,7 @@ def first_masks(annotations: Mapping[int, Annotation]) -> dict[int, Annotation]:
 
 def _only(annotation: Annotation, chosen: frozenset[int]) -> Annotation:
     stays = np.isin(annotation.labels, [LEAVE, *chosen])
-    labels = np.where(stays, annotation.labels, 0).astype(np.int32)
+    labels = np.where(stays, annotation.labels, 0).astype(annotation.labels.dtype)
     kept = set(ids_in(labels))
-    return replace(
-        annotation, labels=labels, names={key: name for key, name in annotation.names.items() if key in kept}
-    )
+    names = {key: name for key, name in annotation.names.items() if key in kept}
+    return replace(annotation, labels=labels, names=names).compact()

@@ -4,13 +4,20 @@ from pathlib import Path
 
 from stma.errors import MaskError
 from stma_cli.masks.annotation import Annotation, ObjectIds
+from stma_cli.masks.array_file import ARRAY_SUFFIXES, read_array_annotation
 from stma_cli.masks.coco import WantedPicture
 from stma_cli.masks.json_file import read_json_annotation
 from stma_cli.masks.label_image import read_image_annotation
+from stma_cli.masks.sam import is_sam_folder, read_sam_folder
 
 FIRST = WantedPicture()
 SAYS_NOTHING = "it is empty and says nothing"  # of a mask beside others
 HOW_TO_ERASE = "to erase, paint 0 on 255 in an indexed PNG"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether an annotation is read as a picture, and not as JSON, an array or a folder of masks of one frame."""
+    return path.suffix.lower() not in {".json", *ARRAY_SUFFIXES} and not is_sam_folder(path)
 
 
 def mark_one(*files: Path) -> str:
@@ -31,8 +38,9 @@ def read_annotation(
 ) -> Annotation:
     """Read the objects marked on one frame.
 
-    JSON is told by its ending `.json`; everything else is opened as a picture: an indexed PNG (ids = palette
-    indices), a grey PNG of 8 or 16 bits (ids = values), black and white (one object, id 1), or exact colours.
+    JSON is told by its ending `.json`, arrays of NumPy by `.npy` and `.npz`, a folder of masks by what SAM leaves
+    in it; everything else is opened as a picture: an indexed PNG (ids = palette indices), a grey PNG of 8 or 16
+    bits (ids = values), black and white (one object, id 1), or exact colours.
 
     Args:
         path: the file.
@@ -53,6 +61,10 @@ def read_annotation(
     ids = object_ids if object_ids is not None else ObjectIds()
     if path.suffix.lower() == ".json":
         annotation = read_json_annotation(path, width, height, wanted, ids)
+    elif path.suffix.lower() in ARRAY_SUFFIXES:
+        annotation = read_array_annotation(path, width, height, ids, correction)
+    elif is_sam_folder(path):
+        annotation = read_sam_folder(path, width, height, ids)
     else:
         annotation = read_image_annotation(path, width, height, ids, correction)
     if not allow_empty and not annotation.object_ids:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stma.errors import OutputError
 from stma.labels import id_dtype
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
@@ -116,7 +118,7 @@ def digests(annotations: "Mapping[int, Annotation]") -> dict[int, str]:
     """Return the SHA-256 of the label map of each annotated frame; empty ones say nothing and are left out."""
     return {
         frame: hashlib.sha256(
-            repr(annotation.labels.shape).encode() + annotation.labels.tobytes()
+            repr(annotation.labels.shape).encode() + annotation.labels.astype(np.int32).tobytes()
         ).hexdigest()
         for frame, annotation in annotations.items()
         if annotation.labels.any()

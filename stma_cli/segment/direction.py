@@ -105,7 +105,8 @@ class MergeRule:
     def backward_mask(self, frame: int, labels: np.ndarray) -> np.ndarray:
         """Return what the (H, W) mask of a frame says in the backward pass, where objects may begin further back."""
         later = [object_id for object_id, frames in self.annotated.items() if frame > frames[-1]]
-        return np.where(np.isin(labels, later), LEAVE, labels)
+        left = np.isin(labels, later)
+        return np.where(left, LEAVE, labels).astype(np.int32) if left.any() else labels
 
     def choice(self, object_id: int, frame: int) -> tuple[bool, int] | None:
         """Return whether the object comes from the forward pass, and the distance in frames to its annotation.

@@ -136,6 +136,8 @@ def _opening_lines(
     annotations: "Mapping[int, Annotation]",
     setup: ModelSetup,
 ) -> list[str]:
+    from stma_cli.masks import note_lines
+
     info, names = source.info, all_names(annotations)
     frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
     working_height, working_width = setup.working_size
@@ -154,8 +156,7 @@ def _opening_lines(
         *(f"after    {step}" for step in settings.postprocess.steps),
         *(f"note     {note}" for note in source.notes),
     ]
-    for frame, annotation in annotations.items():
-        lines += [f"note     mask of frame {frame}: {note}" for note in annotation.notes]
+    lines += [f"note     {line}" for line in note_lines(annotations)]
     marked = [frame for frame, annotation in annotations.items() if annotation.object_ids]
     expected = _expected_frames(settings, source)
     if settings.first_mask_only:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from media import make_folder
 from pictures import save, save_indexed
+from running import run_command
 
 from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import run_check
+from stma_cli.masks import read_mask_options
 
 WIDTH, HEIGHT = 160, 96
 
@@ -79,6 +81,28 @@ def test_empty(video: Path, tmp_path: Path) -> None:
     assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
 
 
+def test_an_object_that_looks_like_the_background(video: Path, tmp_path: Path) -> None:
+    inverted = save(tmp_path / "inverted.png", np.where(block(), 0, 255).astype(np.uint8))
+    finding = found(video, inverted)["background"]
+    assert finding.level is Level.WARNING
+    assert finding.problem.startswith("object 1 covers 90 % of the frame and touches all its borders")
+    assert "inverting it" in finding.fix
+    notes = read_mask_options([str(inverted)], WIDTH, HEIGHT)[0].notes
+    assert [note for note in notes if "by inverting it" in note] == list(notes) != []
+    band = np.ones((HEIGHT, WIDTH), np.uint8)
+    band[:, -1] = 0  # a large object at three borders
+    assert "background" not in found(video, save_indexed(tmp_path / "band.png", band))
+
+
+def test_what_holds_for_several_files_is_printed_once(video: Path, tmp_path: Path) -> None:
+    good = save_indexed(tmp_path / "good.png", block())
+    empties = [save_indexed(tmp_path / f"{name}.png", 0 * block()) for name in ("a", "b")]
+    options = [word for frame, file in enumerate(empties, 1) for word in ("--mask", f"{frame}={file}")]
+    said = run_command("check", video, "--quick", "--mask", good, *options)
+    assert said.count("it is empty") == 1
+    assert f"note: 2 files ({empties[0]}, {empties[1]}): it is empty and says nothing. Fix:" in said
+
+
 def test_specks_and_pinholes(video: Path, tmp_path: Path) -> None:
     labels = block()
     labels[5, 100] = labels[80:82, 140] = 1
@@ -125,9 +149,9 @@ def test_a_later_mask_that_erases_marks_no_object(video: Path, tmp_path: Path) -
     findings = found(video, f"2={later}", first)
     assert set(findings) == {"left"}
     assert findings["left"].file == str(later)
-    assert set(found(video, later)) == {"id-gaps"}
+    assert set(found(video, later)) == {"id-gaps", "background"}
     object_255 = save_indexed(tmp_path / "object_255.png", block(255))
-    assert set(found(video, object_255, f"2={later}")) == {"id-gaps"}
+    assert set(found(video, object_255, f"2={later}")) == {"id-gaps", "background"}
 
 
 def test_colours_saved_as_grey(video: Path, tmp_path: Path) -> None:

@@ -254,6 +254,12 @@ VIS_VIDEO = {"id": 1, "width": 4, "height": 4, "file_names": ["a/0.jpg", "a/1.jp
             "leaves the frame",
         ),
         ("a.npz", "no archive", "cannot be read as NPZ"),
+        ("a.zip", "x", "is an archive: unpack it"),
+        ("a.npy", "x", "numpy.savez"),
+        ("a.png", "x", "is a picture.*--mask FILE"),
+        ("a.txt", "0 0.1 0.1 0.2 0.1 0.2 0.3", "one file of YOLO labels: run stma convert .* --size"),
+        ("a.json", [{"annotations": [{"result": []}]}], "is a Label Studio export"),
+        ("a.json", [{"segmentation": {"size": [1, 1], "counts": [1]}}], "holds SAM's masks.*--mask FILE"),
     ],
 )
 def test_bad_files_are_refused_by_name(tmp_path: Path, name: str, content: Any, message: str) -> None:

@@ -278,7 +278,9 @@ class TestOwnSchema:
     [
         ({"videos": [], "annotations": []}, "YouTube-VIS"),
         ([{"data": {}, "annotations": [{"result": []}]}], "Label Studio"),
+        ([{"id": 1, "annotations": [{"result": []}]}], "Label Studio"),
         ({"_via_img_metadata": {}}, "VGG Image Annotator"),
+        ({"a.png123": {"filename": "a.png", "size": 123, "regions": []}}, "VGG Image Annotator"),
         ({"size": {}, "objects": []}, "Supervisely"),
         ({"type": "FeatureCollection", "features": []}, "GeoJSON"),
         ({"something": 1}, "does not know"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import save_indexed
+from pictures import save, save_indexed
 from PIL import Image
 from running import run_command
 
@@ -80,6 +80,18 @@ def test_empty_first_mask_with_a_later_one(masks: Path) -> None:
     )
     with pytest.raises(MaskError, match="empty, all of it is background"):
         read_mask_options(["empty.png", "9=empty.png"], WIDTH, HEIGHT)
+
+
+def test_masks_wait_for_their_frame_in_few_bytes(masks: Path) -> None:
+    save(Path("wide.png"), np.full((HEIGHT, WIDTH), 300, np.uint16))
+    left = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    left[:9] = 3
+    save_indexed(Path("left.png"), left)
+    read = read_mask_options(["empty.png", "7=indexed.png", "8=wide.png", "9=left.png"], WIDTH, HEIGHT)
+    assert [read[frame].labels.dtype for frame in (7, 8, 9)] == [np.uint8, np.uint16, np.int16]
+    assert read[0].labels.base.nbytes == 1  # nothing is held of an empty one
+    np.testing.assert_array_equal(read[9].labels, np.where(left == 255, LEAVE, 3))
+    assert select_objects(read, "5")[7].labels.dtype == np.uint8
 
 
 def test_255_and_0_alone_erase_before_the_mask_that_shows_an_object_too(masks: Path) -> None:
@@ -249,6 +261,23 @@ def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: s
     np.testing.assert_array_equal(
         read[frame].labels, read_mask_options(["indexed.png"], WIDTH, HEIGHT)[0].labels
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.zip", r"a\.zip is an archive: unpack it"),
+        (
+            "a.txt",
+            r"a\.txt is one file of YOLO labels: run stma convert labels -o masks --to davis --from yolo",
+        ),
+    ],
+)
+def test_files_that_are_no_masks_are_named(masks: Path, name: str, words: str) -> None:
+    (masks / "labels").mkdir()
+    (masks / "labels" / name).write_text("0 0.1 0.1 0.2 0.1 0.2 0.3")
+    with pytest.raises(MaskError, match=words):
+        read_mask_options([f"labels/{name}"], WIDTH, HEIGHT)
 
 
 def test_numbered_frames_go_by_their_own_numbers(masks: Path) -> None:

@@ -82,6 +82,21 @@ def test_other_colours_are_numbered_in_raster_order_and_keep_their_id(tmp_path: 
     np.testing.assert_array_equal(second.labels, blocks(3, 2, 1))
 
 
+def test_a_label_map_saved_in_rgb_keeps_its_ids(tmp_path: Path) -> None:
+    greys = {object_id: (object_id,) * 3 for object_id in (1, 2, 40)}
+    path = save(tmp_path / "a.png", painted(blocks(2, 40, 1), greys))
+    annotation = read_annotation(path, WIDTH, HEIGHT)
+    np.testing.assert_array_equal(annotation.labels, blocks(2, 40, 1))
+    assert annotation.notes == ("all its colours are dark greys, so their values are taken for the ids",)
+    mixed = save(tmp_path / "b.png", painted(blocks(2, 5, 1), {2: (2, 2, 2), 5: (200, 9, 9), 1: (1, 1, 1)}))
+    assert read_annotation(mixed, WIDTH, HEIGHT).object_ids == (
+        1,
+        2,
+        3,
+    )  # colours, in the order of the picture
+    assert read_annotation(mixed, WIDTH, HEIGHT).labels[blocks(2, 5, 1) == 2].tolist()[0] == 1
+
+
 def test_the_order_of_colours_is_that_on_the_picture_and_not_that_of_their_values(tmp_path: Path) -> None:
     picture = painted(blocks(1, 2), {1: (255, 150, 0), 2: (0, 0, 255)})
     np.testing.assert_array_equal(

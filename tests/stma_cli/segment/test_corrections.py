@@ -18,8 +18,9 @@ from stma.errors import OutputError
 from stma.palette import davis_palette
 from stma.weights import save_weights
 from stma_cli.main import app
-from stma_cli.masks import read_names
+from stma_cli.masks import Annotation, read_names
 from stma_cli.result_layout import STATES_FOLDER
+from stma_cli.segment.corrections import digests
 from stma_cli.segment.kept_states import KeptStates
 
 WIDTH, HEIGHT = 96, 64  # whole macroblocks: of others x264 does not always code the first frame alike
@@ -314,6 +315,13 @@ def test_an_interrupted_run_goes_on_at_another_frame_rate(pictures: None) -> Non
         assert CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a"]).exit_code == 130
     run("--out", "a", "--resume", "--frame-rate", "10")
     require_as_from_the_start("a", "--frame-rate", "10")
+
+
+def test_a_mask_is_known_again_however_its_labels_are_held() -> None:
+    labels = np.array([[0, 3], [7, 0]], np.int32)
+    annotation = Annotation(labels, {3: "object 3", 7: "object 7"})
+    assert annotation.compact().labels.dtype == np.uint8
+    assert digests({0: annotation.compact()}) == digests({0: annotation})
 
 
 def test_states_are_spread_over_the_video(tmp_path: Path) -> None:

@@ -166,6 +166,25 @@ def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     assert read_labels(workplace / "a" / "00004.png").max() == 4
 
 
+def test_a_folder_of_sams_masks_is_one_mask(workplace: Path) -> None:
+    (workplace / "sam").mkdir()
+    (workplace / "sam" / "metadata.csv").write_text("id,area,bbox_x0,bbox_y0\n")
+    save_mask("sam/0.png", 1)
+    save_mask("sam/1.png", 0, 1)
+    result = run("clip.mp4", "--mask", "sam", "--out", "a")
+    assert "objects  2: 1 = object 1, 2 = object 2" in result.stdout
+    assert "mask of frame 0: taken for the masks of one picture, 0.png is object 1" in result.stdout
+    assert "same     a holds" in run("clip.mp4", "--mask", "sam", "--out", "a").stdout
+
+
+def test_the_same_note_on_several_masks_is_said_once(workplace: Path) -> None:
+    masks = [word for frame in range(1, 6) for word in ("--mask", f"{frame}=empty.png")]
+    result = run("clip.mp4", "--mask", "first.png", *masks, "--out", "a")
+    said = [line for line in result.stdout.splitlines() if "says nothing" in line]
+    assert len(said) == 1
+    assert said[0].startswith("note     masks of 5 frames (1, 2, 3, 4, ...), each: it is empty and says")
+
+
 def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: Path) -> None:
     save_mask("two.png", 2)
     words = (
