@@ -284,12 +284,10 @@ def _tell_how_to_go_on(
         way = f"without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
     else:
         can_resume = checkpointer.save_newest(pipeline.last_index)
-        command = settings.resume_command() if can_resume else None
+        command = settings.resume_command()
         if isinstance(failure, RunInterrupted):
-            raise SegmentInterrupted(complete, settings.out, command) from None
-        if command is None:
-            return
-        way = f"once the error below is mended, with: {command}"
+            raise SegmentInterrupted(complete, settings.out, command if can_resume else None) from None
+        way = f"{'' if can_resume else 'from the start, '}once the error below is mended, with: {command}"
     say(f"stopped  {complete} masks in {settings.out} are complete")
     say(f"go on    {way}")
 
