@@ -231,18 +231,20 @@ def _run(
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
+            frame_count = done_before + pipeline.frame_count
+            next_frame = settings.start + frame_count
+            require_frame_exists(max(annotations), next_frame, source)
+            notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
+            if resumed and settings.overlay is not None:
+                notes += overlay_of_all(settings, source, names, report.files())
+            head = report_head(
+                settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes
+            )
+            report_path = report.finish(head, names, picture_step(source) if resumed else None)
         except (VideoError, RunInterrupted, OutputError) as failure:
             complete = done_before + mask_sink.count
             _tell_how_to_go_on(failure, settings, complete, max(annotations), pipeline, checkpointer, say)
             raise
-        frame_count = done_before + pipeline.frame_count
-        next_frame = settings.start + frame_count
-        require_frame_exists(max(annotations), next_frame, source)
-        notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
-        if resumed and settings.overlay is not None:
-            notes += overlay_of_all(settings, source, names, report.files())
-        head = report_head(settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes)
-        report_path = report.finish(head, names, picture_step(source) if resumed else None)
         checkpointer.finish()
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:

@@ -16,6 +16,7 @@ from running import run_segment as run
 from stma.errors import OutputError
 from stma_cli.masks import read_labels, read_names
 from stma_cli.result_layout import CHECKPOINT_FILE, ROWS_FILE
+from stma_cli.segment import report
 from stma_cli.segment import run as segment_run
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
@@ -94,6 +95,21 @@ def test_full_disk_in_the_middle_says_how_to_go_on(workplace: Path) -> None:
     command = shlex.split(result.stdout.split("mended, with: ")[1])
     assert run(*command[2:]).exit_code == 0
     assert len(list(Path("a").glob("*.png"))) == COUNT
+
+
+def test_a_report_that_cannot_be_written_is_no_loss(workplace: Path) -> None:
+    def no_space(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "_copy_rows", no_space)
+        result = run("clip.mp4", "--mask", "first.png", "--out", "a", "--overlay", "a.mp4")
+    assert isinstance(result.exception, OutputError)
+    assert f"{COUNT} masks in a are complete" in result.stdout
+    resumed = run(*shlex.split(result.stdout.split("mended, with: ")[1])[2:])
+    assert resumed.exit_code == 0
+    assert f"of {COUNT} frames in" in resumed.stdout
+    assert Path("a/report.json").is_file()
 
 
 def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
