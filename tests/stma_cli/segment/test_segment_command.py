@@ -210,6 +210,9 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
     ("words", "message"),
     [
         (["absent.mp4", "--mask", "first.png"], "absent.mp4 does not exist"),
+        (["https://a.org/cat.mp4", "--mask", "first.png"], "https://a.org/cat.mp4 is an address"),
+        (["frames/*.png", "--mask", "first.png"], "give the folder that holds the frames, frames"),
+        (["frames/%05d.png", "--mask", "first.png"], "give the folder that holds the frames, frames"),
         (["first.txt", "--mask", "first.png"], "first.txt"),
         (["clip.mp4"], "add --mask first.png"),
         (["clip.mp4", "--mask", "absent.png"], "no mask file absent.png"),
@@ -239,6 +242,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "first.png", "--overlay", "full.mp4", "--force"], "full.mp4 is a folder"),
         (["clip.mp4", "--mask", "first.png", "--out", "full"], "add --force"),
         (["clip.mp4", "--mask", "first.png", "--out", "first.txt"], "is a file"),
+        (["clip.mp4", "--mask", "first.png", "--out", "-"], "give a folder"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "-"], "- is not a name"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
