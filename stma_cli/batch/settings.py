@@ -64,12 +64,14 @@ class BatchResult:
         seconds: wall time of the whole batch.
         notes: what the user should know.
         interrupted: Ctrl-C has ended it.
+        unwritten: why batch.json could not be written at the end, or "".
     """
 
     outcomes: tuple[ClipOutcome, ...]
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    unwritten: str = ""
 
     def count(self, status: Status) -> int:
         """Return how many clips have this status."""
@@ -77,7 +79,7 @@ class BatchResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all clips are complete, 1 when one is not, `INTERRUPTED` after Ctrl-C."""
+        """0 when all clips and batch.json are complete, 1 when one is not, `INTERRUPTED` after Ctrl-C."""
         if self.interrupted:
             return INTERRUPTED
-        return int(self.count(Status.FAILED) + self.count(Status.WAITING) > 0)
+        return int(bool(self.unwritten) or self.count(Status.FAILED) + self.count(Status.WAITING) > 0)

@@ -189,6 +189,8 @@ def batch(
         raise typer.Exit(int(shown.failed))
     result = run_batch(settings, say, lambda outcome, number, jobs: say(progress_line(outcome, number, jobs)))
     print_result(result, console)
+    if result.unwritten:
+        typer.secho(f"error: {result.unwritten}", fg=typer.colors.RED, err=True)
     if result.interrupted:
         say("stopped  run the same command to go on")
     if as_json:

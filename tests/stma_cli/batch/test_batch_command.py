@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from stma.config import MODEL_CONFIGS
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
+from stma.saving import output_error
 from stma.weights import save_weights
 from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
@@ -27,7 +28,7 @@ from stma_cli.batch.jobs import ClipOutcome, Status
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.batch.settings import BatchResult
 from stma_cli.batch.show import print_result, progress_line
-from stma_cli.batch.storage import storage_at
+from stma_cli.batch.storage import LocalStorage, storage_at
 from stma_cli.main import app
 from stma_cli.masks import read_labels
 from stma_cli.segment.model_setup import set_up_model
@@ -88,6 +89,17 @@ def test_one_bad_clip_never_stops_the_rest(workplace: Path, model: Model) -> Non
     assert "smaller --size" in rows["a/two"]["message"]
     assert "cannot be read as a video" in rows["bad"]["message"]
     assert "there is no mask" in rows["lonely"]["message"]
+
+
+def test_the_table_comes_also_when_the_disk_is_full(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(storage: LocalStorage, path: str, text: str) -> None:
+        raise output_error(storage.root / path, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(LocalStorage, "write", no_space)
+    result = run()
+    assert result.exit_code == 1
+    assert "3 clips: 3 done" in result.stdout
+    assert "batch.json cannot be written: free some space" in result.stderr
 
 
 def test_files_of_others_are_not_touched(workplace: Path) -> None:
@@ -235,6 +247,7 @@ def test_a_damaged_file_at_a_url_is_not_put_down_to_the_address(monkeypatch: pyt
         (["--masks", "absent"], MaskError, "neither a folder nor a manifest"),
         (["--model", "absent"], WeightsError, "absent"),
         (["--out", "masks/three.png"], OutputError, "masks/three.png"),
+        (["--out", "-"], SettingsError, "give a folder"),
         (["--engine", "ray", "--devices", "cuda:0"], SettingsError, "--devices is for --engine local"),
         (["--address", "auto"], SettingsError, "add --engine ray"),
         (["--out", "nothing://there"], OutputError, "install the package of fsspec"),
