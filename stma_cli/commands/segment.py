@@ -154,7 +154,7 @@ def segment(
     from stma_cli.segment.resume import after_ctrl_c
     from stma_cli.segment.run import segment_video
     from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
-    from stma_cli.wording import as_argument, shell_command
+    from stma_cli.wording import as_argument, counted, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -204,12 +204,9 @@ def segment(
         typer.echo(json.dumps(result.summary()))
         return
     if result.computed:
-        count = (
-            f"{result.frames}"
-            if result.computed == result.frames
-            else f"{result.computed} of {result.frames}"
-        )
-        say(f"done     {count} frames in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
+        frames = counted(result.frames, "frame")
+        done = frames if result.computed == result.frames else f"{result.computed} of {frames}"
+        say(f"done     {done} in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
     say(f"masks    {result.out}")
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")

@@ -137,17 +137,18 @@ def _opening_lines(
     setup: ModelSetup,
 ) -> list[str]:
     info, names = source.info, all_names(annotations)
-    frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
+    hint = info.frame_count_hint
+    frames = "? frames" if hint is None else f"about {counted(hint, 'frame')}"
     working_height, working_width = setup.working_size
     lines = [
-        f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
+        f"video    {info.path}: {info.width}x{info.height}, {frames}, "
         f"{float(info.frame_rate):.3f} per second",
         f"model    {setup.model.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
-        f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
+        f"{counted(settings.chunk, 'frame')} at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
         *(
-            [f"adapts   {settings.adapt} steps on {LEARNS_FROM[settings.direction]}"]
+            [f"adapts   {counted(settings.adapt, 'step')} on {LEARNS_FROM[settings.direction]}"]
             if settings.adapt
             else []
         ),

@@ -199,6 +199,13 @@ def test_overlay_in_another_style_of_some_objects(workplace: Path) -> None:
     assert "--style cutout --objects 4 -o overlay.webm" in again.stdout
 
 
+def test_one_frame_is_told_as_one(workplace: Path) -> None:
+    make_folder(workplace / "frames", ["1.png"], WIDTH, HEIGHT)
+    said = run("frames", "--mask", "first.png", "--chunk", "1").stdout
+    for line in ("about 1 frame,", "1 frame at once", "done     1 frame in"):
+        assert line in said
+
+
 def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
     make_folder(workplace / "frames", ["f2.png", "f10.png", "f1.png"], WIDTH, HEIGHT)
     assert run("frames", "--mask", "first.png").exit_code == 0
