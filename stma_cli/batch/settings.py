@@ -6,6 +6,7 @@ from pathlib import Path
 from stma.errors import SettingsError
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status
+from stma_cli.result_layout import OVERLAY_FILE
 from stma_cli.segment.settings import INTERRUPTED, SegmentSettings
 
 
@@ -42,7 +43,7 @@ class BatchSettings:
     force: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse options of the other engine.
+        """Refuse options of the other engine, and a style that the overlay cannot have.
 
         Raises:
             SettingsError: naming it.
@@ -53,6 +54,11 @@ class BatchSettings:
             )
         if self.engine is EngineName.LOCAL and self.address is not None:
             raise SettingsError("--address is of a Ray cluster; add --engine ray")
+        if self.overlay and self.template.rendering.transparent:
+            raise SettingsError(
+                f"--style {self.template.rendering.style} needs transparency, which {OVERLAY_FILE} has not; draw it "
+                "from the masks with stma overlay, or choose --style green"
+            )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stma_cli.commands.model_options import (
+    RENDERING,
     AdaptOption,
     ChunkOption,
     DeviceOption,
@@ -17,18 +18,19 @@ from stma_cli.commands.model_options import (
     GrowOption,
     LargestPartOption,
     ModelOption,
+    NoAudioOption,
     ObjectsOption,
+    OverlayObjectsOption,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    StyleOption,
     ThreadsOption,
 )
 from stma_cli.precision import Precision
 from stma_cli.rendering.settings import RenderSettings, Style
-
-RENDERING = "Look of the overlay"
 
 
 def segment(
@@ -65,20 +67,8 @@ def segment(
             "or none for a folder of PNG files."
         ),
     ] = None,
-    style: Annotated[
-        Style,
-        typer.Option(
-            rich_help_panel=RENDERING,
-            help="How --overlay shows objects; a cutout is transparent around them.",
-        ),
-    ] = Style.OVERLAY,
-    overlay_objects: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=RENDERING,
-            help="Only these objects in the overlay, ids or names; all are followed.",
-        ),
-    ] = None,
+    style: StyleOption = Style.OVERLAY,
+    overlay_objects: OverlayObjectsOption = None,
     invert: Annotated[
         bool,
         typer.Option(
@@ -137,7 +127,7 @@ def segment(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")] = False,
+    no_audio: NoAudioOption = False,
     smooth: SmoothOption = 0,
     remove_specks: RemoveSpecksOption = 0,
     fill_holes: FillHolesOption = 0,

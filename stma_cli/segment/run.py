@@ -92,6 +92,22 @@ def segment_video(
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
 
 
+def draw_video(settings: SegmentSettings) -> SegmentResult:
+    """Draw the overlay of a finished run from its masks, which `settings.out` holds.
+
+    Raises:
+        StmaError: the video, the masks or their report cannot be read, or the overlay cannot be written.
+    """
+    from stma_cli.video.opening import open_at_rate
+
+    source = open_at_rate(settings.video, settings.frame_rate)
+    with only_run_into(settings.out):
+        earlier = finished_run(settings.out)
+        if earlier is None:
+            raise OutputError(f"{settings.out} holds no finished run any more; run the command again")
+        return _unchanged(settings, source, earlier)
+
+
 def _run_alone(
     settings: SegmentSettings,
     source: "VideoSource",

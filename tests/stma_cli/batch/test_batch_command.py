@@ -150,6 +150,21 @@ def test_overlays(workplace: Path) -> None:
     assert reasons("--overlay") == {"three": "overlay.mp4 is missing"}
 
 
+def test_overlays_alone_are_drawn_from_the_masks_that_are_there(workplace: Path, model: Model) -> None:
+    assert run().exit_code == 0
+    chunks = model.chunks
+    first = ["--overlay", "--style", "outline", "--no-audio"]
+    assert reasons(*first) == dict.fromkeys(("a/one", "a/two", "three"), "overlay.mp4 is missing")
+    assert reasons(*first) == {}
+    plain = Path("out/three/overlay.mp4").read_bytes()
+    assert set(reasons("--overlay", "--no-audio").values()) == {"overlay.mp4 was drawn otherwise"}
+    assert Path("out/three/overlay.mp4").read_bytes() != plain
+    assert model.chunks == chunks, "nothing is segmented"
+    Path("out/three/00003.png").unlink()
+    assert reasons("--overlay", "--no-audio") == {"three": "00003.png is missing"}
+    assert model.chunks > chunks
+
+
 def test_frames_at_another_rate(workplace: Path) -> None:
     assert run("--frame-rate", "10").exit_code == 0
     frames = json.loads(Path("out/a/two/report.json").read_text())["frames"]
@@ -250,6 +265,7 @@ def test_a_damaged_file_at_a_url_is_not_put_down_to_the_address(monkeypatch: pyt
         (["--out", "-"], SettingsError, "give a folder"),
         (["--engine", "ray", "--devices", "cuda:0"], SettingsError, "--devices is for --engine local"),
         (["--address", "auto"], SettingsError, "add --engine ray"),
+        (["--overlay", "--style", "cutout"], SettingsError, "choose --style green"),
         (["--out", "nothing://there"], OutputError, "install the package of fsspec"),
     ],
 )
