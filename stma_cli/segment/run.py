@@ -181,9 +181,11 @@ def _opening_lines(
     elif mostly_given(len(marked), expected):
         lines.append(f"note     {given_note(f'{len(marked)} of {expected} frames have a mask')}")
     if min(marked) > settings.start and settings.direction == FORWARD:
+        of_video = min(marked) == 1 and not source.stems
+        late = ", or 0 in place of 1 where ffmpeg has numbered the pictures from 1" if of_video else ""
         lines.append(
             f"note     nothing is marked before frame {min(marked)}: the masks before it are empty; "
-            "add --direction both to follow the objects back to the first frame"
+            f"add --direction both to follow the objects back to the first frame{late}"
         )
     if settings.direction == BACKWARD:
         lines.append(

@@ -162,8 +162,15 @@ def test_objects_picks_some(workplace: Path) -> None:
 def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     result = run("clip.mp4", "--mask", "empty.png", "--mask", "4=first.png", "--out", "a")
     assert "nothing is marked before frame 4" in result.stdout
+    assert "ffmpeg" not in result.stdout
     assert read_labels(workplace / "a" / "00003.png").max() == 0
     assert read_labels(workplace / "a" / "00004.png").max() == 4
+
+
+def test_a_mask_of_frame_1_may_be_of_pictures_numbered_from_1(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "1=first.png", "--out", "a")
+    assert "nothing is marked before frame 1" in result.stdout
+    assert "ffmpeg has numbered the pictures from 1" in result.stdout
 
 
 def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: Path) -> None:
