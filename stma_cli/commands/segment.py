@@ -94,9 +94,11 @@ def segment(
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,
     threads: ThreadsOption = None,
-    start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
+    start: Annotated[
+        str, typer.Option(help="First frame: its number from 0, or a time, 65.2s or 1:05.2.")
+    ] = "0",
     end: Annotated[
-        int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
+        str | None, typer.Option(help="Frame to stop before, or its time.", show_default="to the last")
     ] = None,
     frame_rate: FrameRateOption = None,
     direction: DirectionOption = Direction.FORWARD,
@@ -144,11 +146,13 @@ def segment(
     from stma_cli.segment.resume import after_ctrl_c
     from stma_cli.segment.run import segment_video
     from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
+    from stma_cli.video.moments import frame_numbers
     from stma_cli.wording import as_argument, counted, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
 
+    begins, ends = frame_numbers(video, frame_rate, start=start, end=end)
     settings = SegmentSettings(
         video=video,
         masks=tuple(mask or ()),
@@ -163,8 +167,8 @@ def segment(
         refine_edges=refine_edges,
         adapt=adapt,
         threads=threads,
-        start=start,
-        end=end,
+        start=begins or 0,
+        end=ends,
         objects=objects,
         first_mask_only=first_mask_only,
         frame_rate=frame_rate,
