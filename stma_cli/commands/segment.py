@@ -67,6 +67,13 @@ def segment(
             "or none for a folder of PNG files."
         ),
     ] = None,
+    soft: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write how likely each object is, to this folder: in one folder per id an 8-bit grey PNG per "
+            "frame."
+        ),
+    ] = None,
     style: StyleOption = Style.OVERLAY,
     overlay_objects: OverlayObjectsOption = None,
     invert: Annotated[
@@ -158,6 +165,7 @@ def segment(
         masks=tuple(mask or ()),
         out=out or Path(f"{video.resolve().name if video.is_dir() else video.stem}_stma"),
         overlay=overlay,
+        soft=soft,
         rendering=RenderSettings(style, overlay_objects, invert, feather, background),
         device=device,
         precision=precision.value,

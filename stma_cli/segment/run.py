@@ -46,6 +46,7 @@ from stma_cli.segment.settings import (
     SegmentResult,
     SegmentSettings,
 )
+from stma_cli.segment.soft import SoftMasks
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -117,18 +118,21 @@ def _run_alone(
     on_checkpoint: Callable[[], None] | None,
     say: Callable[[str], None],
 ) -> SegmentResult:
+    soft = SoftMasks(settings, all_names(annotations), source.stems)
     saved = saved_run(settings)
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
         setup = set_up(sized(settings, annotations), source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
+        soft.prepare(again=earlier is not None)
         begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             changes = (
                 earlier.first_change(annotations, all_names(annotations)),
                 earlier.first_gap(settings.out),
+                soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1)),
             )
             change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
@@ -138,10 +142,11 @@ def _run_alone(
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(f"changed  {line}")
         elif begin.segmenter is not None:
+            soft.require(range(settings.start, begin.next_frame))
             say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
         segmenter = directed_segmenter(settings, source, annotations, setup, begin, say)
         setup = replace(setup, segmenter=segmenter)
-        return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
+        return _run(settings, source, annotations, setup, begin, soft, on_checkpoint, say)
     finally:
         remove_saved_predictions(settings)
 
@@ -205,6 +210,7 @@ def _run(
     annotations: "Mapping[int, Annotation]",
     setup: ModelSetup,
     begin: Checkpoint,
+    soft: SoftMasks,
     on_checkpoint: Callable[[], None] | None,
     say: Callable[[str], None],
 ) -> SegmentResult:
@@ -243,7 +249,7 @@ def _run(
             [mask_sink, *overlays],
             settings.chunk,
             on_frame,
-            refine=held_back,
+            refine=soft.before(held_back),
             before_chunk=checkpointer.before_chunk,
             held_back=begin.next_frame - begin.held.next_mask,
         )
