@@ -77,8 +77,11 @@ def make_folder(path: Path) -> OutputFolder:
     """Make a folder and its parents, as far as they are missing.
 
     Raises:
+        SettingsError: `path` is "-", which stands for the standard output elsewhere.
         OutputError: `path` is a file, or cannot be made.
     """
+    if str(path) == "-":
+        raise SettingsError("- is no folder, and results cannot go to the standard output; give a folder")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file: choose another folder with --out.")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]

@@ -25,12 +25,14 @@ class ClipJob:
         settings: as for `stma segment`; `out` and where it runs are filled in by the worker.
         ours: the folder of results, if there is one, was written by stma, so that masks in it may be removed.
         attempt: from 1; more after a worker has died.
+        only_draw: the masks are there, and the overlay alone is to be drawn from them.
     """
 
     name: str
     settings: SegmentSettings
     ours: bool = True
     attempt: int = 1
+    only_draw: bool = False
 
 
 @dataclass(frozen=True)

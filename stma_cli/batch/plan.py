@@ -10,7 +10,7 @@ from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status
 from stma_cli.batch.pairing import Pairing
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.standing import ClipStanding, Standing, look
-from stma_cli.batch.storage import Storage
+from stma_cli.batch.storage import LocalStorage, Storage
 from stma_cli.result_layout import OVERLAY_FILE
 
 
@@ -85,7 +85,14 @@ def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str
     if finding.standing is Standing.COMPLETE and not settings.force:
         outcome = ClipOutcome(name, Status.UNCHANGED, frames=finding.frames, message="complete already")
         return PlannedClip(pair, None, outcome)
-    job = ClipJob(name, own, ours=finding.standing is not Standing.FOREIGN)
+    # at a URL the masks would have to be fetched first
+    only_draw = finding.standing is Standing.UNDRAWN and isinstance(storage, LocalStorage)
+    job = ClipJob(
+        name,
+        own,
+        ours=finding.standing is not Standing.FOREIGN,
+        only_draw=only_draw and not settings.force,
+    )
     return PlannedClip(pair, job, None, _reason(finding))
 
 
@@ -94,7 +101,8 @@ def _reason(finding: ClipStanding) -> str:
         return f"changed: {finding.reason}"
     if finding.standing is Standing.COMPLETE:
         return "again, by --force"
-    return finding.reason if finding.standing is Standing.DAMAGED else finding.standing.value
+    told = finding.standing in (Standing.DAMAGED, Standing.UNDRAWN)
+    return finding.reason if told else finding.standing.value
 
 
 def _failed(pair: Pair, problem: str) -> PlannedClip:

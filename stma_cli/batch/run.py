@@ -76,7 +76,10 @@ def run_batch(
         result = BatchResult(
             record.outcomes(), round(time.perf_counter() - begun, 3), pairing.notes, stop.is_set()
         )
-        record.write(result)
+        try:
+            record.write(result)
+        except OutputError as error:  # what became of the clips is told all the same
+            result = replace(result, unwritten=str(error))
     return result
 
 

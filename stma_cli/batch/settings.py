@@ -6,6 +6,7 @@ from pathlib import Path
 from stma.errors import SettingsError
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.jobs import ClipOutcome, Status
+from stma_cli.result_layout import OVERLAY_FILE
 from stma_cli.segment.settings import INTERRUPTED, SegmentSettings
 
 
@@ -42,7 +43,7 @@ class BatchSettings:
     force: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse options of the other engine.
+        """Refuse options of the other engine, and a style that the overlay cannot have.
 
         Raises:
             SettingsError: naming it.
@@ -53,6 +54,11 @@ class BatchSettings:
             )
         if self.engine is EngineName.LOCAL and self.address is not None:
             raise SettingsError("--address is of a Ray cluster; add --engine ray")
+        if self.overlay and self.template.rendering.transparent:
+            raise SettingsError(
+                f"--style {self.template.rendering.style} needs transparency, which {OVERLAY_FILE} has not; draw it "
+                "from the masks with stma overlay, or choose --style green"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,14 @@ class BatchResult:
         seconds: wall time of the whole batch.
         notes: what the user should know.
         interrupted: Ctrl-C has ended it.
+        unwritten: why batch.json could not be written at the end, or "".
     """
 
     outcomes: tuple[ClipOutcome, ...]
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     interrupted: bool = False
+    unwritten: str = ""
 
     def count(self, status: Status) -> int:
         """Return how many clips have this status."""
@@ -77,7 +85,7 @@ class BatchResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when all clips are complete, 1 when one is not, `INTERRUPTED` after Ctrl-C."""
+        """0 when all clips and batch.json are complete, 1 when one is not, `INTERRUPTED` after Ctrl-C."""
         if self.interrupted:
             return INTERRUPTED
-        return int(self.count(Status.FAILED) + self.count(Status.WAITING) > 0)
+        return int(bool(self.unwritten) or self.count(Status.FAILED) + self.count(Status.WAITING) > 0)

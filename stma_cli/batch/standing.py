@@ -1,7 +1,8 @@
 """Where the results of a clip stand: nothing, interrupted, complete, or made with something else."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from stma_cli.batch.storage import Storage
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
@@ -17,6 +18,7 @@ class Standing(StrEnum):
     INTERRUPTED = "interrupted"
     COMPLETE = "complete"
     CHANGED = "changed"  # complete, but with another video, mask, weights or option
+    UNDRAWN = "undrawn"  # complete, but for an overlay as it is asked for
     DAMAGED = "damaged"  # complete, but some of its files are gone or cannot be read
     FOREIGN = "foreign"  # files that stma has not written
 
@@ -57,21 +59,26 @@ def look(
     names = storage.names(name)
     if CHECKPOINT_FILE in names:
         return ClipStanding(Standing.INTERRUPTED)
-    earlier, files, rate = _earlier_run(storage, name) if REPORT_FILE in names else (None, [], None)
-    if earlier is None:
+    run = _earlier_run(storage, name) if REPORT_FILE in names else None
+    if run is None:
         visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
         return ClipStanding(Standing.FOREIGN, visible[0]) if visible else ClipStanding(Standing.NEW)
+    earlier, files = run.identity, run.files
     same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
     now = RunIdentity.of(settings, weights, earlier.source if same_files else None)
-    changes = now.changes_since(earlier) + _change_of_rate(rate, settings)
+    changes = now.changes_since(earlier) + _change_of_rate(run.rate, settings)
     if changes:
         return ClipStanding(Standing.CHANGED, ", ".join(changes))
-    missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
+    missing = next((file for file in files if file not in names), None)
     if missing is not None:
         return ClipStanding(Standing.DAMAGED, f"{missing} is missing")
     damaged = next((file for file in files if not storage.is_whole(f"{name}/{file}")), None)
     if damaged is not None:
         return ClipStanding(Standing.DAMAGED, f"{damaged} is damaged")
+    if overlay is not None and overlay not in names:
+        return ClipStanding(Standing.UNDRAWN, f"{overlay} is missing")
+    if overlay is not None and run.drawing != (asdict(settings.rendering), settings.audio):
+        return ClipStanding(Standing.UNDRAWN, f"{overlay} was drawn otherwise")
     return ClipStanding(Standing.COMPLETE, frames=len(files))
 
 
@@ -83,9 +90,25 @@ def _change_of_rate(earlier: str | None, settings: SegmentSettings) -> list[str]
     return [] if now == earlier else [f"frame-rate {earlier} -> {now}"]
 
 
-def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str], str | None]:
-    """Return what made the results, None where it was none of ours, the names of their masks, and the frame rate of
-    pictures, None for a video.
+@dataclass(frozen=True)
+class _EarlierRun:
+    """What made the results.
+
+    Attributes:
+        identity: what the masks depend on.
+        files: names of the masks.
+        rate: frame rate of pictures, None for a video.
+        drawing: the settings of the overlay, as JSON values, and whether it has the sound.
+    """
+
+    identity: RunIdentity
+    files: list[str]
+    rate: str | None
+    drawing: tuple[Any, Any]
+
+
+def _earlier_run(storage: Storage, name: str) -> _EarlierRun | None:
+    """Return what made the results, None where it was none of ours.
 
     The report is read by line, as it may be larger than the memory that a long clip should take.
     """
@@ -95,6 +118,9 @@ def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[
         video = head.get("video")
         of_pictures = isinstance(video, dict) and video.get("kind") != "container"
         rate = str(head["video"].get("frame_rate")) if of_pictures else None
-        return RunIdentity.from_plain(head.get("identity")), list(report_files(lines)), rate
+        identity, files = RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
     except ValueError:
-        return None, [], None
+        return None
+    drawn = head["settings"] if isinstance(head.get("settings"), dict) else {}
+    drawing = drawn.get("rendering"), drawn.get("audio")
+    return None if identity is None else _EarlierRun(identity, files, rate, drawing)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing, writing
-from stma_cli.output import is_url
+from stma.saving import output_error, replacing
+from stma_cli.output import is_url, make_folder
 from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
 from stma_cli.segment.report import finished_files
 
@@ -62,11 +62,11 @@ def open_storage(place: str) -> Storage:
     """Return the storage for a folder, which is made, or a URL.
 
     Raises:
+        SettingsError: `place` is "-".
         OutputError: the folder cannot be made, or nothing here can write to such a URL.
     """
     if not is_url(place):
-        with writing(Path(place)):
-            Path(place).mkdir(parents=True, exist_ok=True)
+        make_folder(Path(place))
     storage = storage_at(place)
     if isinstance(storage, RemoteStorage):
         storage.require_usable()

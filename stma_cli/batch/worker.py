@@ -12,7 +12,7 @@ from stma_cli.batch.storage import Storage
 from stma_cli.result_layout import OVERLAY_FILE
 from stma_cli.segment.model_setup import ModelSetup, set_up_model
 from stma_cli.segment.report import finished_files, report_files, report_head, unfinished_files
-from stma_cli.segment.run import segment_video
+from stma_cli.segment.run import draw_video, segment_video
 from stma_cli.segment.settings import SegmentInterrupted, SegmentSettings
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ class ClipWorker:
                 resume=True,
                 quiet=True,
             )
+            if job.only_draw:
+                drawn = draw_video(settings)
+                return replace(outcome, status=Status.DONE, frames=drawn.frames)
             try:
                 result = segment_video(settings, said.append, self._set_up, on_checkpoint)
             except SegmentInterrupted:

@@ -178,7 +178,7 @@ def label_findings(labels: np.ndarray, file: str) -> list[Finding]:
     for object_id in ids:
         pixels = int(np.count_nonzero(labels == object_id))
         if pixels < SMALLEST_OBJECT:
-            problem = f"object {object_id} has only {pixels} pixels, as stray brush strokes do"
+            problem = f"object {object_id} has only {counted(pixels, 'pixel')}, as stray brush strokes do"
             fix = "erase it, or mark all of the object"
             findings.append(Finding(Level.WARNING, "tiny", file, problem, fix))
         elif object_id not in solid:
@@ -261,7 +261,7 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
 def _frame_findings(option: MaskOption, survey: VideoSurvey) -> list[Finding]:
     if option.frame is None or survey.frames is None or option.frame < survey.frames:
         return []
-    problem = f"it is for frame {option.frame}, but {survey.path} has {survey.frames} frames"
+    problem = f"it is for frame {option.frame}, but {survey.path} has {counted(survey.frames, 'frame')}"
     fix = f"give a number from 0 to {survey.frames - 1}{named_by_number(option.frame, survey.stems)}"
     return [Finding(Level.ERROR, "frame", str(option.path), problem, fix)]
 

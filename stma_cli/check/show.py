@@ -98,7 +98,7 @@ def _video_line(result: CheckResult) -> str:
     survey = result.survey
     if survey.info is None:
         return f"{survey.path}: cannot be opened"
-    frames = "frames not counted" if survey.frames is None else f"{survey.frames} frames"
+    frames = "frames not counted" if survey.frames is None else counted(survey.frames, "frame")
     return (
         f"{survey.path}: {survey.info.width}x{survey.info.height}, {frames}, "
         f"{float(survey.info.frame_rate):.4g} frames/s"

@@ -17,15 +17,19 @@ from stma_cli.commands.model_options import (
     GrowOption,
     LargestPartOption,
     ModelOption,
+    NoAudioOption,
     ObjectsOption,
+    OverlayObjectsOption,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    StyleOption,
     at_most_usable,
 )
 from stma_cli.precision import Precision
+from stma_cli.rendering.settings import RenderSettings, Style
 
 WORKERS = "Workers"
 
@@ -59,6 +63,9 @@ def batch(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw overlay.mp4 in each folder of results.")
     ] = False,
+    style: StyleOption = Style.OVERLAY,
+    overlay_objects: OverlayObjectsOption = None,
+    no_audio: NoAudioOption = False,
     engine: Annotated[
         EngineName, typer.Option(rich_help_panel=WORKERS, help="Workers on this machine or on a Ray cluster.")
     ] = EngineName.LOCAL,
@@ -157,6 +164,8 @@ def batch(
             video=clips,
             masks=(),
             out=Path(),
+            rendering=RenderSettings(style, overlay_objects),
+            audio=not no_audio,
             precision=precision.value,
             model=model,
             size=size,
@@ -189,6 +198,8 @@ def batch(
         raise typer.Exit(int(shown.failed))
     result = run_batch(settings, say, lambda outcome, number, jobs: say(progress_line(outcome, number, jobs)))
     print_result(result, console)
+    if result.unwritten:
+        typer.secho(f"error: {result.unwritten}", fg=typer.colors.RED, err=True)
     if result.interrupted:
         say("stopped  run the same command to go on")
     if as_json:

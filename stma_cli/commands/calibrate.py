@@ -48,6 +48,7 @@ def calibrate(
     from stma.weights import load_model, save_weights
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
+    from stma_cli.wording import counted
 
     require_file_place("--out", out, ".safetensors")
     prepare_process(threads or default_threads())
@@ -55,7 +56,9 @@ def calibrate(
     drawn = drawn_clips(scan_to_train(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
     evidence = gather(network, drawn, SegmenterConfig(size=size or None, device=device))
     report = fit(network.quality, evidence, FitConfig(visible=visible, seed=seed))
-    typer.echo(f"on {len(evidence.region)} masks of {clips} clips, a fifth of them kept apart:")
+    typer.echo(
+        f"on {counted(len(evidence.region), 'mask')} of {counted(clips, 'clip')}, a fifth of them kept apart:"
+    )
     typer.echo(f"  before  {_told(report.before)}")
     typer.echo(f"  after   {_told(report.after)}")
     save_weights(network, out)

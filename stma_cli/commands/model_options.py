@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from stma_cli.precision import Precision
+from stma_cli.rendering.settings import Style
 from stma_cli.threads import usable_cores
 
 AFTERWARDS = "Post-processing"
+RENDERING = "Look of the overlay"
 
 
 def frame_rate_or_none(text: str | None) -> str | None:
@@ -43,6 +45,21 @@ class Direction(StrEnum):
     BOTH = "both"
 
 
+StyleOption = Annotated[
+    Style,
+    typer.Option(
+        rich_help_panel=RENDERING,
+        help="How --overlay shows objects; a cutout is transparent around them.",
+    ),
+]
+OverlayObjectsOption = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=RENDERING,
+        help="Only these objects in the overlay, ids or names; all are followed.",
+    ),
+]
+NoAudioOption = Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")]
 DirectionOption = Annotated[
     Direction,
     typer.Option(

@@ -80,6 +80,7 @@ def overlay(
     from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
     from stma_cli.video.opening import open_at_rate
     from stma_cli.video.source import check_range
+    from stma_cli.wording import counted
 
     check_range(start, end)
     found = find_masks(masks)
@@ -93,7 +94,7 @@ def overlay(
             notes = render_saved(
                 source, found, place, settings, start=start, end=end, audio=audio, on_frame=progress.advance
             )
-        summary = f"{out}: {len(found.files)} frames"
+        summary = f"{out}: {counted(len(found.files), 'frame')}"
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(summary)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stma_cli.commands.model_options import (
+    RENDERING,
     AdaptOption,
     ChunkOption,
     DeviceOption,
@@ -17,18 +18,19 @@ from stma_cli.commands.model_options import (
     GrowOption,
     LargestPartOption,
     ModelOption,
+    NoAudioOption,
     ObjectsOption,
+    OverlayObjectsOption,
     PrecisionOption,
     RefineEdgesOption,
     RemoveSpecksOption,
     SizeOption,
     SmoothOption,
+    StyleOption,
     ThreadsOption,
 )
 from stma_cli.precision import Precision
 from stma_cli.rendering.settings import RenderSettings, Style
-
-RENDERING = "Look of the overlay"
 
 
 def segment(
@@ -65,20 +67,15 @@ def segment(
             "or none for a folder of PNG files."
         ),
     ] = None,
-    style: Annotated[
-        Style,
+    soft: Annotated[
+        Path | None,
         typer.Option(
-            rich_help_panel=RENDERING,
-            help="How --overlay shows objects; a cutout is transparent around them.",
-        ),
-    ] = Style.OVERLAY,
-    overlay_objects: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=RENDERING,
-            help="Only these objects in the overlay, ids or names; all are followed.",
+            help="Also write how likely each object is, to this folder: in one folder per id an 8-bit grey PNG per "
+            "frame."
         ),
     ] = None,
+    style: StyleOption = Style.OVERLAY,
+    overlay_objects: OverlayObjectsOption = None,
     invert: Annotated[
         bool,
         typer.Option(
@@ -104,9 +101,11 @@ def segment(
     refine_edges: RefineEdgesOption = True,
     adapt: AdaptOption = 0,
     threads: ThreadsOption = None,
-    start: Annotated[int, typer.Option(min=0, help="First frame, from 0.")] = 0,
+    start: Annotated[
+        str, typer.Option(help="First frame: its number from 0, or a time, 65.2s or 1:05.2.")
+    ] = "0",
     end: Annotated[
-        int | None, typer.Option(min=1, help="Frame to stop before.", show_default="to the last")
+        str | None, typer.Option(help="Frame to stop before, or its time.", show_default="to the last")
     ] = None,
     frame_rate: FrameRateOption = None,
     direction: DirectionOption = Direction.FORWARD,
@@ -137,7 +136,7 @@ def segment(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out of the overlay.")] = False,
+    no_audio: NoAudioOption = False,
     smooth: SmoothOption = 0,
     remove_specks: RemoveSpecksOption = 0,
     fill_holes: FillHolesOption = 0,
@@ -154,16 +153,19 @@ def segment(
     from stma_cli.segment.resume import after_ctrl_c
     from stma_cli.segment.run import segment_video
     from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
-    from stma_cli.wording import as_argument, shell_command
+    from stma_cli.video.moments import frame_numbers
+    from stma_cli.wording import as_argument, counted, shell_command
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
 
+    begins, ends = frame_numbers(video, frame_rate, start=start, end=end)
     settings = SegmentSettings(
         video=video,
         masks=tuple(mask or ()),
         out=out or Path(f"{video.resolve().name if video.is_dir() else video.stem}_stma"),
         overlay=overlay,
+        soft=soft,
         rendering=RenderSettings(style, overlay_objects, invert, feather, background),
         device=device,
         precision=precision.value,
@@ -173,8 +175,8 @@ def segment(
         refine_edges=refine_edges,
         adapt=adapt,
         threads=threads,
-        start=start,
-        end=end,
+        start=begins or 0,
+        end=ends,
         objects=objects,
         first_mask_only=first_mask_only,
         frame_rate=frame_rate,
@@ -204,12 +206,9 @@ def segment(
         typer.echo(json.dumps(result.summary()))
         return
     if result.computed:
-        count = (
-            f"{result.frames}"
-            if result.computed == result.frames
-            else f"{result.computed} of {result.frames}"
-        )
-        say(f"done     {count} frames in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
+        frames = counted(result.frames, "frame")
+        done = frames if result.computed == result.frames else f"{result.computed} of {frames}"
+        say(f"done     {done} in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
     say(f"masks    {result.out}")
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")

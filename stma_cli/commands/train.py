@@ -260,6 +260,7 @@ def _learn(
     from stma.training.plot import plot_run
     from stma.training.trainer import StepReport, Trainer
     from stma.training.validate import Validator
+    from stma_cli.wording import counted
 
     trainer = Trainer(data, run, config)
     leads = trainer.group.leads
@@ -275,7 +276,7 @@ def _learn(
     if leads:
         typer.echo(
             f"{len(trainer.pool.sequences)} clips, {len(trainer.pool.stills)} stills, {len(trainer.pool.plain)} "
-            f"backgrounds; validation on {len(trainer.pool.validation)} clips; device {trainer.device}, "
+            f"backgrounds; validation on {counted(len(trainer.pool.validation), 'clip')}; device {trainer.device}, "
             f"precision {str(trainer.precision).removeprefix('torch.')}, from step {trainer.step}"
         )
     on_device = replace(segmenter, device=str(trainer.device))

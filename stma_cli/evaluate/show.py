@@ -9,6 +9,7 @@ from rich.table import Table
 
 from stma.evaluation import DatasetScore, Score
 from stma.saving import replacing
+from stma_cli.wording import counted
 
 
 def print_table(total: DatasetScore, title: str, console: Console) -> None:
@@ -28,8 +29,10 @@ def print_table(total: DatasetScore, title: str, console: Console) -> None:
             table.add_row("", str(item.object_id), str(item.frames), *_texts(item.score), style="dim")
     table.add_section()
     objects = sum(len(sequence.objects) for sequence in total.sequences)
-    table.add_row(f"mean of {objects} objects", "", "", *_texts(total.over_objects), style="bold")
-    table.add_row(f"mean of {len(total.sequences)} sequences", "", "", *_texts(total.over_sequences))
+    table.add_row(f"mean of {counted(objects, 'object')}", "", "", *_texts(total.over_objects), style="bold")
+    table.add_row(
+        f"mean of {counted(len(total.sequences), 'sequence')}", "", "", *_texts(total.over_sequences)
+    )
     console.print(table)
     for sequence in total.sequences:
         for note in sequence.notes:

@@ -12,6 +12,7 @@ from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.names import read_names
 from stma_cli.note import Note
+from stma_cli.wording import counted
 
 LEFT_VALUE = {"index": VOID, "grey": VOID, "wide": 65535}  # by kind of picture: the pixel stays as predicted
 SMALLEST_OBJECT = 16  # pixels; below it the user probably marked a speck by mistake
@@ -64,7 +65,7 @@ def annotation_of(
     labels = fit.labels(labels, str(path))
     for value, pixels in zip(*counts_in(labels), strict=True):
         if value > 0 and pixels < SMALLEST_OBJECT:
-            notes.append(Note("tiny", f"object {value} has only {pixels} pixels"))
+            notes.append(Note("tiny", f"object {value} has only {counted(int(pixels), 'pixel')}"))
     return Annotation(labels.astype(np.int32), object_ids.names_in(labels), tuple(fit.notes + notes))
 
 

@@ -18,7 +18,7 @@ from stma.labels import VOID
 from stma.natural_order import natural_key
 from stma_cli.masks.image_file import read_picture
 from stma_cli.masks.label_image import read_labels
-from stma_cli.natural_order import files_in
+from stma_cli.natural_order import files_in, trailing_number
 from stma_cli.result_layout import BATCH_FILE, NAMES_FILE, REPORT_FILE
 from stma_cli.wording import shortened
 
@@ -167,7 +167,7 @@ def predicted_sequence(root: Path, truth: MaskSequence, alone: bool) -> MaskSequ
         alone: it is the only one, so that `root` itself may be its folder.
 
     Raises:
-        DataError: when there is no folder for it, or a frame after the first has no prediction.
+        DataError: when there is no folder for it, a frame after the first has no prediction, or all are one frame late.
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}: check the path of the predictions.")
@@ -186,7 +186,20 @@ def predicted_sequence(root: Path, truth: MaskSequence, alone: bool) -> MaskSequ
             f"{found.folder} lacks {len(missing)} of the {len(truth.labels)} frames of {truth.name}, "
             f"first {missing[0]}.png: write one label PNG per frame, named like the ground truth."
         )
+    first, last = next(iter(truth.labels)), list(found.labels)[-1]
+    if first not in found.labels and len(found.labels) == len(truth.labels) and _follows(last, truth):
+        raise DataError(
+            f"{found.folder} has no {first}.png but {last}.png, past the last frame of {truth.name}: its masks seem "
+            f"to be numbered from 1 and would be scored one frame late. Name them like the ground truth; or if they "
+            f"are right, take {last}.png away."
+        )
     return found
+
+
+def _follows(stem: str, truth: MaskSequence) -> bool:
+    """Whether a frame of this name would be the next after the last of a sequence."""
+    number, last = trailing_number(stem), trailing_number(list(truth.labels)[-1])
+    return number is not None and last is not None and number == last + 1
 
 
 def pictures_of(sequence: MaskSequence) -> list[Path]:

@@ -80,7 +80,7 @@ class Place:
         """
         path = self.path
         kind = Target.PICTURES if path.is_dir() else _BY_SUFFIX.get(path.suffix.lower())
-        if kind is None:
+        if kind is None or str(path) == "-":  # "-" stands for the standard output elsewhere
             raise SettingsError(
                 f"{path} is not a name for this output; let it end in .mp4, .m4v, .mov, .webm, .gif or .webp, or "
                 "in nothing for a folder of PNG files"

@@ -13,6 +13,7 @@ from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.segment.model_setup import ModelSetup
 from stma_cli.segment.settings import FORWARD, SegmentInterrupted, SegmentSettings
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -100,4 +101,6 @@ def _backward_pass(
         raise SegmentInterrupted(0, settings.out, None) from None
     model.load_state_dict(fresh)
     seconds = pipeline.timings.wall
-    say(f"backward {pipeline.frame_count} frames from {frames[-1]} to {frames.start} in {seconds:.1f} s")
+    say(
+        f"backward {counted(pipeline.frame_count, 'frame')} from {frames[-1]} to {frames.start} in {seconds:.1f} s"
+    )

@@ -21,8 +21,9 @@ class Checkpointer:
     """Keeps the newest state of a run in memory and writes it every so many frames; use as a context.
 
     What is left behind: nothing after `finish`, after an error of the input other than a video that fails half-way,
-    and where no frame was done; otherwise the last checkpoint written. With both `resume` and `force` it is left
-    whenever a run does not finish, as the mark of a folder that the next run may go on with or begin anew.
+    and where no frame was done; otherwise the last checkpoint written. After an error of the output, and with both
+    `resume` and `force` whenever a run does not finish, it is left as the mark of a folder that the next run may go
+    on with or begin anew.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Checkpointer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         other_input = isinstance(error, InputError) and not isinstance(error, VideoError)
-        useless = other_input or not self.can_go_on
+        useless = other_input or not (self.can_go_on or isinstance(error, OutputError))
         if error is not None and useless and not self._always:
             self.finish()
         self._report.keep_rows = (self._folder / CHECKPOINT_FILE).exists()

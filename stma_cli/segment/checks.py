@@ -8,6 +8,7 @@ from stma.errors import MaskError, OutputError, SettingsError
 from stma_cli.natural_order import named_by_number
 from stma_cli.segment.overlay import overlay_place
 from stma_cli.segment.settings import SegmentSettings
+from stma_cli.wording import counted
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -76,7 +77,7 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     """
     if frame >= count:
         raise MaskError(
-            f"There is a mask for frame {frame}, but {source.info.path} has {count} frames: "
+            f"There is a mask for frame {frame}, but {source.info.path} has {counted(count, 'frame')}: "
             f"give a number from 0 to {count - 1}{named_by_number(frame, source.stems)}."
         )
 

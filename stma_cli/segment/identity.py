@@ -23,6 +23,7 @@ _NO_INFLUENCE = frozenset(
         *(
             "out",
             "overlay",
+            "soft",
             "replace_overlay",
             "rendering",
             "audio",

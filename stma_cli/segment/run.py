@@ -46,6 +46,7 @@ from stma_cli.segment.settings import (
     SegmentResult,
     SegmentSettings,
 )
+from stma_cli.segment.soft import SoftMasks
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -92,6 +93,22 @@ def segment_video(
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
 
 
+def draw_video(settings: SegmentSettings) -> SegmentResult:
+    """Draw the overlay of a finished run from its masks, which `settings.out` holds.
+
+    Raises:
+        StmaError: the video, the masks or their report cannot be read, or the overlay cannot be written.
+    """
+    from stma_cli.video.opening import open_at_rate
+
+    source = open_at_rate(settings.video, settings.frame_rate)
+    with only_run_into(settings.out):
+        earlier = finished_run(settings.out)
+        if earlier is None:
+            raise OutputError(f"{settings.out} holds no finished run any more; run the command again")
+        return _unchanged(settings, source, earlier)
+
+
 def _run_alone(
     settings: SegmentSettings,
     source: "VideoSource",
@@ -101,18 +118,21 @@ def _run_alone(
     on_checkpoint: Callable[[], None] | None,
     say: Callable[[str], None],
 ) -> SegmentResult:
+    soft = SoftMasks(settings, all_names(annotations), source.stems)
     saved = saved_run(settings)
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
         setup = set_up(sized(settings, annotations), source.info.height, source.info.width)
         for line in _opening_lines(settings, source, annotations, setup):
             say(line)
+        soft.prepare(again=earlier is not None)
         begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             changes = (
                 earlier.first_change(annotations, all_names(annotations)),
                 earlier.first_gap(settings.out),
+                soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1)),
             )
             change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
@@ -122,10 +142,11 @@ def _run_alone(
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(f"changed  {line}")
         elif begin.segmenter is not None:
+            soft.require(range(settings.start, begin.next_frame))
             say(f"resumed  at frame {begin.next_frame}, from the memory saved there")
         segmenter = directed_segmenter(settings, source, annotations, setup, begin, say)
         setup = replace(setup, segmenter=segmenter)
-        return _run(settings, source, annotations, setup, begin, on_checkpoint, say)
+        return _run(settings, source, annotations, setup, begin, soft, on_checkpoint, say)
     finally:
         remove_saved_predictions(settings)
 
@@ -139,17 +160,18 @@ def _opening_lines(
     from stma_cli.masks import note_lines
 
     info, names = source.info, all_names(annotations)
-    frames = "?" if info.frame_count_hint is None else f"about {info.frame_count_hint}"
+    hint = info.frame_count_hint
+    frames = "? frames" if hint is None else f"about {counted(hint, 'frame')}"
     working_height, working_width = setup.working_size
     lines = [
-        f"video    {info.path}: {info.width}x{info.height}, {frames} frames, "
+        f"video    {info.path}: {info.width}x{info.height}, {frames}, "
         f"{float(info.frame_rate):.3f} per second",
         f"model    {setup.model.name} on {setup.device} in {setup.precision}, at {working_width}x{working_height}, "
-        f"{settings.chunk} frames at once, {counted(setup.threads, 'thread')}",
+        f"{counted(settings.chunk, 'frame')} at once, {counted(setup.threads, 'thread')}",
         f"objects  {len(names)}: " + ", ".join(f"{key} = {name}" for key, name in sorted(names.items())),
         *([f"needs    {setup.needs(len(names), len(annotations))}"] if setup.needs else []),
         *(
-            [f"adapts   {settings.adapt} steps on {LEARNS_FROM[settings.direction]}"]
+            [f"adapts   {counted(settings.adapt, 'step')} on {LEARNS_FROM[settings.direction]}"]
             if settings.adapt
             else []
         ),
@@ -165,9 +187,11 @@ def _opening_lines(
     elif mostly_given(len(marked), expected):
         lines.append(f"note     {given_note(f'{len(marked)} of {expected} frames have a mask')}")
     if min(marked) > settings.start and settings.direction == FORWARD:
+        of_video = min(marked) == 1 and not source.stems
+        late = ", or 0 in place of 1 where ffmpeg has numbered the pictures from 1" if of_video else ""
         lines.append(
             f"note     nothing is marked before frame {min(marked)}: the masks before it are empty; "
-            "add --direction both to follow the objects back to the first frame"
+            f"add --direction both to follow the objects back to the first frame{late}"
         )
     if settings.direction == BACKWARD:
         lines.append(
@@ -187,6 +211,7 @@ def _run(
     annotations: "Mapping[int, Annotation]",
     setup: ModelSetup,
     begin: Checkpoint,
+    soft: SoftMasks,
     on_checkpoint: Callable[[], None] | None,
     say: Callable[[str], None],
 ) -> SegmentResult:
@@ -225,25 +250,27 @@ def _run(
             [mask_sink, *overlays],
             settings.chunk,
             on_frame,
-            refine=held_back,
+            refine=soft.before(held_back),
             before_chunk=checkpointer.before_chunk,
             held_back=begin.next_frame - begin.held.next_mask,
         )
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
+            frame_count = done_before + pipeline.frame_count
+            next_frame = settings.start + frame_count
+            require_frame_exists(max(annotations), next_frame, source)
+            notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
+            if resumed and settings.overlay is not None:
+                notes += overlay_of_all(settings, source, names, report.files())
+            head = report_head(
+                settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes
+            )
+            report_path = report.finish(head, names, picture_step(source) if resumed else None)
         except (VideoError, RunInterrupted, OutputError) as failure:
             complete = done_before + mask_sink.count
             _tell_how_to_go_on(failure, settings, complete, max(annotations), pipeline, checkpointer, say)
             raise
-        frame_count = done_before + pipeline.frame_count
-        next_frame = settings.start + frame_count
-        require_frame_exists(max(annotations), next_frame, source)
-        notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
-        if resumed and settings.overlay is not None:
-            notes += overlay_of_all(settings, source, names, report.files())
-        head = report_head(settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes)
-        report_path = report.finish(head, names, picture_step(source) if resumed else None)
         checkpointer.finish()
     others = len(files_in(settings.out, ".png")) - frame_count
     if others:
@@ -285,12 +312,10 @@ def _tell_how_to_go_on(
         way = f"without the damage, with: {settings.command_until(end, checkpointer.can_go_on)}"
     else:
         can_resume = checkpointer.save_newest(pipeline.last_index)
-        command = settings.resume_command() if can_resume else None
+        command = settings.resume_command()
         if isinstance(failure, RunInterrupted):
-            raise SegmentInterrupted(complete, settings.out, command) from None
-        if command is None:
-            return
-        way = f"once the error below is mended, with: {command}"
+            raise SegmentInterrupted(complete, settings.out, command if can_resume else None) from None
+        way = f"{'' if can_resume else 'from the start, '}once the error below is mended, with: {command}"
     say(f"stopped  {complete} masks in {settings.out} are complete")
     say(f"go on    {way}")
 

@@ -14,7 +14,7 @@ INTERRUPTED = 130  # exit status, as a shell reports it for a program that Ctrl-
 FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
 OPTIONS_TO_REPEAT = (
     "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
-    "first_mask_only", "frame_rate", "direction", "checkpoint", "states", "force",
+    "first_mask_only", "frame_rate", "direction", "checkpoint", "states", "force", "soft",
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ class SegmentSettings:
         resume: go on from the checkpoint in `out`, where there is one.
         checkpoint: frames from one checkpoint to the next.
         states: checkpoints that stay in `out` for later corrections.
+        soft: folder for the probabilities, or None.
         replace_overlay: an overlay that is there is of an earlier run into `out`, and so may be replaced.
     """
 
@@ -76,6 +77,7 @@ class SegmentSettings:
     direction: str = FORWARD
     first_mask_only: bool = False
     frame_rate: str | None = None
+    soft: Path | None = None
 
     @property
     def both_directions(self) -> bool:

@@ -28,6 +28,7 @@ from stma_cli.video.source import (
     start_beyond_end,
 )
 from stma_cli.video.timeline import Timeline
+from stma_cli.wording import counted
 
 _MOST_THREADS = 4  # more decode faster than anything downstream and hold more frames
 _GENERATED_TIMESTAMPS = 1  # AVFMT_FLAG_GENPTS: invented times, wrong for reordered frames in AVI
@@ -104,7 +105,7 @@ class ContainerSource(VideoSource):
         if count <= start:
             raise start_beyond_end(path, start, count)
         if end is not None and count < end:
-            said = f"the range was to end at frame {end}, but the video has {count} frames"
+            said = f"the range was to end at frame {end}, but the video has {counted(count, 'frame')}"
             self.add_note(Note("video", said))
 
     def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
@@ -235,7 +236,7 @@ def _decoded(
         if missing:
             whole = max(1, min(count, packets))
             raise VideoError(
-                f"{path} is cut off or damaged: {missing}, {whole} frames could be read; "
+                f"{path} is cut off or damaged: {missing}, {counted(whole, 'frame')} could be read; "
                 f"copy it again, or use what is there with --end {whole}"
             )
         if arrivals.is_lost(at_end=True):

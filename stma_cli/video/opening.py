@@ -1,5 +1,6 @@
 """Opening a video: which kind of source a path is, and the frame rate of those that have none."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def open_video(path: Path, folder_rate: Fraction | None = None) -> VideoSource:
     if path.is_dir():
         return FolderSource.open(path, folder_rate)
     if not path.exists():
-        raise VideoError(f"{path} does not exist; check the path of the video")
+        raise VideoError(_not_there(path))
     if not path.is_file():
         raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
     if page_count(path) > 1:
@@ -43,6 +44,15 @@ def open_video(path: Path, folder_rate: Fraction | None = None) -> VideoSource:
                 "pictures as images in a folder and give that"
             )
     return ContainerSource.open(path)
+
+
+def _not_there(path: Path) -> str:
+    address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", path.as_posix())  # a path has one slash of the two
+    if address:
+        return f"{address[1]}://{address[2]} is an address, no file; download it first, and give the file"
+    if re.search(r"[*?]|%0?\d*d", path.name):
+        return f"{path} is a pattern of file names; give the folder that holds the frames, {path.parent}"
+    return f"{path} does not exist; check the path of the video"
 
 
 def open_at_rate(path: Path, rate: str | None) -> VideoSource:

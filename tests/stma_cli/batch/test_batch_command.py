@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from stma.config import MODEL_CONFIGS
 from stma.errors import MaskError, OutputError, SettingsError, StmaError, WeightsError
 from stma.network.model import STMA
+from stma.saving import output_error
 from stma.weights import save_weights
 from stma_cli.batch.clips import Clip, Pair
 from stma_cli.batch.dry_run import ClipPreview, _timed
@@ -27,7 +28,7 @@ from stma_cli.batch.jobs import ClipOutcome, Status
 from stma_cli.batch.plan import PlannedClip
 from stma_cli.batch.settings import BatchResult
 from stma_cli.batch.show import print_result, progress_line
-from stma_cli.batch.storage import storage_at
+from stma_cli.batch.storage import LocalStorage, storage_at
 from stma_cli.main import app
 from stma_cli.masks import read_labels
 from stma_cli.segment.model_setup import set_up_model
@@ -90,6 +91,17 @@ def test_one_bad_clip_never_stops_the_rest(workplace: Path, model: Model) -> Non
     assert "there is no mask" in rows["lonely"]["message"]
 
 
+def test_the_table_comes_also_when_the_disk_is_full(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(storage: LocalStorage, path: str, text: str) -> None:
+        raise output_error(storage.root / path, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(LocalStorage, "write", no_space)
+    result = run()
+    assert result.exit_code == 1
+    assert "3 clips: 3 done" in result.stdout
+    assert "batch.json cannot be written: free some space" in result.stderr
+
+
 def test_files_of_others_are_not_touched(workplace: Path) -> None:
     Path("out/three").mkdir(parents=True)
     save_mask("out/three/mine.png", 1)
@@ -136,6 +148,21 @@ def test_overlays(workplace: Path) -> None:
     assert reasons("--overlay") == {}
     Path("out/three/overlay.mp4").unlink()
     assert reasons("--overlay") == {"three": "overlay.mp4 is missing"}
+
+
+def test_overlays_alone_are_drawn_from_the_masks_that_are_there(workplace: Path, model: Model) -> None:
+    assert run().exit_code == 0
+    chunks = model.chunks
+    first = ["--overlay", "--style", "outline", "--no-audio"]
+    assert reasons(*first) == dict.fromkeys(("a/one", "a/two", "three"), "overlay.mp4 is missing")
+    assert reasons(*first) == {}
+    plain = Path("out/three/overlay.mp4").read_bytes()
+    assert set(reasons("--overlay", "--no-audio").values()) == {"overlay.mp4 was drawn otherwise"}
+    assert Path("out/three/overlay.mp4").read_bytes() != plain
+    assert model.chunks == chunks, "nothing is segmented"
+    Path("out/three/00003.png").unlink()
+    assert reasons("--overlay", "--no-audio") == {"three": "00003.png is missing"}
+    assert model.chunks > chunks
 
 
 def test_frames_at_another_rate(workplace: Path) -> None:
@@ -235,8 +262,10 @@ def test_a_damaged_file_at_a_url_is_not_put_down_to_the_address(monkeypatch: pyt
         (["--masks", "absent"], MaskError, "neither a folder nor a manifest"),
         (["--model", "absent"], WeightsError, "absent"),
         (["--out", "masks/three.png"], OutputError, "masks/three.png"),
+        (["--out", "-"], SettingsError, "give a folder"),
         (["--engine", "ray", "--devices", "cuda:0"], SettingsError, "--devices is for --engine local"),
         (["--address", "auto"], SettingsError, "add --engine ray"),
+        (["--overlay", "--style", "cutout"], SettingsError, "choose --style green"),
         (["--out", "nothing://there"], OutputError, "install the package of fsspec"),
     ],
 )

@@ -46,6 +46,7 @@ BESIDE = {"segment": {"as_json"}, "batch": {"as_json", "dry_run"}, "validate": {
 WORDS: dict[str, Any] = {
     "background": "#102030",
     "crop": 128,
+    "end": "9",
     "frame_rate": "12",
     "label_sharpness": "1.5,2",
     "mask": ["other.png"],
@@ -59,6 +60,7 @@ WORDS: dict[str, Any] = {
     "sets": "crossing",
     "size": 360,
     "sizes": "360",
+    "start": "2",
 }
 WITH = {"address": {"engine": EngineName.RAY}}  # options that make sense beside another alone
 

@@ -44,7 +44,7 @@ def test_a_short_run_leaves_weights_logs_and_plot(training_folder: Path, tmp_pat
     words = short_run(training_folder, run, steps=4, frames=5)
     first = CliRunner().invoke(app, [*words, "--device", "cpu"])
     assert first.exit_code == 0, first.output
-    assert "validation on 1 clips" in first.output
+    assert "validation on 1 clip;" in first.output
     names = {path.name for path in run.iterdir()}
     assert {"checkpoint.pt", "last.safetensors", "best.safetensors", "training.png"} <= names
     row = json.loads((run / "train.jsonl").read_text().splitlines()[-1])

@@ -89,6 +89,15 @@ def test_first_frame_may_be_missing_and_other_frames_may_be_extra(truth: Path, t
     assert run(predictions, truth)["over_objects"]["J&F"] == 1.0
 
 
+def test_predictions_numbered_from_one_are_refused(truth: Path, tmp_path: Path) -> None:
+    predictions = copy_of(truth, tmp_path) / "a" / "bear"
+    for number in reversed(range(5)):
+        (predictions / f"{number:05d}.png").rename(predictions / f"{number + 1:05d}.png")
+    message = str(failure(predictions, truth / "a" / "bear"))
+    assert "no 00000.png but 00005.png" in message
+    assert "numbered from 1" in message
+
+
 def test_hidden_files_are_no_frames(truth: Path, tmp_path: Path) -> None:
     predictions = copy_of(truth, tmp_path)
     for name in ("._00000.png", "._00003.png"):  # as macOS puts them onto foreign disks

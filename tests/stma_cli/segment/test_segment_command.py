@@ -162,6 +162,7 @@ def test_objects_picks_some(workplace: Path) -> None:
 def test_empty_first_mask_with_a_later_one(workplace: Path) -> None:
     result = run("clip.mp4", "--mask", "empty.png", "--mask", "4=first.png", "--out", "a")
     assert "nothing is marked before frame 4" in result.stdout
+    assert "ffmpeg" not in result.stdout
     assert read_labels(workplace / "a" / "00003.png").max() == 0
     assert read_labels(workplace / "a" / "00004.png").max() == 4
 
@@ -183,6 +184,12 @@ def test_the_same_note_on_several_masks_is_said_once(workplace: Path) -> None:
     said = [line for line in result.stdout.splitlines() if "says nothing" in line]
     assert len(said) == 1
     assert said[0].startswith("note     masks of 5 frames (1, 2, 3, 4, ...), each: it is empty and says")
+
+
+def test_a_mask_of_frame_1_may_be_of_pictures_numbered_from_1(workplace: Path) -> None:
+    result = run("clip.mp4", "--mask", "1=first.png", "--out", "a")
+    assert "nothing is marked before frame 1" in result.stdout
+    assert "ffmpeg has numbered the pictures from 1" in result.stdout
 
 
 def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: Path) -> None:
@@ -218,6 +225,13 @@ def test_overlay_in_another_style_of_some_objects(workplace: Path) -> None:
     assert "--style cutout --objects 4 -o overlay.webm" in again.stdout
 
 
+def test_one_frame_is_told_as_one(workplace: Path) -> None:
+    make_folder(workplace / "frames", ["1.png"], WIDTH, HEIGHT)
+    said = run("frames", "--mask", "first.png", "--chunk", "1").stdout
+    for line in ("about 1 frame,", "1 frame at once", "done     1 frame in"):
+        assert line in said
+
+
 def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
     make_folder(workplace / "frames", ["f2.png", "f10.png", "f1.png"], WIDTH, HEIGHT)
     assert run("frames", "--mask", "first.png").exit_code == 0
@@ -229,6 +243,9 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
     ("words", "message"),
     [
         (["absent.mp4", "--mask", "first.png"], "absent.mp4 does not exist"),
+        (["https://a.org/cat.mp4", "--mask", "first.png"], "https://a.org/cat.mp4 is an address"),
+        (["frames/*.png", "--mask", "first.png"], "give the folder that holds the frames, frames"),
+        (["frames/%05d.png", "--mask", "first.png"], "give the folder that holds the frames, frames"),
         (["first.txt", "--mask", "first.png"], "first.txt"),
         (["clip.mp4"], "add --mask first.png"),
         (["clip.mp4", "--mask", "absent.png"], "no mask file absent.png"),
@@ -243,6 +260,9 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "8=first.png", "--end", "5"], "frame 8 is not before --end 5"),
         (["clip.mp4", "--mask", "first.png", "--start", "5", "--end", "5"], "--end of 6 or more"),
         (["clip.mp4", "--mask", "first.png", "--start", "50"], "give a start between 0 and 9"),
+        (["clip.mp4", "--mask", "first.png", "--start", "50s"], "give a start between 0 and 9"),
+        (["clip.mp4", "--mask", "first.png", "--end", "0"], "--end of 1 or more"),
+        (["clip.mp4", "--mask", "first.png", "--end", "0.5"], "give one such as 120, 65.2s or 1:05.2"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip.mp4"], "is the video itself"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "first.png"], "end in .mp4"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--style", "cutout"], "no transparency"),
@@ -258,6 +278,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "first.png", "--overlay", "full.mp4", "--force"], "full.mp4 is a folder"),
         (["clip.mp4", "--mask", "first.png", "--out", "full"], "add --force"),
         (["clip.mp4", "--mask", "first.png", "--out", "first.txt"], "is a file"),
+        (["clip.mp4", "--mask", "first.png", "--out", "-"], "give a folder"),
+        (["clip.mp4", "--mask", "first.png", "--overlay", "-"], "- is not a name"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

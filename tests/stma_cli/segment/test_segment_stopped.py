@@ -15,6 +15,8 @@ from running import run_segment as run
 
 from stma.errors import OutputError
 from stma_cli.masks import read_labels, read_names
+from stma_cli.result_layout import CHECKPOINT_FILE, ROWS_FILE
+from stma_cli.segment import report
 from stma_cli.segment import run as segment_run
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
@@ -24,6 +26,19 @@ WIDTH, HEIGHT, COUNT = 64, 48, 10
 def workplace(small_workplace: Path) -> Path:
     save_mask("first.png", 1, 4)
     return small_workplace
+
+
+def full_after(count: int, patch: pytest.MonkeyPatch) -> None:
+    """The disk is full once so many pictures are saved."""
+    save, saved = Image.Image.save, []
+
+    def no_space(self: Image.Image, target: Path, **options: Any) -> None:
+        if len(saved) == count:
+            raise OSError(28, "No space left on device")
+        saved.append(target)
+        save(self, target, **options)
+
+    patch.setattr(Image.Image, "save", no_space)
 
 
 def test_interrupt_before_the_first_frame(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,27 +72,44 @@ def test_full_disk_is_an_output_error(workplace: Path, monkeypatch: pytest.Monke
     result = run("clip.mp4", "--mask", "first.png", "--out", "a")
     assert isinstance(result.exception, OutputError)
     assert "disk is full" in str(result.exception)
-    assert [path.name for path in Path("a").iterdir()] == ["names.json"]
+    assert {path.name for path in Path("a").iterdir()} == {"names.json", CHECKPOINT_FILE, ROWS_FILE}
 
 
-def test_full_disk_in_the_middle_says_how_to_go_on(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save, saved = Image.Image.save, []
+def test_full_disk_before_the_first_state_leaves_a_folder_to_begin_anew(workplace: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        full_after(4, patch)
+        result = run("clip.mp4", "--mask", "first.png", "--out", "a", "--chunk", "10")
+    assert isinstance(result.exception, OutputError)
+    assert "4 masks in a are complete" in result.stdout
+    command = shlex.split(result.stdout.split("from the start, once the error below is mended, with: ")[1])
+    assert run(*command[2:]).exit_code == 0
+    assert len(list(Path("a").glob("*.png"))) == COUNT
 
-    def no_space_after_four(self: Image.Image, target: Path, **options: Any) -> None:
-        if len(saved) == 4:
-            raise OSError(28, "No space left on device")
-        saved.append(target)
-        save(self, target, **options)
 
-    monkeypatch.setattr(Image.Image, "save", no_space_after_four)
-    result = run("clip.mp4", "--mask", "first.png", "--out", "a")
+def test_full_disk_in_the_middle_says_how_to_go_on(workplace: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        full_after(4, patch)
+        result = run("clip.mp4", "--mask", "first.png", "--out", "a")
     assert isinstance(result.exception, OutputError)
     assert "4 masks in a are complete" in result.stdout
     command = shlex.split(result.stdout.split("mended, with: ")[1])
-
-    monkeypatch.setattr(Image.Image, "save", save)
     assert run(*command[2:]).exit_code == 0
     assert len(list(Path("a").glob("*.png"))) == COUNT
+
+
+def test_a_report_that_cannot_be_written_is_no_loss(workplace: Path) -> None:
+    def no_space(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "_copy_rows", no_space)
+        result = run("clip.mp4", "--mask", "first.png", "--out", "a", "--overlay", "a.mp4")
+    assert isinstance(result.exception, OutputError)
+    assert f"{COUNT} masks in a are complete" in result.stdout
+    resumed = run(*shlex.split(result.stdout.split("mended, with: ")[1])[2:])
+    assert resumed.exit_code == 0
+    assert f"of {COUNT} frames in" in resumed.stdout
+    assert Path("a/report.json").is_file()
 
 
 def test_interrupted_run_goes_on_to_the_same_result(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

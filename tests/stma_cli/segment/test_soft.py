@@ -1,0 +1,89 @@
+"""`stma segment --soft`: a probability per object, frame and pixel, the same after an interruption."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from colour_network import colour_network
+from fakes import save_mask
+from media import make_clip
+from PIL import Image
+from running import ctrl_c_in_chunk, refused_segment, run_segment
+
+from stma.weights import save_weights
+from stma_cli.masks import read_labels
+
+COUNT = 12
+WORDS = [
+    "clip.mp4",
+    "--mask",
+    "first.png",
+    "--model",
+    "tiny.safetensors",
+    "--threads",
+    "1",
+    "--checkpoint",
+    "4",
+]
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current folder with tiny.safetensors, clip.mp4 and masks of two frames."""
+    monkeypatch.chdir(tmp_path)
+    save_weights(colour_network(), Path("tiny.safetensors"))
+    make_clip(Path("clip.mp4"), COUNT, width=90, height=66)
+    save_mask("first.png", 1, width=90, height=66)
+    save_mask("late.png", 0, 3, width=90, height=66)
+
+
+def files(folder: str) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(Path(folder).rglob("*.png"))
+    }
+
+
+def test_each_object_has_a_probability_on_each_frame() -> None:
+    result = run_segment(*WORDS, "--mask", "6=late.png", "--out", "a", "--soft", "s", "--smooth", "1")
+    assert result.exit_code == 0, result.output
+    assert list(files("s")) == [
+        f"{object_id}/{frame:05d}.png" for object_id in (1, 3) for frame in range(COUNT)
+    ]
+    with Image.open("s/1/00000.png") as image:
+        assert image.mode == "L"
+        soft = np.asarray(image)
+    inside = read_labels(Path("first.png")) == 1
+    assert soft[inside].mean() > 128 > soft[~inside].mean()
+    with Image.open("s/3/00005.png") as image:
+        assert not np.asarray(image).any(), "before its first mask"
+
+
+def test_they_go_on_exactly_with_the_run() -> None:
+    more = ["--smooth", "1", "--soft"]
+    assert run_segment(*WORDS, "--out", "whole", *more, "s").exit_code == 0
+    with ctrl_c_in_chunk(3):
+        assert run_segment(*WORDS, "--out", "stopped", *more, "t").exit_code == 130
+    assert run_segment(*WORDS, "--out", "stopped", *more, "t", "--resume").exit_code == 0
+    assert files("t") == files("s")
+
+
+def test_they_are_made_where_they_are_missing() -> None:
+    assert run_segment(*WORDS, "--out", "a").exit_code == 0
+    assert "s/1/00000.png is missing" in run_segment(*WORDS, "--out", "a", "--soft", "s").stdout
+    whole = files("s")
+    Path("s/1/00009.png").unlink()
+    assert "s/1/00009.png is missing" in run_segment(*WORDS, "--out", "a", "--soft", "s").stdout
+    assert files("s") == whole
+    assert "nothing is computed" in run_segment(*WORDS, "--out", "a", "--soft", "s").stdout
+
+
+def test_what_cannot_be() -> None:
+    with ctrl_c_in_chunk(3):
+        assert run_segment(*WORDS, "--out", "stopped").exit_code == 130
+    message = refused_segment(*WORDS, "--out", "stopped", "--resume", "--soft", "s")
+    assert "s/1/00000.png is missing" in message
+    assert "leave out one" in refused_segment(*WORDS, "--soft", "s", "--direction", "both")
+    assert "folder of the masks" in refused_segment(*WORDS, "--soft", "a", "--out", "a")
+    Path("mine").mkdir()
+    Path("mine/file").touch()
+    assert "mine is not empty" in refused_segment(*WORDS, "--soft", "mine")
