@@ -1,14 +1,11 @@
 """`stma calibrate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stma_cli.commands.model_options import DeviceOption, ModelOption, ThreadsOption
-
-if TYPE_CHECKING:
-    from stma.calibration import Calibration
 
 
 def calibrate(
@@ -39,39 +36,20 @@ def calibrate(
 
     Example: stma calibrate data --model runs/mine/best.safetensors --out mine.safetensors
     """
-    from dataclasses import replace
-
     from stma.config import SegmenterConfig
-    from stma.process import prepare_process
-    from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
-    from stma.training.pool import scan_to_train
-    from stma.weights import load_model, save_weights
+    from stma.training.confidence import FitConfig
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
-    from stma_cli.wording import counted
+    from stma_cli.training.calibration import ClipChoice, calibrate_weights
 
     require_file_place("--out", out, ".safetensors")
-    prepare_process(threads or default_threads())
-    network = load_model(model).model
-    drawn = drawn_clips(scan_to_train(data), replace(CALIBRATION_DATA, crop=crop, frames=frames), clips, seed)
-    evidence = gather(network, drawn, SegmenterConfig(size=size or None, device=device))
-    report = fit(network.quality, evidence, FitConfig(visible=visible, seed=seed))
-    typer.echo(
-        f"on {counted(len(evidence.region), 'mask')} of {counted(clips, 'clip')}, a fifth of them kept apart:"
+    calibrate_weights(
+        data,
+        model,
+        out,
+        ClipChoice(clips, frames, crop, seed),
+        SegmenterConfig(size=size or None, device=device),
+        FitConfig(visible=visible, seed=seed),
+        threads or default_threads(),
+        typer.echo,
     )
-    typer.echo(f"  before  {_told(report.before)}")
-    typer.echo(f"  after   {_told(report.after)}")
-    save_weights(network, out)
-    typer.echo(f"weights in {out}")
-
-
-def _told(agreement: "Calibration") -> str:
-    right = (
-        "no" if agreement.precision is None else f"{100 * agreement.precision:.0f} % of {agreement.warnings}"
-    )
-    found = (
-        "none was lost"
-        if agreement.recall is None
-        else f"{100 * agreement.recall:.0f} % of the lost ones warned of"
-    )
-    return f"rank correlation {agreement.spearman:.2f}, {right} warnings right, {found}"

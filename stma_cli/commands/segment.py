@@ -154,7 +154,7 @@ def segment(
     from stma_cli.segment.run import segment_video
     from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
     from stma_cli.video.moments import frame_numbers
-    from stma_cli.wording import as_argument, counted, shell_command
+    from stma_cli.wording import counted
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -213,18 +213,4 @@ def segment(
     if result.overlay is not None:
         say(f"overlay  {result.overlay}")
     else:
-        first, stop = result.overlay_range
-        range_of_frames = ["--start", str(first)] if first else []
-        if stop is not None:
-            range_of_frames += ["--end", str(stop)]
-        words = [
-            "stma",
-            "overlay",
-            as_argument(video),
-            as_argument(result.out),
-            *range_of_frames,
-            *(["--frame-rate", frame_rate] if frame_rate else []),
-            *settings.rendering.options(),
-        ]
-        words += ["-o", "overlay.webm" if settings.rendering.transparent else "overlay.mp4"]
-        say(f"to see   {shell_command(words)}")
+        say(f"to see   {settings.overlay_command(result.out, *result.overlay_range)}")

@@ -1,16 +1,11 @@
 """`stma train`."""
 
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stma_cli.commands.model_options import DeviceOption, WithoutOption, at_most_usable
-
-if TYPE_CHECKING:
-    from stma.config import SegmenterConfig
-    from stma.training.config import TrainConfig
 
 
 def train(
@@ -180,13 +175,10 @@ def train(
     """
     from stma.config import SegmenterConfig
     from stma.errors import SettingsError
-    from stma.process import prepare_process
     from stma.training.config import DataConfig, LossConfig, TrainConfig
-    from stma.training.distributed import will_lead
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
-    from stma_cli.output import only_run_into
-    from stma_cli.result_layout import TRAIN_LOCK_FILE
+    from stma_cli.training.run import learn
 
     if crop % 16:
         raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
@@ -239,56 +231,7 @@ def train(
             leaver_probability=leavers,
         ),
     )
-    segmenter = SegmenterConfig(size=validation_size or None)
-    prepare_process(threads)
-    alone = only_run_into(run, TRAIN_LOCK_FILE, "stma train") if will_lead() else nullcontext()
-    with alone:
-        _learn(data, run, config, segmenter, validation_frames)
-
-
-def _learn(
-    data: Path,
-    run: Path,
-    config: "TrainConfig",
-    segmenter: "SegmenterConfig",
-    validation_frames: int | None,
-) -> None:
-    """Train, telling of it, with signals that end it after a step."""
-    import signal
-    from dataclasses import replace
-
-    from stma.training.plot import plot_run
-    from stma.training.trainer import StepReport, Trainer
-    from stma.training.validate import Validator
-    from stma_cli.wording import counted
-
-    trainer = Trainer(data, run, config)
-    leads = trainer.group.leads
-
-    def show(report: StepReport) -> None:
-        if report.step % 20 == 0:
-            typer.echo(
-                f"step {report.step}  {100 * report.done:.1f} %  loss {report.loss:.3f}  IoU {report.iou:.2f}  "
-                f"data {1000 * report.data_seconds:.0f} ms  model {1000 * report.model_seconds:.0f} ms  "
-                f"{report.clips_per_second:.2f} clips/s"
-            )
-
-    if leads:
-        typer.echo(
-            f"{len(trainer.pool.sequences)} clips, {len(trainer.pool.stills)} stills, {len(trainer.pool.plain)} "
-            f"backgrounds; validation on {counted(len(trainer.pool.validation), 'clip')}; device {trainer.device}, "
-            f"precision {str(trainer.precision).removeprefix('torch.')}, from step {trainer.step}"
-        )
-    on_device = replace(segmenter, device=str(trainer.device))
-    validator = Validator(trainer.pool.validation, on_device, validation_frames)
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: trainer.stop())
-    trainer.train(show, validator if trainer.pool.validation else None)
-    if leads:
-        plot = plot_run(run)
-        typer.echo(
-            f"weights in {run / 'last.safetensors'}; checkpoint in {trainer.checkpoint}; plot in {plot}"
-        )
+    learn(data, run, config, SegmenterConfig(size=validation_size or None), validation_frames, typer.echo)
 
 
 def _range(text: str, option: str) -> tuple[float, float]:

@@ -102,6 +102,16 @@ class SegmentSettings:
         words += ["--config", NO_CONFIG]
         return shell_command(words)
 
+    def overlay_command(self, masks: Path, first: int, stop: int | None) -> str:
+        """Return the command that draws these masks, of the frames from `first` up to `stop`."""
+        words = ["stma", "overlay", as_argument(self.video), as_argument(masks)]
+        words += ["--start", str(first)] if first else []
+        words += ["--end", str(stop)] if stop is not None else []
+        words += ["--frame-rate", self.frame_rate] if self.frame_rate else []
+        words += self.rendering.options()
+        words += ["-o", "overlay.webm" if self.rendering.transparent else "overlay.mp4"]
+        return shell_command(words)
+
 
 def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:
     """Return the options of a dataclass that were changed, as they are typed; True is a flag without value."""

@@ -16,7 +16,7 @@ READY = ("stma.process.prepare_process", "stma.weights.load_model")
 WORK: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "segment": (("stma_cli.segment.run.segment_video",), {"video": Path("clip.mp4"), "mask": ["first.png"]}),
     "batch": (("stma_cli.batch.run.run_batch",), {"clips": Path("clips")}),
-    "train": (("stma_cli.commands.train._learn",), {"data": Path("data")}),
+    "train": (("stma_cli.training.run.learn",), {"data": Path("data")}),
     "validate": (
         (
             *READY,
@@ -27,13 +27,7 @@ WORK: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {"data": Path("data")},
     ),
     "calibrate": (
-        (
-            *READY,
-            "stma.training.pool.scan_to_train",
-            "stma.training.confidence.drawn_clips",
-            "stma.training.confidence.gather",
-            "stma.training.confidence.fit",
-        ),
+        ("stma_cli.training.calibration.calibrate_weights",),
         {"data": Path("data"), "out": Path("out.safetensors")},
     ),
     "bench": (("stma_cli.bench.run.run_bench",), {}),
