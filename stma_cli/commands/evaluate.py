@@ -1,14 +1,11 @@
 """`stma evaluate`: scores of predicted masks, or of a training-free baseline, against ground truth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stma.errors import SettingsError
-
-if TYPE_CHECKING:
-    from stma_cli.masks.sequences import MaskSequence
 
 
 def evaluate(
@@ -49,13 +46,11 @@ def evaluate(
     Example: stma evaluate results/ DAVIS/Annotations/480p
     """
     from rich.console import Console
-    from rich.progress import track
 
     from stma.baselines import parse_baseline
-    from stma.evaluation import DatasetScore
-    from stma_cli.evaluate.scoring import score_baseline, score_predictions
+    from stma_cli.evaluate.scoring import score_all
     from stma_cli.evaluate.show import json_text, print_table, write_csv
-    from stma_cli.masks.sequences import find_sequences
+    from stma_cli.masks.sequences import chosen_sequences, find_sequences
     from stma_cli.output import require_file_place
 
     if len(folders) != (1 if baseline else 2):
@@ -64,42 +59,15 @@ def evaluate(
             if baseline
             else "Two folders are needed, predictions and ground truth: stma evaluate PRED GT."
         )
-    known_baseline = parse_baseline(baseline) if baseline else None
+    known = parse_baseline(baseline) if baseline else None
     require_file_place("--csv", csv, ".csv")
-    truth_root = folders[-1]
-    truth = _chosen(find_sequences(truth_root), sequences or [], split, truth_root)
-    errors_console = Console(stderr=True)
-    scores = [
-        score_baseline(known_baseline, sequence)
-        if known_baseline
-        else score_predictions(folders[0], sequence, alone=len(truth) == 1)
-        for sequence in track(
-            truth,
-            description="Scoring",
-            console=errors_console,
-            transient=True,
-            disable=not errors_console.is_terminal,
-        )
-    ]
-    total = DatasetScore(tuple(scores))
+    truth = folders[-1]
+    chosen = chosen_sequences(find_sequences(truth), sequences or [], split, truth)
+    total = score_all(known or folders[0], chosen, Console(stderr=True))
     if csv is not None:
         write_csv(csv, total)
     if as_json:
         settings = {"predictions": None if baseline else str(folders[0]), "baseline": baseline}
-        typer.echo(json_text(total, {**settings, "ground_truth": str(truth_root)}))
+        typer.echo(json_text(total, {**settings, "ground_truth": str(truth)}))
     else:
         print_table(total, f"baseline {baseline}" if baseline else str(folders[0]), Console())
-
-
-def _chosen(found: "list[MaskSequence]", wanted: list[str], split: str, root: Path) -> "list[MaskSequence]":
-    """Return the sequences asked for with --sequences, all of them where nothing was asked for."""
-    from stma_cli.masks.sequences import read_split, select_sequences
-
-    if not wanted:
-        return found
-    names = [
-        name
-        for item in wanted
-        for name in (read_split(Path(item), split) if item.endswith((".json", ".txt")) else [item])
-    ]
-    return select_sequences(found, names, root)

@@ -1,14 +1,40 @@
-"""Runs the evaluation of one sequence: label files in, scores out, one frame in memory at a time."""
+"""Runs an evaluation, sequence by sequence: label files in, scores out, one frame in memory at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from stma.baselines import Baseline, run_baseline
 from stma.errors import DataError
-from stma.evaluation import SequenceScore, SequenceScorer
+from stma.evaluation import DatasetScore, SequenceScore, SequenceScorer
 from stma_cli.masks.sequences import MaskSequence, pictures_of, predicted_sequence, read_sequence_labels
+
+
+def score_all(scored: Path | Baseline, truth: Sequence[MaskSequence], console: Console) -> DatasetScore:
+    """Score predictions, of which this is the folder, or a baseline, sequence by sequence.
+
+    Args:
+        scored: folder of all predictions, or what to run.
+        truth: the ground-truth sequences.
+        console: shows the progress where it is a terminal.
+
+    Raises:
+        StmaError: as `score_predictions` and `score_baseline` do.
+    """
+    shown = track(
+        truth, description="Scoring", console=console, transient=True, disable=not console.is_terminal
+    )
+    return DatasetScore(
+        tuple(
+            score_predictions(scored, sequence, alone=len(truth) == 1)
+            if isinstance(scored, Path)
+            else score_baseline(scored, sequence)
+            for sequence in shown
+        )
+    )
 
 
 def score_predictions(predictions: Path, truth: MaskSequence, alone: bool) -> SequenceScore:

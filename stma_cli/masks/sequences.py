@@ -100,6 +100,30 @@ def object_folders(path: Path) -> list[Path]:
     )
 
 
+def chosen_sequences(
+    found: list[MaskSequence], wanted: Sequence[str], split: str, origin: Path
+) -> list[MaskSequence]:
+    """Return the sequences that are asked for by name or by a file of names, all of them where none is.
+
+    Args:
+        found: all below `origin`.
+        wanted: names, text files with a name per line, or JSON files with lists of names.
+        split: which list of a JSON file.
+        origin: for messages.
+
+    Raises:
+        DataError: one is not there, or a file cannot be read.
+    """
+    if not wanted:
+        return found
+    names = [
+        name
+        for item in wanted
+        for name in (read_split(Path(item), split) if item.endswith((".json", ".txt")) else [item])
+    ]
+    return select_sequences(found, names, origin)
+
+
 def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin: Path) -> list[MaskSequence]:
     """Return the sequences called `names`, in that order, each once; a name may leave out leading folders.
 
