@@ -66,14 +66,11 @@ def validate(
 
     from stma.config import MemoryConfig, SegmenterConfig
     from stma.errors import SettingsError
-    from stma.process import prepare_process
-    from stma.training.ablation import switch_off
-    from stma.training.pool import scan
-    from stma.training.validation_sets import ValidationSettings, run_sets, summary
-    from stma.weights import load_model
+    from stma.training.validation_sets import ValidationSettings
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
     from stma_cli.evaluate.show_validation import print_rows, write_json
+    from stma_cli.evaluate.validation import score_model
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
 
@@ -83,11 +80,6 @@ def validate(
         raise SettingsError(
             f"--sets is {sets!r}, which names no set; give one or more, such as real,crossing"
         )
-    threads = threads or default_threads()
-    prepare_process(threads)
-    loaded = load_model(model)
-    switch_off(loaded.model, listed(without))
-    policy = with_settings(MemoryConfig(), memory, "the memory")
     config = SegmenterConfig(
         size=size or None,
         device=device,
@@ -95,31 +87,24 @@ def validate(
         refine_edges=refine_edges,
         adapt=adapt,
         focus=focus,
-        memory=policy,
+        memory=with_settings(MemoryConfig(), memory, "the memory"),
     )
-    settings = ValidationSettings(names, clips, frames, workers=workers, threads=threads, sized=size is None)
-    results = run_sets(
-        loaded.model,
-        scan(data),
-        config,
-        settings,
-        lambda name, result: typer.echo(
-            f"{name}  {result.score.name}  J {100 * result.score.score.region:.1f}  "
-            f"F {100 * result.score.score.boundary:.1f}",
-            err=True,
-        ),
+    settings = ValidationSettings(
+        names, clips, frames, workers=workers, threads=threads or default_threads(), sized=size is None
     )
-    rows = [summary(name, every) for name, every in results.items()]
-    print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
+    scored = score_model(
+        data, model, listed(without), config, settings, lambda line: typer.echo(line, err=True)
+    )
+    print_rows(scored.rows, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
     if json_file is not None:
         head = {
-            "model": loaded.info.name,
-            "sha256": loaded.info.sha256,
+            "model": scored.model.name,
+            "sha256": scored.model.sha256,
             "without": without,
             "size": size,
             "refine_edges": refine_edges,
             "adapt": adapt,
             "focus": focus,
-            "memory": asdict(policy),
+            "memory": asdict(config.memory),
         }
-        write_json(json_file, rows, head)
+        write_json(json_file, scored.rows, head)
