@@ -38,11 +38,11 @@ def read_manifest(path: Path, clips: Path) -> list[Pair]:
         ) from error
     if not rows:
         raise SettingsError(f"the manifest {path} names no clip; add a line for each")
-    pairs: dict[str, Pair] = {}
+    pairs: dict[Clip, Pair] = {}
     for place, row in rows:
         one = _pair_of(place, row, path.parent, clips)
-        before = pairs.get(one.clip.name)
-        pairs[one.clip.name] = one if before is None else _joined(before, one)
+        before = pairs.get(one.clip)
+        pairs[one.clip] = one if before is None else _joined(before, one)
     return list(pairs.values())
 
 
@@ -87,7 +87,7 @@ def _pair_of(place: str, row: Mapping[str, Any], folder: Path, clips: Path) -> P
     try:
         clip = clip_at(clips, text)
     except (InputError, OSError, ValueError) as error:
-        return Pair(Clip(text or place, clips / "unknown"), problem=f"{place}: {error}")
+        return Pair(Clip(f"{text} ({place})".strip(), clips / "unknown"), problem=f"{place}: {error}")
     try:
         masks = tuple(_mask_option(mask, folder) for mask in _masks_of(row))
         start, end, objects = _number(row, "start"), _number(row, "end"), row.get("objects")

@@ -180,6 +180,16 @@ def test_a_csv_manifest(clips: Path, tmp_path: Path) -> None:
     assert pairs["deep/frames"].masks == (str(folder / "dog=x.png"),)
 
 
+def test_clips_of_one_stem_do_not_share_their_masks(clips: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "clips/b2.mp4", "a.png", "b.png")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("clip,mask\nb2.MOV,a.png\nb2.mp4,b.png\nb2,b.png\n")
+    first, second, unknown = pair(clips, manifest).pairs
+    assert "b2.MOV and b2.mp4 would share the results folder b2; rename one" in str(first.problem)
+    assert (second.clip.path.name, second.masks) == ("b2.mp4", ())
+    assert (unknown.clip.name, "does not exist" in str(unknown.problem)) == ("b2 (line 4)", True)
+
+
 def test_any_line_of_a_clip_may_tell_its_range(clips: Path, tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "fix.png")
     manifest = tmp_path / "list.csv"
