@@ -48,7 +48,7 @@ class Pair:
 
     clip: Clip
     masks: tuple[str, ...] = ()
-    start: int = 0
+    start: int | None = None
     end: int | None = None
     objects: str | None = None
     problem: str | None = None

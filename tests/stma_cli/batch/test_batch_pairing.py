@@ -198,6 +198,18 @@ def test_any_line_of_a_clip_may_tell_its_range(clips: Path, tmp_path: Path) -> N
     assert (joined.start, joined.end, len(joined.masks)) == (5, 30, 2)
 
 
+@pytest.mark.parametrize(("column", "values"), [("start", "05"), ("end", "89"), ("objects", "12")])
+def test_lines_of_a_clip_that_contradict_each_other(
+    clips: Path, tmp_path: Path, column: str, values: str
+) -> None:
+    touch(tmp_path, "a.png", "fix.png")
+    manifest = tmp_path / "list.csv"
+    first, second = values
+    manifest.write_text(f"clip,mask,frame,{column}\nb2.MOV,a.png,,{first}\nb2.MOV,fix.png,12,{second}\n")
+    problem = by_name(clips, manifest)["b2"].problem
+    assert problem == f"its lines give the {column} {first} and {second}; give it once"
+
+
 def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "all.json")
     rows = [
@@ -230,6 +242,8 @@ def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
         ({"clip": "b2.MOV", "mask": "a.png", "frame": "-1"}, "frame is '-1'"),
         ({"clip": "b2.MOV", "mask": "a.png", "object": "a=b"}, "no name"),
         ({"clip": "b2.MOV", "masks": [7]}, "7 is no mask"),
+        ({"clip": "b2.MOV", "masks": ["a.png"], "frame": 4}, '"frame" stands beside "masks"; write it into'),
+        ({"clip": "b2.MOV", "masks": ["a.png"], "object": "dog"}, '"object" stands beside "masks"'),
     ],
 )
 def test_bad_lines_of_a_manifest_spoil_only_themselves(
