@@ -57,18 +57,21 @@ def look(
     names = storage.names(name)
     if CHECKPOINT_FILE in names:
         return ClipStanding(Standing.INTERRUPTED)
-    earlier, files, rate = _earlier_run(storage, name) if REPORT_FILE in names else (None, [], None)
+    earlier = _earlier_run(storage, name) if REPORT_FILE in names else None
     if earlier is None:
         visible = sorted(entry for entry in names if entry.endswith((".png", ".json")))
         return ClipStanding(Standing.FOREIGN, visible[0]) if visible else ClipStanding(Standing.NEW)
-    same_files = earlier.stamp and stamp_path(settings.video) == earlier.stamp
-    now = RunIdentity.of(settings, weights, earlier.source if same_files else None)
-    changes = now.changes_since(earlier) + _change_of_rate(rate, settings)
+    before, files = earlier.identity, earlier.files
+    same_files = before.stamp and stamp_path(settings.video) == before.stamp
+    now = RunIdentity.of(settings, weights, before.source if same_files else None)
+    changes = now.changes_since(before) + _change_of_rate(earlier.rate, settings)
     if changes:
         return ClipStanding(Standing.CHANGED, ", ".join(changes))
     missing = next((file for file in (*files, *([overlay] if overlay else ())) if file not in names), None)
     if missing is not None:
         return ClipStanding(Standing.DAMAGED, f"{missing} is missing")
+    if overlay and not earlier.drew:
+        return ClipStanding(Standing.DAMAGED, f"{overlay} is of another run")
     damaged = next((file for file in files if not storage.is_whole(f"{name}/{file}")), None)
     if damaged is not None:
         return ClipStanding(Standing.DAMAGED, f"{damaged} is damaged")
@@ -83,18 +86,31 @@ def _change_of_rate(earlier: str | None, settings: SegmentSettings) -> list[str]
     return [] if now == earlier else [f"frame-rate {earlier} -> {now}"]
 
 
-def _earlier_run(storage: Storage, name: str) -> tuple[RunIdentity | None, list[str], str | None]:
-    """Return what made the results, None where it was none of ours, the names of their masks, and the frame rate of
-    pictures, None for a video.
+@dataclass(frozen=True)
+class _EarlierRun:
+    """What made the results, the names of their masks, the frame rate of pictures, None for a video, and whether an
+    overlay was drawn."""
+
+    identity: RunIdentity
+    files: list[str]
+    rate: str | None
+    drew: bool
+
+
+def _earlier_run(storage: Storage, name: str) -> _EarlierRun | None:
+    """Return what the report says, None where it is none of ours.
 
     The report is read by line, as it may be larger than the memory that a long clip should take.
     """
     lines = storage.lines(f"{name}/{REPORT_FILE}")
     try:
         head = report_head(lines)
-        video = head.get("video")
-        of_pictures = isinstance(video, dict) and video.get("kind") != "container"
-        rate = str(head["video"].get("frame_rate")) if of_pictures else None
-        return RunIdentity.from_plain(head.get("identity")), list(report_files(lines)), rate
+        identity, files = RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
     except ValueError:
-        return None, [], None
+        return None
+    if identity is None:
+        return None
+    video, settings = (head[key] if isinstance(head.get(key), dict) else {} for key in ("video", "settings"))
+    of_pictures = bool(video) and video.get("kind") != "container"
+    rate = str(video.get("frame_rate")) if of_pictures else None
+    return _EarlierRun(identity, files, rate, settings.get("overlay") is not None)
