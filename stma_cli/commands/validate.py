@@ -73,7 +73,7 @@ def validate(
     from stma.weights import load_model
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
-    from stma_cli.evaluate.show_validation import print_rows, write_json
+    from stma_cli.evaluate.show_validation import print_sets, write_json
     from stma_cli.output import require_file_place
     from stma_cli.threads import default_threads
 
@@ -110,7 +110,7 @@ def validate(
         ),
     )
     rows = [summary(name, every) for name, every in results.items()]
-    print_rows(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
+    print_sets(rows, f"{loaded.info.name} ({loaded.info.sha256[:12]})", Console())
     if json_file is not None:
         head = {
             "model": loaded.info.name,

@@ -4,32 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from stma.saving import replacing
 from stma.training.validation_sets import EARLY, LATE
-from stma_cli.tables import print_cells, print_line
+from stma_cli.tables import print_line, print_rows
 
 COLUMNS = ("set", "clips", "J", "F", "J&F", "s/frame", "switches", "Spearman", "warnings right")
 
 
-def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:
+def print_sets(rows: list[dict[str, Any]], title: str, console: Console) -> None:
     """Print one line per set, as a table that fits 80 columns or for programs, and below it what is longer."""
-    cells = [_cells(row) for row in rows]
-    if console.is_terminal:
-        table = Table(
-            title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
-        )
-        for column in COLUMNS:
-            table.add_column(column, justify="left" if column == "set" else "right", overflow="fold")
-        for each in cells:
-            table.add_row(*each)
-        console.print(table)
-    else:
-        for line in ([title], COLUMNS, *cells):
-            print_cells(console, line)
+    print_line(console, title)
+    print_rows(console, COLUMNS, [_cells(row) for row in rows], COLUMNS[1:])
     for row in rows:
         worst = row["worst"]
         lines = [f"worst clip {worst['name']}, J&F {100 * worst['J&F']:.1f}"]

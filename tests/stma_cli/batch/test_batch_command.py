@@ -194,6 +194,18 @@ def test_one_clip_and_one_frame_are_told_as_one() -> None:
     assert "total    1 clip: 1 done; 2.0 s" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_table_shows_names_as_they_are(terminal: bool) -> None:
+    outcomes = ClipOutcome("a[/b]", Status.DONE, frames=8), ClipOutcome("b", Status.FAILED, message="no [x]")
+    stream = StringIO()
+    console = Console(file=stream, width=80, force_terminal=terminal, color_system=None)
+    print_result(BatchResult(outcomes), console)
+    shown = stream.getvalue()
+    assert "seconds" in shown
+    for cells in (["a[/b]", "done", "8"], ["b", "failed", "no [x]"]):
+        assert re.search((" +" if terminal else "\t+").join(map(re.escape, cells)), shown), shown
+
+
 @pytest.mark.parametrize(("method", "path"), [("ls", "three"), ("open", "three/report.json")])
 def test_a_place_that_the_file_system_refuses_fails_its_clip_alone(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str
