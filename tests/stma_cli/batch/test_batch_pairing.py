@@ -72,6 +72,21 @@ def test_masks_by_path_by_stem_and_in_folders(clips: Path, tmp_path: Path) -> No
     assert all(item.problem is None for item in pairs.values())
 
 
+def test_links_among_the_masks_are_followed(clips: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    touch(tmp_path, "elsewhere/frames.png", "elsewhere/more/b10.png", "masks/z/b2.png")
+    os.symlink(tmp_path / "elsewhere", masks / "deep")
+    for name in ("a", "z/again"):
+        os.symlink(masks / "z", masks / name)
+    os.symlink(tmp_path / "absent", masks / "c.v1.png")
+    pairs = by_name(clips, masks)
+    assert {name: item.masks for name, item in pairs.items() if item.masks} == {
+        "deep/frames": (str(masks / "deep/frames.png"),),
+        "b10": (str(masks / "deep/more/b10.png"),),
+        "b2": (str(masks / "z/b2.png"),),
+    }
+
+
 def test_masks_beside_the_clips(clips: Path) -> None:
     touch(clips, "b2.png", "deep/frames.json")
     pairs = by_name(clips, clips)
