@@ -1,6 +1,7 @@
 """What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -196,6 +197,9 @@ def _run(
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
     resumed = begin.segmenter is not None
     overlays = [] if resumed else overlay_sinks(settings, source, names)
+    unfinished = ExitStack()
+    for sink in overlays:
+        unfinished.callback(sink.abort)
     masks = {frame: mask.labels for frame, mask in annotations.items() if mask.labels.any()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
@@ -206,6 +210,7 @@ def _run(
         states.drop_from(-1)
     progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
     with (
+        unfinished,
         ReportWriter(settings.out) as report,
         Checkpointer(
             settings, setup.segmenter, held_back, report, begin, states, on_checkpoint
