@@ -106,6 +106,10 @@ def bench(
         pipeline=pipeline,
         profile=profile,
     )
+    if long is not None and (profile or len(settings.precisions) > 1):
+        raise SettingsError(
+            "--long takes one number format and lists no operations; give one --precision, and leave --profile out"
+        )
     from stma_cli.bench import show
 
     def say(line: str) -> None:
