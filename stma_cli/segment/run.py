@@ -118,7 +118,7 @@ def _run_alone(
             change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
                 say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
-                return _unchanged(settings, source, earlier)
+                return _unchanged(settings, source, earlier, say)
             forward = settings.direction == FORWARD
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(f"changed  {line}")
@@ -243,9 +243,10 @@ def _run(
         frame_count = done_before + pipeline.frame_count
         next_frame = settings.start + frame_count
         require_frame_exists(max(annotations), next_frame, source)
-        notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
+        drawn = [note for sink in overlays for note in sink.notes]
         if resumed and settings.overlay is not None:
-            notes += overlay_of_all(settings, source, names, report.files())
+            drawn = overlay_of_all(settings, source, names, report.files())
+        notes = [*source.notes, *drawn]
         head = report_head(settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes)
         report_path = report.finish(head, names, picture_step(source) if resumed else None)
         checkpointer.finish()
@@ -299,15 +300,19 @@ def _tell_how_to_go_on(
     say(f"go on    {way}")
 
 
-def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
+def _unchanged(
+    settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun, say: Callable[[str], None]
+) -> SegmentResult:
     """Return the result of a run that is there already; draws only the overlay where that is missing."""
     drawn = settings.overlay is not None and settings.overlay.exists()
     recorded = recorded_settings(settings, source)
     draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
-    if draws:
-        overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
+    said = len(source.notes)
+    notes = overlay_of_all(settings, source, earlier.names, finished_files(settings.out)) if draws else []
+    for note in (*source.notes[said:], *notes):
+        say(f"note     {note}")
     if draws or earlier.frame_rate != str(source.info.frame_rate):
-        record_drawing(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
+        record_drawing(settings, source, {name: recorded[name] for name in DRAWING} if draws else {}, notes)
     return SegmentResult(
         settings.out,
         settings.overlay,
