@@ -38,7 +38,7 @@ def directed_segmenter(
     segmenter = setup.segmenter
     if settings.direction != FORWARD:
         saved = SavedPredictions(settings.out)
-        frames = _backward_frames(settings.start, annotations)
+        frames = backward_frames(settings.start, annotations)
         rule = MergeRule.of(annotations, settings.both_directions)
         if begin.segmenter is None:
             masks = {frame: rule.backward_mask(frame, mask.labels) for frame, mask in annotations.items()}
@@ -60,7 +60,7 @@ def require_saved_predictions(
         OutputError: when it is gone.
     """
     if settings.direction != FORWARD:
-        SavedPredictions(settings.out).require(_backward_frames(next_frame, annotations))
+        SavedPredictions(settings.out).require(backward_frames(next_frame, annotations))
 
 
 def remove_saved_predictions(settings: SegmentSettings) -> None:
@@ -69,7 +69,7 @@ def remove_saved_predictions(settings: SegmentSettings) -> None:
         SavedPredictions(settings.out).remove()
 
 
-def _backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> range:
+def backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> range:
     """Return the frames from `first` to the last with a mask."""
     return range(first, max(frame for frame, mask in annotations.items() if mask.labels.any()) + 1)
 

@@ -326,5 +326,7 @@ def _unchanged(
 
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
     """Return the number of frames for the progress line, as far as it is known."""
-    end = settings.end if settings.end is not None else source.info.frame_count_hint
-    return None if end is None else max(0, end - settings.start)
+    hint = source.info.frame_count_hint
+    if hint is not None:
+        return len(range(hint)[settings.start : settings.end])
+    return None if settings.end is None else settings.end - settings.start

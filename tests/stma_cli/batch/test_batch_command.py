@@ -287,6 +287,10 @@ def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytes
     assert shown["seconds"] == 27.0
     learning.pop()
     assert json.loads(run(*words, "--json").stdout)["seconds"] == 34.5, "each of three clips is learned from"
+    for direction, seconds in (("both", 45.0), ("backward", 10.5)):
+        shown = json.loads(run(*words, "--json", "--direction", direction).stdout)
+        assert shown["seconds"] == seconds, "backward from the first frame, where the mask is"
+        assert [row["frames"] for row in shown["clips"]] == [COUNT] * 3
     assert re.match(r"about \d+ M.* of RAM .*for each worker", shown["needs"]), shown["needs"]
     assert "needs    about" in run(*words).stdout
     assert not Path("out").exists()
