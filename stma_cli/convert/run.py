@@ -25,6 +25,8 @@ from stma_cli.masks.json_file import load_json
 from stma_cli.masks.sequences import clip_folders
 from stma_cli.wording import has_wrong_field
 
+UNFINISHED = ".stma-convert.part"  # in a folder that is filled
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -134,7 +136,7 @@ def _check_target(wanted: Conversion) -> None:
         )
     if suffix and out.exists() and not wanted.force:
         raise OutputError(f"{out} exists: choose another name with --out, or add --force to replace it.")
-    if not suffix and out.is_dir() and any(out.iterdir()):
+    if not suffix and out.is_dir() and any(entry.name != UNFINISHED for entry in out.iterdir()):
         raise OutputError(f"{out} is not empty: choose a new or empty folder with --out.")
     if suffix and not out.resolve().parent.is_dir():
         raise OutputError(f"There is no folder {out.parent}: make it, or choose another with --out.")
@@ -146,20 +148,43 @@ def _check_target(wanted: Conversion) -> None:
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, and rename it to `path` when all went well."""
-    absolute = path.absolute()
-    temporary = absolute.with_name(f".{absolute.name}.part")
+    """Give a temporary folder beside `path`, and rename it to `path` when all went well.
+
+    A folder that is there, perhaps over a link, stays the one it is: the temporary one is inside, and its content moves
+    up.
+    """
+    place = path.resolve()
+    fills = place.is_dir()
+    temporary = place / UNFINISHED if fills else place.with_name(f".{place.name}.part")
     try:
         with writing(path):
             if temporary.exists():
                 shutil.rmtree(temporary)
             temporary.mkdir(parents=True)
             yield temporary
-            if absolute.is_dir():
-                absolute.rmdir()
-            os.replace(temporary, absolute)
+            if fills:
+                _move_up(temporary)
+            else:
+                os.replace(temporary, place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_up(folder: Path) -> None:
+    """Move all in a folder into the one above it, or nothing.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    moved: list[Path] = []
+    try:
+        for entry in list(folder.iterdir()):
+            os.replace(entry, folder.parent / entry.name)
+            moved.append(entry)
+    except BaseException:
+        for entry in moved:
+            os.replace(folder.parent / entry.name, entry)
+        raise
 
 
 def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:

@@ -233,6 +233,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
             "no edge for --feather",
         ),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip_stma"], "is a folder of the masks"),
+        (["clip.mp4", "--mask", "first.png", "--feather", "2"], "no edge for --feather"),
+        (["clip.mp4", "--mask", "first.png", "--overlay-objects", "2"], "--overlay-objects asks for 2"),
         (
             ["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--overlay-objects", "2"],
             "--overlay-objects asks for 2",
