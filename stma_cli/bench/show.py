@@ -1,6 +1,5 @@
 """The benchmark's tables, JSON file and plot."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,16 +57,6 @@ def print_long(result: "LongResult", console: Console) -> None:
             cells += [f"{early / unit:.1f}", f"{late / unit:.1f}", f"{100 * (late / early - 1):+.1f}"]
         table.add_row(*cells)
     console.print(table)
-
-
-def write_json(result: "BenchResult | LongResult", path: Path) -> None:
-    """Write everything that was measured.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
 
 
 def write_plot(result: BenchResult, path: Path) -> None:

@@ -73,8 +73,9 @@ def validate(
     from stma.weights import load_model
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
-    from stma_cli.evaluate.show_validation import print_sets, write_json
+    from stma_cli.evaluate.show_validation import print_sets
     from stma_cli.output import require_file_place
+    from stma_cli.readable_json import write_json
     from stma_cli.threads import default_threads
 
     require_file_place("--json", json_file, ".json")
@@ -122,4 +123,4 @@ def validate(
             "focus": focus,
             "memory": asdict(policy),
         }
-        write_json(json_file, rows, head)
+        write_json(json_file, {**head, "sets": rows})

@@ -1,12 +1,9 @@
 """`stma validate`: how the figures of each set are shown."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from stma.saving import replacing
 from stma.training.validation_sets import EARLY, LATE
 from stma_cli.tables import print_line, print_rows
 
@@ -41,13 +38,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{confidence['spearman']:.2f}",
         "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
     ]
-
-
-def write_json(path: Path, rows: list[dict[str, Any]], head: dict[str, Any]) -> None:
-    """Write the rows.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**head, "sets": rows}, indent=2) + "\n")
