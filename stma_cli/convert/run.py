@@ -10,13 +10,12 @@ from pathlib import Path
 from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
 from stma.saving import replacing, writing
 from stma_cli.convert.arrays import open_npz, write_npz
-from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
+from stma_cli.convert.clip import Clip, LabelledFrame, Source, names_in_file, survey, with_own_ids
 from stma_cli.convert.coco import open_coco, write_coco
 from stma_cli.convert.cvat_images import open_cvat_images, write_cvat_images
 from stma_cli.convert.cvat_video import open_cvat_video, write_cvat_video
 from stma_cli.convert.labelme import open_labelme, write_labelme
 from stma_cli.convert.pictures import open_binary, open_davis, write_binary, write_davis
-from stma_cli.convert.several import names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.mask_formats import Format

@@ -12,7 +12,7 @@ from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.segment.model_setup import ModelSetup
-from stma_cli.segment.settings import FORWARD, SegmentInterrupted, SegmentSettings
+from stma_cli.segment.settings import BOTH, FORWARD, SegmentInterrupted, SegmentSettings
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
@@ -39,13 +39,12 @@ def directed_segmenter(
     if settings.direction != FORWARD:
         saved = SavedPredictions(settings.out)
         frames = backward_frames(settings.start, annotations)
-        rule = MergeRule.of(annotations, settings.both_directions)
+        both = settings.direction == BOTH
+        rule = MergeRule.of(annotations, both)
         if begin.segmenter is None:
             masks = {frame: rule.backward_mask(frame, mask.labels) for frame, mask in annotations.items()}
             _backward_pass(settings, source, masks, setup.segmenter, saved, frames, say)
-        segmenter = MergingSegmenter(
-            setup.segmenter if settings.both_directions else None, saved, rule, frames
-        )
+        segmenter = MergingSegmenter(setup.segmenter if both else None, saved, rule, frames)
     if begin.segmenter is not None:
         segmenter.load_state_dict(begin.segmenter)
     return segmenter
