@@ -100,6 +100,8 @@ def _problem_of_place(error: OSError | RuntimeError) -> str | None:
         error, PermissionError
     ):  # even to ask whether a file is there fails in a folder that is locked
         return f"{error.filename} may not be used: change its permissions, or those of its folder."
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{error.filename} is longer than the file system takes: choose a shorter name."
     if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
         _drop_waiting_output()
         return str(output_error(Path("the output"), error))

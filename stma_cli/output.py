@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from stma.errors import OutputError, SettingsError
 from stma.saving import writing
@@ -126,25 +127,41 @@ def only_one(lock: Path, command: str) -> Iterator[None]:
         OutputError: another process holds it, or the folder is not writable.
     """
     try:
-        import fcntl
+        import fcntl  # noqa: F401
     except ImportError:  # Windows
         yield
         return
-    with writing(lock.parent):
-        file = lock.open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another {command} is writing into {lock.parent}; wait for it, or choose another --out"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+    with _locked(lock, command):
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def _locked(lock: Path, command: str) -> IO[str]:
+    """Return the open file of a path with the lock on it; without a lock on file systems that have none.
+
+    Raises:
+        OutputError: see `only_one`.
+    """
+    import fcntl
+
+    while True:
+        with writing(lock.parent):
+            file = lock.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise OutputError(
+                f"another {command} is writing into {lock.parent}; wait for it, or choose another --out"
+            ) from error
+        except OSError:
+            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                return file
+        file.close()  # who held the lock has removed the file since it was opened here
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from stma.saving import replacing
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # Python's stand-in for a byte of a file name that is no UTF-8
 
@@ -22,3 +25,13 @@ def readable_json(
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, default=default)
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` with two spaces per level, complete or not at all.
+
+    Raises:
+        OutputError: when the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")

@@ -48,7 +48,7 @@ class Pair:
 
     clip: Clip
     masks: tuple[str, ...] = ()
-    start: int = 0
+    start: int | None = None
     end: int | None = None
     objects: str | None = None
     problem: str | None = None
@@ -81,7 +81,9 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
         VideoError: `root` is no folder, or there is no clip in it.
     """
     require_folder_of_clips(root)
-    search = _Search({_identity(folder) for folder in leave_out if folder.is_dir()} - {_identity(root)})
+    search = _Search(
+        {folder_identity(folder) for folder in leave_out if folder.is_dir()} - {folder_identity(root)}
+    )
     clips = sorted(
         search.clips_in(root, ""), key=lambda clip: [natural_key(part) for part in clip.name.split("/")]
     )
@@ -144,7 +146,7 @@ class _Search:
         """Yield the clips in a folder; `prefix` is its name with a "/"."""
         from stma_cli.video.folder import IMAGE_SUFFIXES
 
-        place = _identity(folder)
+        place = folder_identity(folder)
         if place in self._seen:
             return
         self._seen.add(place)
@@ -200,6 +202,11 @@ def _holds_masks_alone(folder: Path) -> bool:
     )
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+def folder_identity(folder: Path) -> tuple[int, int]:
+    """Return what tells a folder from others, over whatever link it is reached.
+
+    Raises:
+        OSError: it is not there.
+    """
     state = folder.stat()
     return state.st_dev, state.st_ino

@@ -9,6 +9,7 @@ from stma_cli.batch.plan import PlannedClip, plan
 from stma_cli.batch.run import pairing_of
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import storage_at
+from stma_cli.segment.settings import BACKWARD, FORWARD
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class ClipPreview:
         annotated: frames with a mask.
         size: as `SegmentSettings.size`, what suits the objects chosen.
         seconds: about how long the model would take, learning from the first mask included, or None.
+        passes: 2 where objects are followed in both directions.
+        predicted: frames that the model takes in all passes, or None.
     """
 
     planned: PlannedClip
@@ -42,6 +45,8 @@ class ClipPreview:
     annotated: int = 0
     size: int = 0
     seconds: float | None = None
+    passes: int = 1
+    predicted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ def preview(settings: BatchSettings) -> Preview:
     needs = f"{setup.needs(largest.objects, largest.annotated)}, of the largest clip and for each worker"
     once, each = (seconds / cost[id(largest)] for seconds in _timed(setup, template.chunk, largest))
     clips = [
-        replace(clip, seconds=cost[id(clip)] * (once + each * clip.frames))
-        if id(clip) in cost and clip.frames is not None
+        replace(clip, seconds=cost[id(clip)] * (once * clip.passes + each * clip.predicted))
+        if id(clip) in cost and clip.predicted is not None
         else clip
         for clip in clips
     ]
@@ -112,6 +117,7 @@ def preview(settings: BatchSettings) -> Preview:
 
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
+    from stma_cli.segment.backward import backward_frames
     from stma_cli.segment.checks import all_names, checked_annotations
     from stma_cli.segment.model_setup import sized
     from stma_cli.video import open_video
@@ -131,6 +137,8 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
     assert size is not None
     count = source.info.frame_count_hint
     frames = None if count is None else len(range(count)[settings.start : settings.end])
+    forward, backward = settings.direction != BACKWARD, settings.direction != FORWARD
+    before = len(backward_frames(settings.start, annotations)) if backward else 0
     return ClipPreview(
         clip,
         None,
@@ -140,6 +148,8 @@ def _previewed(clip: PlannedClip) -> ClipPreview:
         len(all_names(annotations)),
         len(annotations),
         size,
+        passes=forward + backward,
+        predicted=None if frames is None else forward * frames + before,
     )
 
 

@@ -38,11 +38,11 @@ def read_manifest(path: Path, clips: Path) -> list[Pair]:
         ) from error
     if not rows:
         raise SettingsError(f"the manifest {path} names no clip; add a line for each")
-    pairs: dict[str, Pair] = {}
+    pairs: dict[Clip, Pair] = {}
     for place, row in rows:
         one = _pair_of(place, row, path.parent, clips)
-        before = pairs.get(one.clip.name)
-        pairs[one.clip.name] = one if before is None else _joined(before, one)
+        before = pairs.get(one.clip)
+        pairs[one.clip] = one if before is None else _joined(before, one)
     return list(pairs.values())
 
 
@@ -87,7 +87,7 @@ def _pair_of(place: str, row: Mapping[str, Any], folder: Path, clips: Path) -> P
     try:
         clip = clip_at(clips, text)
     except (InputError, OSError, ValueError) as error:
-        return Pair(Clip(text or place, clips / "unknown"), problem=f"{place}: {error}")
+        return Pair(Clip(f"{text} ({place})".strip(), clips / "unknown"), problem=f"{place}: {error}")
     try:
         masks = tuple(_mask_option(mask, folder) for mask in _masks_of(row))
         start, end, objects = _number(row, "start"), _number(row, "end"), row.get("objects")
@@ -95,21 +95,18 @@ def _pair_of(place: str, row: Mapping[str, Any], folder: Path, clips: Path) -> P
             raise SettingsError("no mask is given; name one")
     except (InputError, OSError, ValueError) as error:
         return Pair(clip, problem=f"{place}: {error}")
-    return Pair(clip, masks, start or 0, end, None if objects is None else str(objects))
+    return Pair(clip, masks, start, end, None if objects is None else str(objects))
 
 
 def _masks_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    several = row.get("masks", [])
+    several, own = row.get("masks", []), {key: row[key] for key in ("frame", "object") if key in row}
     if not isinstance(several, list):
         raise SettingsError('"masks" is no list; write "mask" for a single one')
-    given: list[Any] = [*([row] if "mask" in row else []), *several]
-    masks: list[Mapping[str, Any]] = []
-    for mask in given:
-        if mask is row:
-            masks.append(
-                {"file": row["mask"], **{key: row[key] for key in ("frame", "object") if key in row}}
-            )
-        elif isinstance(mask, dict) and not set(mask) - set(_MASK_KEYS):
+    if several and own and "mask" not in row:
+        raise SettingsError(f'"{next(iter(own))}" stands beside "masks"; write it into each of them')
+    masks: list[Mapping[str, Any]] = [{"file": row["mask"], **own}] if "mask" in row else []
+    for mask in several:
+        if isinstance(mask, dict) and not set(mask) - set(_MASK_KEYS):
             masks.append(mask)
         elif isinstance(mask, str):
             masks.append({"file": mask})
@@ -140,12 +137,14 @@ def _number(row: Mapping[str, Any], key: str) -> int | None:
 
 
 def _joined(before: Pair, after: Pair) -> Pair:
-    """Two lines of one clip: all their masks; range and objects as far as either says so."""
-    return replace(
-        before,
-        masks=before.masks + after.masks,
-        start=before.start or after.start,
-        end=before.end if before.end is not None else after.end,
-        objects=before.objects if before.objects is not None else after.objects,
-        problem=before.problem or after.problem,
-    )
+    """Two lines of one clip: all their masks; range and objects as far as either says so, a problem where both do
+    and differ."""
+    joined = replace(before, masks=before.masks + after.masks, problem=before.problem or after.problem)
+    for key in ("start", "end", "objects"):
+        one, other = getattr(before, key), getattr(after, key)
+        if one is None:
+            joined = replace(joined, **{key: other})
+        elif other not in (None, one) and joined.problem is None:
+            problem = f"its lines give the {key} {one} and {other}; give it once"
+            joined = replace(joined, problem=problem)
+    return joined

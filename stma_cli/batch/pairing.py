@@ -1,14 +1,23 @@
 """Which masks belong to which clip: by the same path, by the same stem, or as a manifest says."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+import os
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from stma.errors import MaskError
 from stma.natural_order import natural_key
-from stma_cli.batch.clips import Clip, FoundClips, Pair, find_clips, holds_results, require_folder_of_clips
+from stma_cli.batch.clips import (
+    Clip,
+    FoundClips,
+    Pair,
+    find_clips,
+    folder_identity,
+    holds_results,
+    require_folder_of_clips,
+)
 from stma_cli.batch.manifest import read_manifest
 from stma_cli.result_layout import NAMES_FILE
 
@@ -101,7 +110,7 @@ class _MaskFiles:
         self._by_path: defaultdict[Path, list[Path]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._folders: set[Path] = set()
-        found = (path for path in root.rglob("*") if path.suffix.lower() in MASK_SUFFIXES)
+        found = (path for path in _files_below(root) if path.suffix.lower() in MASK_SUFFIXES)
         is_result = cache(holds_results)
         for path in sorted(found, key=lambda path: natural_key(str(path))):
             if path.name.startswith(".") or path.name == NAMES_FILE or is_result(path.parent):
@@ -134,3 +143,24 @@ class _MaskFiles:
     def with_stem(self, stem: str) -> list[Path]:
         """Mask files anywhere with this stem."""
         return self._by_stem.get(stem, [])
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Yield all that is no folder below a folder; follows links to folders, each folder once and links last, so that
+    what can be reached without them keeps its path."""
+    waiting, seen = deque([root]), set()
+    while waiting:
+        folder = waiting.popleft()
+        try:
+            place = folder_identity(folder)
+            entries = [] if place in seen else list(os.scandir(folder))
+        except OSError:  # a folder that may not be read
+            continue
+        seen.add(place)
+        for entry in entries:
+            if not entry.is_dir():
+                yield Path(entry.path)
+            elif entry.is_symlink():
+                waiting.append(Path(entry.path))
+            else:
+                waiting.appendleft(Path(entry.path))

@@ -68,7 +68,7 @@ def _planned(settings: BatchSettings, pair: Pair, storage: Storage, weights: str
         settings.template,
         video=pair.clip.path.resolve(),
         masks=tuple(pair.masks),
-        start=pair.start,
+        start=pair.start or 0,
         end=pair.end,
         objects=pair.objects if pair.objects is not None else settings.template.objects,
     )

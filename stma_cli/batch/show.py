@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.readable_json import readable_json
 from stma_cli.segment.checks import given_note, mostly_given
-from stma_cli.tables import print_cells, print_line
+from stma_cli.tables import print_line, print_rows
 from stma_cli.wording import counted, shortened, wall_time
 
 COLOURS = {
@@ -37,18 +35,9 @@ def progress_line(outcome: ClipOutcome, number: int, jobs: int) -> str:
 def print_result(result: BatchResult, console: Console) -> None:
     """Print one row per clip; those that went wrong last, where they are seen."""
     rows = sorted(result.outcomes, key=lambda outcome: outcome.status in (Status.FAILED, Status.WAITING))
-    if console.is_terminal:
-        table = Table()
-        for title, side in (("clip", "left"), ("", "left"), ("frames", "right"), ("seconds", "right")):
-            table.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
-        table.add_column("", overflow="fold")
-        for row in rows:
-            status = Text(row.status.value, style=COLOURS[row.status])
-            table.add_row(Text(row.name), status, *_numbers(row), Text(_remark(row)))
-        console.print(table)
-    else:
-        for row in rows:
-            print_cells(console, [row.name, row.status.value, *_numbers(row), _remark(row)])
+    cells = [(row.name, row.status.value, *_numbers(row), _remark(row)) for row in rows]
+    titles, styles = ("clip", "", "frames", "seconds", ""), [COLOURS[row.status] for row in rows]
+    print_rows(console, titles, cells, ("frames", "seconds"), styles)
     _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
@@ -72,17 +61,8 @@ def print_preview(preview: Preview, console: Console) -> None:
         print_line(console, f"note     {note}")
     titles = ("clip", "masks", "size", "frames", "objects", "seconds", "")
     rows = [_preview_row(clip) for clip in preview.clips]
-    if console.is_terminal:
-        table = Table()
-        for title in titles:
-            right = title in ("frames", "objects", "seconds")
-            table.add_column(title, justify="right" if right else "left", overflow="fold")
-        for clip, row in zip(preview.clips, rows, strict=True):
-            table.add_row(*(Text(cell) for cell in row), style="red" if clip.problem else "")
-        console.print(table)
-    else:
-        for row in (titles, *rows):
-            print_cells(console, row)
+    styles = ["red" if clip.problem else "" for clip in preview.clips]
+    print_rows(console, titles, rows, ("frames", "objects", "seconds"), styles)
     if preview.needs:
         print_line(console, f"needs    {preview.needs}")
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]

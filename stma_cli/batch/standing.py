@@ -77,6 +77,8 @@ def look(
         return ClipStanding(Standing.DAMAGED, f"{damaged} is damaged")
     if overlay is not None and overlay not in names:
         return ClipStanding(Standing.UNDRAWN, f"{overlay} is missing")
+    if overlay is not None and run.drawing is None:
+        return ClipStanding(Standing.UNDRAWN, f"{overlay} is of another run")
     if overlay is not None and run.drawing != (asdict(settings.rendering), settings.audio):
         return ClipStanding(Standing.UNDRAWN, f"{overlay} was drawn otherwise")
     return ClipStanding(Standing.COMPLETE, frames=len(files))
@@ -98,29 +100,32 @@ class _EarlierRun:
         identity: what the masks depend on.
         files: names of the masks.
         rate: frame rate of pictures, None for a video.
-        drawing: the settings of the overlay, as JSON values, and whether it has the sound.
+        drawing: the settings of the overlay, as JSON values, and whether it has the sound; None where none was drawn.
     """
 
     identity: RunIdentity
     files: list[str]
     rate: str | None
-    drawing: tuple[Any, Any]
+    drawing: tuple[Any, Any] | None
 
 
 def _earlier_run(storage: Storage, name: str) -> _EarlierRun | None:
-    """Return what made the results, None where it was none of ours.
+    """Return what the report says, None where it is none of ours.
 
     The report is read by line, as it may be larger than the memory that a long clip should take.
     """
     lines = storage.lines(f"{name}/{REPORT_FILE}")
     try:
         head = report_head(lines)
-        video = head.get("video")
-        of_pictures = isinstance(video, dict) and video.get("kind") != "container"
-        rate = str(head["video"].get("frame_rate")) if of_pictures else None
         identity, files = RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
     except ValueError:
         return None
-    drawn = head["settings"] if isinstance(head.get("settings"), dict) else {}
-    drawing = drawn.get("rendering"), drawn.get("audio")
-    return None if identity is None else _EarlierRun(identity, files, rate, drawing)
+    if identity is None:
+        return None
+    video, settings = (head[key] if isinstance(head.get(key), dict) else {} for key in ("video", "settings"))
+    of_pictures = bool(video) and video.get("kind") != "container"
+    rate = str(video.get("frame_rate")) if of_pictures else None
+    drew = settings.get("overlay") is not None
+    return _EarlierRun(
+        identity, files, rate, (settings.get("rendering"), settings.get("audio")) if drew else None
+    )

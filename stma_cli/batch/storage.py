@@ -1,6 +1,9 @@
 """Where results go: a folder that all workers see, or a URL of fsspec such as s3://bucket/run."""
 
+import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -9,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stma.errors import OutputError
-from stma.saving import output_error, replacing
+from stma.saving import output_error, replacing, writing
+from stma_cli.leftovers import left_behind
 from stma_cli.output import is_url, make_folder
 from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
 from stma_cli.segment.report import finished_files
@@ -257,7 +261,7 @@ class RemoteStorage:
     @contextmanager
     def workspace(self, name: str, ours: bool) -> Iterator[Workspace]:
         """See `Storage.workspace`."""
-        folder = Path(tempfile.mkdtemp(prefix="stma-"))
+        folder = _temporary_folder()
         try:
             with _reaching(f"{self.url}/{name}"):
                 files, place = self._open()
@@ -288,6 +292,21 @@ def _reaching(url: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise OutputError(f"{url} cannot be used ({error}); check the address and the rights") from error
+
+
+def _temporary_folder() -> Path:
+    """Make a folder for the results of one clip; remove those that killed processes have left on this machine.
+
+    Raises:
+        OutputError: when it cannot be made.
+    """
+    place = Path(tempfile.gettempdir())
+    prefix = f"stma-{socket.gethostname()}-"
+    with suppress(OSError):
+        for folder in left_behind(place, re.compile(re.escape(prefix) + "([0-9]{1,9})-.+")):
+            shutil.rmtree(folder, ignore_errors=True)
+    with writing(place):
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-"))
 
 
 def _last_part(entry: Any) -> str:

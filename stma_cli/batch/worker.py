@@ -11,8 +11,9 @@ from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.storage import Storage
 from stma_cli.result_layout import OVERLAY_FILE
 from stma_cli.segment.model_setup import ModelSetup, set_up_model
+from stma_cli.segment.redraw import draw_video
 from stma_cli.segment.report import finished_files, report_files, report_head, unfinished_files
-from stma_cli.segment.run import draw_video, segment_video
+from stma_cli.segment.run import segment_video
 from stma_cli.segment.settings import SegmentInterrupted, SegmentSettings
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ class ClipWorker:
                 quiet=True,
             )
             if job.only_draw:
-                drawn = draw_video(settings)
-                return replace(outcome, status=Status.DONE, frames=drawn.frames)
+                drawn = draw_video(settings, said.append)
+                return replace(outcome, status=Status.DONE, frames=drawn.frames, notes=_notes(said))
             try:
                 result = segment_video(settings, said.append, self._set_up, on_checkpoint)
             except SegmentInterrupted:
@@ -108,7 +109,7 @@ class ClipWorker:
             computed=result.computed,
             given=result.given,
             resumed_at=resumed[-1] if resumed else None,
-            notes=tuple(line.removeprefix("note     ") for line in said if line.startswith("note")),
+            notes=_notes(said),
         )
 
     def _set_up(self, settings: SegmentSettings, height: int, width: int) -> ModelSetup:
@@ -120,6 +121,10 @@ class ClipWorker:
         if name_or_path not in self._loaded:
             self._loaded[name_or_path] = load_model(name_or_path)
         return self._loaded[name_or_path]
+
+
+def _notes(said: list[str]) -> tuple[str, ...]:
+    return tuple(line.removeprefix("note     ") for line in said if line.startswith("note"))
 
 
 def _remove(folder: Path, files: set[str]) -> None:

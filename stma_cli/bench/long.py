@@ -99,7 +99,7 @@ def run_long(settings: BenchSettings, frames: int, say: Callable[[str], None]) -
     """Follow synthetic objects through `frames` frames, for every size and number of objects.
 
     Args:
-        settings: what to measure, in the first of its precisions; `frames` and `repeats` do not matter.
+        settings: what to measure, in one precision; `frames` and `repeats` do not matter.
         frames: of each run, `SHORTEST_RUN` or more.
         say: takes a line about each run before it begins.
 
@@ -108,6 +108,7 @@ def run_long(settings: BenchSettings, frames: int, say: Callable[[str], None]) -
     """
     prepare_process(settings.threads or default_threads())
     loaded = load_model(settings.model)
+    machine = describe_machine(settings.device)  # first, so that its load is that of other programs
     runs = []
     for size in settings.sizes:
         for objects in settings.objects:
@@ -115,7 +116,7 @@ def run_long(settings: BenchSettings, frames: int, say: Callable[[str], None]) -
                 say(f"running {frames} frames of {stage} with {objects} objects at {size}")
                 runs.append(one_run(settings, loaded.model, stage, size, objects, frames))
     model = identified(loaded.info)
-    return LongResult(describe_machine(settings.device), model, settings, tuple(runs))
+    return LongResult(machine, model, settings, tuple(runs))
 
 
 def one_run(

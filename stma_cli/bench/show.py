@@ -1,12 +1,13 @@
 """The benchmark's tables, JSON file and plot."""
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stma.saving import replacing
 from stma_cli.bench.settings import BenchResult, BenchRow
@@ -28,14 +29,12 @@ def print_result(result: BenchResult, console: Console) -> None:
     device = machine["device"]
     if device == "cpu":
         device = f"cpu, {machine['threads']} threads on {machine['cores']} cores"
-    say = console.print
-    say(f"machine  {machine['processor']}; torch {machine['torch']}; {device}", highlight=False)
-    say(f"model    {model['name']}, {model['parameters'] / 1e6:.2f} M parameters", highlight=False)
+    say = partial(console.print, markup=False, highlight=False)
+    say(f"machine  {machine['processor']}; torch {machine['torch']}; {device}")
+    say(f"model    {model['name']}, {model['parameters'] / 1e6:.2f} M parameters")
     for precision, peak in result.peaks.items():
-        say(
-            f"peak     {precision}: {peak.matmul:.0f} GFLOP/s in products, {peak.convolution:.0f} in convolutions",
-            highlight=False,
-        )
+        rates = f"{peak.matmul:.0f} GFLOP/s in products, {peak.convolution:.0f} in convolutions"
+        say(f"peak     {precision}: {rates}")
     console.print(_model_table(result))
     if any(row.pipeline for row in result.rows):
         console.print(_pipeline_table(result))
@@ -58,16 +57,6 @@ def print_long(result: "LongResult", console: Console) -> None:
             cells += [f"{early / unit:.1f}", f"{late / unit:.1f}", f"{100 * (late / early - 1):+.1f}"]
         table.add_row(*cells)
     console.print(table)
-
-
-def write_json(result: "BenchResult | LongResult", path: Path) -> None:
-    """Write everything that was measured.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result.plain(), indent=2) + "\n", encoding="utf-8")
 
 
 def write_plot(result: BenchResult, path: Path) -> None:
@@ -176,7 +165,8 @@ def _profile_table(row: BenchRow) -> Table:
     table = _table(title, "ms/frame", "calls", "%", "operation")
     table.columns[-1].justify = "left"
     for cost in row.profile or ():
-        table.add_row(f"{cost.milliseconds:.2f}", f"{cost.calls:.1f}", f"{100 * cost.share:.1f}", cost.name)
+        figures = (f"{cost.milliseconds:.2f}", f"{cost.calls:.1f}", f"{100 * cost.share:.1f}")
+        table.add_row(*figures, Text(cost.name))
     return table
 
 

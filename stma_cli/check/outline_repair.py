@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
-from stma.saving import replacing
 from stma_cli.check.json_outlines import JsonOutline, json_outlines
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
-from stma_cli.readable_json import readable_json
+from stma_cli.readable_json import write_json
 from stma_cli.wording import counted, has_wrong_field
 
 MOST_OUTSIDE = 0.5  # of the points; an outline that is mostly outside was drawn on another picture
@@ -44,8 +43,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MaskError(has_wrong_field(path, error)) from error
     if changes:
-        with replacing(out) as temporary:
-            temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")
+        write_json(out, content)
     return tuple(changes)
 
 

@@ -79,6 +79,7 @@ def bench(
     from stma.errors import SettingsError
     from stma_cli.bench import settings as options
     from stma_cli.output import require_file_place
+    from stma_cli.readable_json import write_json
 
     if plot is not None and plot.suffix.lower() not in PLOTS:
         raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
@@ -106,6 +107,10 @@ def bench(
         pipeline=pipeline,
         profile=profile,
     )
+    if long is not None and (profile or len(settings.precisions) > 1):
+        raise SettingsError(
+            "--long takes one number format and lists no operations; give one --precision, and leave --profile out"
+        )
     from stma_cli.bench import show
 
     def say(line: str) -> None:
@@ -117,7 +122,7 @@ def bench(
         found = run_long(settings, long, say)
         show.print_long(found, Console())
         if json_file is not None:
-            show.write_json(found, json_file)
+            write_json(json_file, found.plain())
         if plot is not None:
             show.write_long_plot(found, plot)
         return
@@ -126,6 +131,6 @@ def bench(
     result = run_bench(settings, say)
     show.print_result(result, Console())
     if json_file is not None:
-        show.write_json(result, json_file)
+        write_json(json_file, result.plain())
     if plot is not None:
         show.write_plot(result, plot)

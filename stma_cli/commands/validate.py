@@ -69,9 +69,10 @@ def validate(
     from stma.training.validation_sets import ValidationSettings
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
-    from stma_cli.evaluate.show_validation import print_rows, write_json
+    from stma_cli.evaluate.show_validation import print_sets
     from stma_cli.evaluate.validation import score_model
     from stma_cli.output import require_file_place
+    from stma_cli.readable_json import write_json
     from stma_cli.threads import default_threads
 
     require_file_place("--json", json_file, ".json")
@@ -95,7 +96,7 @@ def validate(
     scored = score_model(
         data, model, listed(without), config, settings, lambda line: typer.echo(line, err=True)
     )
-    print_rows(scored.rows, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
+    print_sets(scored.rows, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
     if json_file is not None:
         head = {
             "model": scored.model.name,
@@ -107,4 +108,4 @@ def validate(
             "focus": focus,
             "memory": asdict(config.memory),
         }
-        write_json(json_file, scored.rows, head)
+        write_json(json_file, {**head, "sets": scored.rows})

@@ -1,7 +1,7 @@
 """What every format is read into and written from: one label map per frame, with the names of the objects."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -163,6 +163,21 @@ def survey(source: Source) -> Clip:
             raise AnnotationError(f"{source.path} changed while it was read: convert it again.")
 
     return Clip(source.width, source.height, names, ordered, frames, source.notes, source.origin)
+
+
+def with_own_ids(clips: Iterable[Clip]) -> list[Clip]:
+    """Return the clips of one file, in which the ids of each begin above those of the clip before it."""
+    numbered: list[Clip] = []
+    highest = 0
+    for clip in clips:
+        numbered.append(replace(clip, id_offset=highest))
+        highest += max(clip.names, default=0)
+    return numbered
+
+
+def names_in_file(clips: Iterable[Clip]) -> dict[int, str]:
+    """Return the names of the objects of all clips by their ids in the file."""
+    return {clip.id_offset + object_id: name for clip in clips for object_id, name in clip.names.items()}
 
 
 def paint(

@@ -11,10 +11,19 @@ import numpy as np
 from stma.errors import AnnotationError
 from stma.labels import ids_in
 from stma.natural_order import natural_key
-from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, folder_of, frame_name, known_id, paint
+from stma_cli.convert.clip import (
+    Clip,
+    LabelledFrame,
+    Notes,
+    Source,
+    folder_of,
+    frame_name,
+    known_id,
+    names_in_file,
+    paint,
+)
 from stma_cli.convert.json_rows import is_drawn, require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import categories, encode
-from stma_cli.convert.several import names_in_file
 from stma_cli.masks.annotation import ObjectIds, numbered
 from stma_cli.masks.coco import category_names, segmentation_mask, track_of
 from stma_cli.masks.fit import Fit

@@ -6,14 +6,13 @@ from typing import Any
 
 from stma.errors import AnnotationError
 from stma.labels import ids_in
-from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, known_id
 from stma_cli.convert.json_rows import require_lists
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.labelme import labelme_files, read_labelme, shape_identity, stated_ids
-from stma_cli.readable_json import readable_json
+from stma_cli.readable_json import write_json
 
 _VERSION = "5.5.0"  # of labelme, whose fields are written
 
@@ -95,8 +94,7 @@ def write_labelme(folder: Path, clip: Clip, tolerance: float) -> None:
             "imageHeight": clip.height,
             "imageWidth": clip.width,
         }
-        with replacing(folder / f"{frame.name}.json") as temporary:
-            temporary.write_text(readable_json(content, indent=2) + "\n", "utf-8")
+        write_json(folder / f"{frame.name}.json", content)
 
 
 def _content(file: Path) -> dict[str, Any]:

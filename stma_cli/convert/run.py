@@ -10,13 +10,12 @@ from pathlib import Path
 from stma.errors import AnnotationError, OutputError, SettingsError, StmaError
 from stma.saving import replacing, writing
 from stma_cli.convert.arrays import open_npz, write_npz
-from stma_cli.convert.clip import Clip, LabelledFrame, Source, survey
+from stma_cli.convert.clip import Clip, LabelledFrame, Source, names_in_file, survey, with_own_ids
 from stma_cli.convert.coco import open_coco, write_coco
 from stma_cli.convert.cvat_images import open_cvat_images, write_cvat_images
 from stma_cli.convert.cvat_video import open_cvat_video, write_cvat_video
 from stma_cli.convert.labelme import open_labelme, write_labelme
 from stma_cli.convert.pictures import open_binary, open_davis, write_binary, write_davis
-from stma_cli.convert.several import names_in_file, with_own_ids
 from stma_cli.convert.yolo import open_yolo, write_yolo
 from stma_cli.convert.youtube_vis import open_youtube_vis, write_youtube_vis
 from stma_cli.mask_formats import Format
@@ -24,6 +23,8 @@ from stma_cli.masks.detect import detect
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.sequences import clip_folders
 from stma_cli.wording import has_wrong_field
+
+UNFINISHED = ".stma-convert.part"  # in a folder that is filled
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _check_target(wanted: Conversion) -> None:
         )
     if suffix and out.exists() and not wanted.force:
         raise OutputError(f"{out} exists: choose another name with --out, or add --force to replace it.")
-    if not suffix and out.is_dir() and any(out.iterdir()):
+    if not suffix and out.is_dir() and any(entry.name != UNFINISHED for entry in out.iterdir()):
         raise OutputError(f"{out} is not empty: choose a new or empty folder with --out.")
     if suffix and not out.resolve().parent.is_dir():
         raise OutputError(f"There is no folder {out.parent}: make it, or choose another with --out.")
@@ -146,20 +147,43 @@ def _check_target(wanted: Conversion) -> None:
 
 @contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`, and rename it to `path` when all went well."""
-    absolute = path.absolute()
-    temporary = absolute.with_name(f".{absolute.name}.part")
+    """Give a temporary folder beside `path`, and rename it to `path` when all went well.
+
+    A folder that is there, perhaps over a link, stays the one it is: the temporary one is inside, and its content moves
+    up.
+    """
+    place = path.resolve()
+    fills = place.is_dir()
+    temporary = place / UNFINISHED if fills else place.with_name(f".{place.name}.part")
     try:
         with writing(path):
             if temporary.exists():
                 shutil.rmtree(temporary)
             temporary.mkdir(parents=True)
             yield temporary
-            if absolute.is_dir():
-                absolute.rmdir()
-            os.replace(temporary, absolute)
+            if fills:
+                _move_up(temporary)
+            else:
+                os.replace(temporary, place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_up(folder: Path) -> None:
+    """Move all in a folder into the one above it, or nothing.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    moved: list[Path] = []
+    try:
+        for entry in list(folder.iterdir()):
+            os.replace(entry, folder.parent / entry.name)
+            moved.append(entry)
+    except BaseException:
+        for entry in moved:
+            os.replace(folder.parent / entry.name, entry)
+        raise
 
 
 def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:

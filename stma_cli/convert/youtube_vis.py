@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 
 from stma.errors import AnnotationError, SettingsError
-from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, folder_of, frame_name, known_id, paint
+from stma_cli.convert.clip import (
+    Clip,
+    LabelledFrame,
+    Notes,
+    Source,
+    folder_of,
+    frame_name,
+    known_id,
+    names_in_file,
+    paint,
+)
 from stma_cli.convert.json_rows import require_known, require_lists, size_of
 from stma_cli.convert.run_lengths import EncodedMask, categories, encode
-from stma_cli.convert.several import names_in_file
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.coco import category_names, segmentation_mask
 from stma_cli.masks.fit import Fit

@@ -5,38 +5,36 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from stma.evaluation import DatasetScore, Score
 from stma.saving import replacing
+from stma_cli.tables import print_line, print_rows
 from stma_cli.wording import counted
+
+COLUMNS = ("sequence", "object", "frames", "J", "F", "J&F")
 
 
 def print_table(total: DatasetScore, title: str, console: Console) -> None:
     """Print one line per sequence, its objects below it where there are several, and the means."""
-    table = Table(title=title)
-    table.add_column("sequence", overflow="fold")
-    table.add_column("object", justify="right")
-    table.add_column("frames", justify="right")
-    for measure in ("J", "F", "J&F"):
-        table.add_column(measure, justify="right")
+    rows, styles = [], []
     for sequence in total.sequences:
         several = len(sequence.objects) > 1
         label = f"all {len(sequence.objects)}" if several else str(sequence.objects[0].object_id)
         frames = max(item.frames for item in sequence.objects)
-        table.add_row(sequence.name, label, str(frames), *_texts(sequence.score))
+        rows.append([sequence.name, label, str(frames), *_texts(sequence.score)])
+        styles.append("")
         for item in sequence.objects if several else ():
-            table.add_row("", str(item.object_id), str(item.frames), *_texts(item.score), style="dim")
-    table.add_section()
-    objects = sum(len(sequence.objects) for sequence in total.sequences)
-    table.add_row(f"mean of {counted(objects, 'object')}", "", "", *_texts(total.over_objects), style="bold")
-    table.add_row(
-        f"mean of {counted(len(total.sequences), 'sequence')}", "", "", *_texts(total.over_sequences)
-    )
-    console.print(table)
+            rows.append(["", str(item.object_id), str(item.frames), *_texts(item.score)])
+            styles.append("dim")
+    objects = counted(sum(len(sequence.objects) for sequence in total.sequences), "object")
+    rows.append([f"mean of {objects}", "", "", *_texts(total.over_objects)])
+    sequences = counted(len(total.sequences), "sequence")
+    rows.append([f"mean of {sequences}", "", "", *_texts(total.over_sequences)])
+    print_line(console, title)
+    print_rows(console, COLUMNS, rows, COLUMNS[1:], [*styles, "bold", "bold"])
     for sequence in total.sequences:
         for note in sequence.notes:
-            console.print(f"{sequence.name}: {note}", markup=False, highlight=False)
+            print_line(console, f"{sequence.name}: {note}")
 
 
 def json_text(total: DatasetScore, settings: dict[str, str | None]) -> str:
@@ -72,7 +70,7 @@ def write_csv(path: Path, total: DatasetScore) -> None:
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
         writer = csv.writer(stream)
-        writer.writerow(["sequence", "object", "frames", "J", "F", "J&F"])
+        writer.writerow(COLUMNS)
         for sequence in total.sequences:
             for item in sequence.objects:
                 row = [sequence.name, item.object_id, item.frames]

@@ -1,35 +1,19 @@
 """`stma validate`: how the figures of each set are shown."""
 
-import json
-from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from stma.saving import replacing
 from stma.training.validation_sets import EARLY, LATE
-from stma_cli.tables import print_cells, print_line
+from stma_cli.tables import print_line, print_rows
 
 COLUMNS = ("set", "clips", "J", "F", "J&F", "s/frame", "switches", "Spearman", "warnings right")
 
 
-def print_rows(rows: list[dict[str, Any]], title: str, console: Console) -> None:
+def print_sets(rows: list[dict[str, Any]], title: str, console: Console) -> None:
     """Print one line per set, as a table that fits 80 columns or for programs, and below it what is longer."""
-    cells = [_cells(row) for row in rows]
-    if console.is_terminal:
-        table = Table(
-            title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
-        )
-        for column in COLUMNS:
-            table.add_column(column, justify="left" if column == "set" else "right", overflow="fold")
-        for each in cells:
-            table.add_row(*each)
-        console.print(table)
-    else:
-        for line in ([title], COLUMNS, *cells):
-            print_cells(console, line)
+    print_line(console, title)
+    print_rows(console, COLUMNS, [_cells(row) for row in rows], COLUMNS[1:])
     for row in rows:
         worst = row["worst"]
         lines = [f"worst clip {worst['name']}, J&F {100 * worst['J&F']:.1f}"]
@@ -54,13 +38,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{confidence['spearman']:.2f}",
         "none" if precision is None else f"{100 * precision:.0f} % of {confidence['warnings']}",
     ]
-
-
-def write_json(path: Path, rows: list[dict[str, Any]], head: dict[str, Any]) -> None:
-    """Write the rows.
-
-    Raises:
-        OutputError: when the file cannot be written.
-    """
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**head, "sets": rows}, indent=2) + "\n")

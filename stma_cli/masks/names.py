@@ -4,8 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from stma.saving import replacing
-from stma_cli.readable_json import readable_json
+from stma_cli.readable_json import write_json
 from stma_cli.result_layout import NAMES_FILE
 
 
@@ -17,8 +16,7 @@ def write_names(folder: Path, names: Mapping[int, str]) -> Path:
     """
     path = folder / NAMES_FILE
     rows = [{"id": object_id, "name": names[object_id]} for object_id in sorted(names)]
-    with replacing(path) as temporary:
-        temporary.write_text(readable_json({"objects": rows}, indent=2) + "\n", "utf-8")
+    write_json(path, {"objects": rows})
     return path
 
 

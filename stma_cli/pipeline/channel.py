@@ -40,13 +40,18 @@ class Channel(Generic[Item]):
         self._queue: queue.Queue[Item | _End] = queue.Queue(length)
         self._stop = stop
 
-    def put(self, item: Item) -> None:
+    def put(self, item: "Item | _End") -> None:
         """Add an item, waiting while the queue is full.
 
         Raises:
             Stopped: when the run has been stopped.
         """
-        self._put(item)
+        while not self._stop.requested:
+            try:
+                return self._queue.put(item, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+        raise Stopped
 
     def finish(self) -> None:
         """Say that no more items come, which ends the iteration.
@@ -54,7 +59,7 @@ class Channel(Generic[Item]):
         Raises:
             Stopped: when the run has been stopped.
         """
-        self._put(_END)
+        self.put(_END)
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the items until `finish`; raises `Stopped` when the run has been stopped."""
@@ -68,14 +73,6 @@ class Channel(Generic[Item]):
             if isinstance(item, _End):
                 return
             yield item
-
-    def _put(self, item: "Item | _End") -> None:
-        while not self._stop.requested:
-            try:
-                return self._queue.put(item, timeout=POLL_SECONDS)
-            except queue.Full:
-                continue
-        raise Stopped
 
 
 class _End:

@@ -101,14 +101,8 @@ def _spikes(area: np.ndarray, least: float) -> list[int]:
 
 def _flickers(object_id: int, rows: list[int]) -> Iterator[Event]:
     """Join rows that are near each other."""
-    group: list[int] = []
-    for row in rows:
-        if group and row - group[-1] > FLICKERS_APART:
-            yield Event(Kind.FLICKER, object_id, group[0], group[-1], len(group))
-            group = []
-        group.append(row)
-    if group:
-        yield Event(Kind.FLICKER, object_id, group[0], group[-1], len(group))
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > FLICKERS_APART) + 1) if rows else ():
+        yield Event(Kind.FLICKER, object_id, int(group[0]), int(group[-1]), len(group))
 
 
 def _jumps(object_id: int, area: np.ndarray, least: float, annotated: tuple[int, ...]) -> Iterator[Event]:

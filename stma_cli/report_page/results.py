@@ -75,9 +75,9 @@ class Results:
 
     @property
     def rate(self) -> float:
-        """Return frames per second, on average."""
+        """Return frames per second, on average; of a single frame those of the video."""
         span = float(self.times[-1] - self.times[0])
-        return (len(self.times) - 1) / span if span > 0 else 25.0
+        return (len(self.times) - 1) / span if span > 0 else float(self.head.frame_rate)
 
     @property
     def size(self) -> tuple[int, int]:

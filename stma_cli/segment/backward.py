@@ -12,7 +12,7 @@ from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.direction import MergeRule, MergingSegmenter, SavedPredictions
 from stma_cli.segment.model_setup import ModelSetup
-from stma_cli.segment.settings import FORWARD, SegmentInterrupted, SegmentSettings
+from stma_cli.segment.settings import BOTH, FORWARD, SegmentInterrupted, SegmentSettings
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -39,14 +39,13 @@ def directed_segmenter(
     segmenter = setup.segmenter
     if settings.direction != FORWARD:
         saved = SavedPredictions(settings.out)
-        frames = _backward_frames(settings.start, annotations)
-        rule = MergeRule.of(annotations, settings.both_directions)
+        frames = backward_frames(settings.start, annotations)
+        both = settings.direction == BOTH
+        rule = MergeRule.of(annotations, both)
         if begin.segmenter is None:
             masks = {frame: rule.backward_mask(frame, mask.labels) for frame, mask in annotations.items()}
             _backward_pass(settings, source, masks, setup.segmenter, saved, frames, say)
-        segmenter = MergingSegmenter(
-            setup.segmenter if settings.both_directions else None, saved, rule, frames
-        )
+        segmenter = MergingSegmenter(setup.segmenter if both else None, saved, rule, frames)
     if begin.segmenter is not None:
         segmenter.load_state_dict(begin.segmenter)
     return segmenter
@@ -61,7 +60,7 @@ def require_saved_predictions(
         OutputError: when it is gone.
     """
     if settings.direction != FORWARD:
-        SavedPredictions(settings.out).require(_backward_frames(next_frame, annotations))
+        SavedPredictions(settings.out).require(backward_frames(next_frame, annotations))
 
 
 def remove_saved_predictions(settings: SegmentSettings) -> None:
@@ -70,7 +69,7 @@ def remove_saved_predictions(settings: SegmentSettings) -> None:
         SavedPredictions(settings.out).remove()
 
 
-def _backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> range:
+def backward_frames(first: int, annotations: "Mapping[int, Annotation]") -> range:
     """Return the frames from `first` to the last with a mask."""
     return range(first, max(frame for frame, mask in annotations.items() if mask.labels.any()) + 1)
 

@@ -93,7 +93,8 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
     Raises:
         OutputError: when the masks would go to the folder of the frames, they or the overlay would replace a mask
             that is given, or the overlay is there already.
-        SettingsError: when the overlay has no fitting name, or is the video or the folder of the masks.
+        SettingsError: when the overlay has no fitting name, is the video or the folder of the masks, or its options
+            contradict each other.
         MaskError: when the overlay is to show an object that is not there.
     """
     from stma_cli.masks.selection import ids_of
@@ -102,14 +103,14 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
         what = "the folder of the frames" if settings.out.is_dir() else "the video itself"
         raise OutputError(f"--out {settings.out} is {what}: choose another folder.")
     _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
+    settings.rendering.require_sense()  # also without an overlay: the command that draws one later is told
+    if settings.rendering.objects is not None:
+        ids_of(settings.rendering.objects, names, "--overlay-objects")
     place = overlay_place(settings)
     if place is not None:
-        settings.rendering.require_sense()
         place.target(settings.rendering)
         place.require_free(settings.video, settings.out)
         _require_no_mask_replaced(place.option, place.path, settings.masks, stems)
-        if settings.rendering.objects is not None:
-            ids_of(settings.rendering.objects, names, "--overlay-objects")
 
 
 def _require_no_mask_replaced(

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from stma.errors import InputError
 from stma_cli.natural_order import files_in
+from stma_cli.result_layout import NAMES_FILE
 from stma_cli.segment.settings import SegmentSettings
 
 # Options that name things hashed by content, choose a place or a speed, or only draw the masks.
@@ -75,7 +76,7 @@ class RunIdentity:
         }
         plain = json.loads(json.dumps(chosen, default=_plain))
         stamp = stamp_path(settings.video)
-        masks = hash_masks(settings.masks, settings.first_mask_only)
+        masks = hash_masks(settings.masks, settings.first_mask_only, settings.out)
         return cls(source or hash_path(settings.video), masks, weights, plain, stamp)
 
     @classmethod
@@ -156,20 +157,33 @@ def stamp_path(path: Path) -> str:
     return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
 
 
-def hash_masks(options: Sequence[str], first_only: bool = False) -> str:
+def hash_masks(options: Sequence[str], first_only: bool = False, out: Path | None = None) -> str:
     """Return the SHA-256 of --mask values: frame, name, picture and content of each, and whether all of them count.
+
+    Args:
+        options: the values as typed.
+        first_only: only the first mask of each object counts.
+        out: the folder of results, whose names are those of the run itself.
 
     Raises:
         InputError: something cannot be read.
     """
-    from stma_cli.masks.folder import MASK_SUFFIXES
     from stma_cli.masks.options import parse_mask_option
 
     parsed = [parse_mask_option(text) for text in options]
-    rows: list[Any] = [
-        [mask.frame, mask.name, mask.image, hash_path(mask.path, MASK_SUFFIXES)] for mask in parsed
-    ]
+    rows: list[Any] = [[mask.frame, mask.name, mask.image, *_hash_mask(mask.path, out)] for mask in parsed]
     return _digest([*rows, *(["first"] if first_only else [])])
+
+
+def _hash_mask(path: Path, out: Path | None) -> list[str]:
+    """Return the digest of a mask, or a folder of them, and of the names that lie beside a picture."""
+    from stma_cli.masks.folder import MASK_SUFFIXES
+
+    names, content = path.with_name(NAMES_FILE), hash_path(path, MASK_SUFFIXES)
+    named = path.is_file() and path.suffix.lower() != ".json" and names.is_file()
+    if not named or (out is not None and path.parent.resolve() == out.resolve()):
+        return [content]
+    return [content, hash_path(names)]
 
 
 @contextmanager

@@ -46,14 +46,15 @@ def overlay_sinks(
 def overlay_of_all(
     settings: SegmentSettings, source: "VideoSource", names: dict[int, str], files: Iterable[str]
 ) -> list[str]:
-    """Render the overlay of a run that went on half-way from its saved masks, of these names; return notes."""
+    """Render the overlay of a run that went on half-way from its saved masks, of these names; return notes on it beyond
+    those of the video."""
     from stma_cli.masks.saved import SavedMasks
     from stma_cli.rendering.saved import render_saved
 
     place = overlay_place(settings)
     assert place is not None
     masks = SavedMasks(settings.out, [settings.out / name for name in files], names)
-    return render_saved(
+    notes = render_saved(
         source,
         masks,
         place,
@@ -62,6 +63,7 @@ def overlay_of_all(
         end=settings.end,
         audio=settings.audio,
     )
+    return [note for note in notes if note not in source.notes]
 
 
 def overlay_range(settings: SegmentSettings, count: int) -> tuple[int, int | None]:

@@ -52,18 +52,21 @@ def report_head(
     return {name: _plain(value) for name, value in head.items()}
 
 
-def record_drawing(settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any]) -> None:
-    """Record what was drawn, and the times by the frame rate of now."""
+def record_drawing(
+    settings: SegmentSettings, source: "VideoSource", drawing: Mapping[str, Any], said: Sequence[str]
+) -> None:
+    """Record what was drawn and what was said about it, and the times by the frame rate of now."""
     from stma_cli.video.pictures import NO_RATE
 
     head = read_report_head(settings.out / REPORT_FILE)
     assert head is not None
     timing = {name: str(getattr(source.info, name)) for name in ("frame_rate", "time_base")}
-    notes = [note for note in head["notes"] if note not in source.notes and not note.startswith(NO_RATE)]
+    now = [*source.notes, *said]
+    notes = [note for note in head["notes"] if note not in now and not note.startswith(NO_RATE)]
     changed = {
         "settings": head["settings"] | drawing,
         "video": head["video"] | timing,
-        "notes": [*source.notes, *notes],
+        "notes": [*source.notes, *notes, *said],
     }
     update_report(settings.out, head | changed, picture_step(source))
 

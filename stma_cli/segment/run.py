@@ -1,6 +1,7 @@
 """What `stma segment` does: checks everything first, then runs the pipeline, then reports."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Pipeline, RunInterrupted
 from stma_cli.pipeline.sinks import MaskSink
 from stma_cli.progress import progress_for
-from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
@@ -26,7 +26,6 @@ from stma_cli.segment.checks import (
     require_places,
 )
 from stma_cli.segment.corrections import (
-    DRAWING,
     FinishedRun,
     correction_begin,
     finished_run,
@@ -35,8 +34,9 @@ from stma_cli.segment.corrections import (
 from stma_cli.segment.kept_states import KeptStates
 from stma_cli.segment.model_setup import ModelSetup, set_up_model, sized
 from stma_cli.segment.overlay import overlay_of_all, overlay_range, overlay_sinks
-from stma_cli.segment.report import ReportWriter, finished_files
-from stma_cli.segment.report_head import picture_step, record_drawing, recorded_settings, report_head
+from stma_cli.segment.redraw import unchanged
+from stma_cli.segment.report import ReportWriter
+from stma_cli.segment.report_head import picture_step, report_head
 from stma_cli.segment.resume import beginning, owns_overlay, saved_run
 from stma_cli.segment.settings import (
     BACKWARD,
@@ -93,22 +93,6 @@ def segment_video(
         return _run_alone(settings, source, annotations, earlier, set_up or set_up_model, on_checkpoint, say)
 
 
-def draw_video(settings: SegmentSettings) -> SegmentResult:
-    """Draw the overlay of a finished run from its masks, which `settings.out` holds.
-
-    Raises:
-        StmaError: the video, the masks or their report cannot be read, or the overlay cannot be written.
-    """
-    from stma_cli.video.opening import open_at_rate
-
-    source = open_at_rate(settings.video, settings.frame_rate)
-    with only_run_into(settings.out):
-        earlier = finished_run(settings.out)
-        if earlier is None:
-            raise OutputError(f"{settings.out} holds no finished run any more; run the command again")
-        return _unchanged(settings, source, earlier)
-
-
 def _run_alone(
     settings: SegmentSettings,
     source: "VideoSource",
@@ -137,7 +121,7 @@ def _run_alone(
             change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
                 say(f"same     {settings.out} holds the masks of this very run, nothing is computed")
-                return _unchanged(settings, source, earlier)
+                return unchanged(settings, source, earlier, say)
             forward = settings.direction == FORWARD
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(f"changed  {line}")
@@ -222,6 +206,9 @@ def _run(
     mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), names))
     resumed = begin.segmenter is not None
     overlays = [] if resumed else overlay_sinks(settings, source, names)
+    unfinished = ExitStack()
+    for sink in overlays:
+        unfinished.callback(sink.abort)
     masks = {frame: mask.labels for frame, mask in annotations.items() if mask.labels.any()}
     expected = _expected_frames(settings, source)
     done_before = begin.held.next_mask - settings.start
@@ -232,6 +219,7 @@ def _run(
         states.drop_from(-1)
     progress = progress_for(None if expected is None else expected - done_before, settings.quiet)
     with (
+        unfinished,
         ReportWriter(settings.out) as report,
         Checkpointer(
             settings, setup.segmenter, held_back, report, begin, states, on_checkpoint
@@ -260,9 +248,10 @@ def _run(
             frame_count = done_before + pipeline.frame_count
             next_frame = settings.start + frame_count
             require_frame_exists(max(annotations), next_frame, source)
-            notes = [*source.notes, *(note for sink in overlays for note in sink.notes)]
+            drawn = [note for sink in overlays for note in sink.notes]
             if resumed and settings.overlay is not None:
-                notes += overlay_of_all(settings, source, names, report.files())
+                drawn = overlay_of_all(settings, source, names, report.files())
+            notes = [*source.notes, *drawn]
             head = report_head(
                 settings, source, setup, annotations, begin, pipeline.timings, frame_count, notes
             )
@@ -320,27 +309,9 @@ def _tell_how_to_go_on(
     say(f"go on    {way}")
 
 
-def _unchanged(settings: SegmentSettings, source: "VideoSource", earlier: FinishedRun) -> SegmentResult:
-    """Return the result of a run that is there already; draws only the overlay where that is missing."""
-    drawn = settings.overlay is not None and settings.overlay.exists()
-    recorded = recorded_settings(settings, source)
-    draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
-    if draws:
-        overlay_of_all(settings, source, earlier.names, finished_files(settings.out))
-    if draws or earlier.frame_rate != str(source.info.frame_rate):
-        record_drawing(settings, source, {name: recorded[name] for name in DRAWING} if draws else {})
-    return SegmentResult(
-        settings.out,
-        settings.overlay,
-        settings.out / REPORT_FILE,
-        earlier.frame_count,
-        earlier.names,
-        0.0,
-        overlay_range(settings, earlier.frame_count),
-    )
-
-
 def _expected_frames(settings: SegmentSettings, source: "VideoSource") -> int | None:
     """Return the number of frames for the progress line, as far as it is known."""
-    end = settings.end if settings.end is not None else source.info.frame_count_hint
-    return None if end is None else max(0, end - settings.start)
+    hint = source.info.frame_count_hint
+    if hint is not None:
+        return len(range(hint)[settings.start : settings.end])
+    return None if settings.end is None else settings.end - settings.start

@@ -79,11 +79,6 @@ class SegmentSettings:
     frame_rate: str | None = None
     soft: Path | None = None
 
-    @property
-    def both_directions(self) -> bool:
-        """Whether objects are followed forward and backward."""
-        return self.direction == BOTH
-
     def command_until(self, end: int, can_resume: bool) -> str:
         """Return the command that ends the run before the frame `end`: from the checkpoint in `out`, or anew."""
         return replace(self, end=end, force=self.force or not can_resume).resume_command()

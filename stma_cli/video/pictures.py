@@ -70,9 +70,7 @@ class PictureSource(VideoSource):
     def frames(self, start: int = 0, end: int | None = None) -> Iterator[Frame]:
         """See `VideoSource.frames`."""
         check_range(start, end)
-        count = self.count_frames()
-        if start >= count:
-            raise start_beyond_end(self.info.path, start, count, self.stems)
+        count = self._checked_count(start)
         if end is not None and end > count:
             has = f"{self.info.path} has {count} images{named_by_number(end, self.stems)}"
             self.add_note(Note("video", f"the range was to end at frame {end}, but {has}"))
@@ -83,12 +81,16 @@ class PictureSource(VideoSource):
     def frames_backward(self, start: int, end: int) -> Iterator[Frame]:
         """See `VideoSource.frames_backward`."""
         check_range(start, end)
+        indices = range(self._checked_count(start))[start:end][::-1]
+        for index, pixels in zip(indices, self._pixels(indices), strict=True):
+            yield Frame(index, pixels, Fraction(0), self._name(index))
+
+    def _checked_count(self, start: int) -> int:
+        """Return the number of frames; refuse to begin at one that is not there."""
         count = self.count_frames()
         if start >= count:
             raise start_beyond_end(self.info.path, start, count, self.stems)
-        indices = range(count)[start:end][::-1]
-        for index, pixels in zip(indices, self._pixels(indices), strict=True):
-            yield Frame(index, pixels, Fraction(0), self._name(index))
+        return count
 
     def _require_size(self, pixels: np.ndarray, name: str) -> np.ndarray:
         height, width = pixels.shape[:2]

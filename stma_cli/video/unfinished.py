@@ -12,6 +12,7 @@ from av.error import FFmpegError
 
 from stma.errors import OutputError
 from stma.saving import output_error
+from stma_cli.leftovers import left_behind
 
 
 class UnfinishedVideo:
@@ -80,12 +81,8 @@ def _temporary_name(path: Path, process: str) -> str:
 
 def _abandoned(path: Path) -> list[Path]:
     """Return the unfinished files of a path whose processes are gone from this machine."""
-    import psutil
-
     before, after = (re.escape(part) for part in _temporary_name(path, "/").split("/"))
-    name = re.compile(before + "([0-9]{1,9})" + after)
-    found = ((file, name.fullmatch(file.name)) for file in path.parent.iterdir())
-    return [file for file, match in found if match and not psutil.pid_exists(int(match[1]))]
+    return left_behind(path.parent, re.compile(before + "([0-9]{1,9})" + after))
 
 
 @contextmanager

@@ -60,3 +60,27 @@ def test_a_link_to_itself(
     assert said.startswith("error: ")
     assert os.strerror(errno.ELOOP) in said or "leads over a link to that link itself" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["segment", "clip.mp4", "--mask", "mask.png", "-o"],
+        ["report"],
+        ["convert", "--to", "npz", "-o", "a.npz"],
+    ],
+)
+def test_a_name_that_is_too_long(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_good_files()
+    name = "long" * 80
+    monkeypatch.setattr("sys.argv", ["stma", *words, name])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {name}")
+    assert said.endswith(" is longer than the file system takes: choose a shorter name.\n")
+    assert said.count("\n") == 1

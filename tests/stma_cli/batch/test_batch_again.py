@@ -19,6 +19,7 @@ from stma_cli.batch.standing import ClipStanding, look
 from stma_cli.main import app
 from stma_cli.masks import read_labels
 from stma_cli.result_layout import BACKWARD_FOLDER
+from stma_cli.segment.identity import hash_masks
 
 
 @pytest.fixture
@@ -68,6 +69,26 @@ def test_only_what_has_changed_is_done_again(workplace: Path) -> None:
     )
     assert reasons("--size", "40", "--workers", "1", "--checkpoint", "9") == {}
     assert set(reasons("--size", "40", "--force")) == {"a/one", "a/two", "three"}
+
+
+def test_an_overlay_of_another_run_and_other_names_are_done_again(workplace: Path) -> None:
+    assert run("--overlay").exit_code == 0
+    assert reasons("--overlay") == {}
+    clips = ["a/one", "a/two", "three"]
+    assert set(reasons("--size", "40")) == set(clips)
+    assert reasons("--size", "40") == {}
+    assert reasons("--size", "40", "--overlay") == dict.fromkeys(clips, "overlay.mp4 is of another run")
+    Path("masks/names.json").write_text('{"objects": [{"id": 3, "name": "cat"}]}')
+    assert reasons("--size", "40", "--overlay") == {"three": "changed: the masks"}
+    assert json.loads(Path("out/three/names.json").read_text())["objects"][0]["name"] == "cat"
+
+
+def test_the_names_that_a_run_itself_writes_beside_its_mask_change_nothing(workplace: Path) -> None:
+    save_mask("masks/a/first.png", 1)
+    before = hash_masks(["masks/a/first.png"], out=Path("masks/a"))
+    Path("masks/a/names.json").write_text('{"objects": []}')
+    assert hash_masks(["masks/a/first.png"], out=Path("masks/a")) == before
+    assert hash_masks(["masks/a/first.png"], out=Path("out")) != before
 
 
 @pytest.mark.parametrize("out", ["clips", "masks"])

@@ -221,6 +221,18 @@ def test_one_clip_and_one_frame_are_told_as_one() -> None:
     assert "total    1 clip: 1 done; 2.0 s" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_table_shows_names_as_they_are(terminal: bool) -> None:
+    outcomes = ClipOutcome("a[/b]", Status.DONE, frames=8), ClipOutcome("b", Status.FAILED, message="no [x]")
+    stream = StringIO()
+    console = Console(file=stream, width=80, force_terminal=terminal, color_system=None)
+    print_result(BatchResult(outcomes), console)
+    shown = stream.getvalue()
+    assert "seconds" in shown
+    for cells in (["a[/b]", "done", "8"], ["b", "failed", "no [x]"]):
+        assert re.search((" +" if terminal else "\t+").join(map(re.escape, cells)), shown), shown
+
+
 @pytest.mark.parametrize(("method", "path"), [("ls", "three"), ("open", "three/report.json")])
 def test_a_place_that_the_file_system_refuses_fails_its_clip_alone(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str
@@ -304,6 +316,10 @@ def test_dry_run_shows_pairs_frames_and_time(workplace: Path, monkeypatch: pytes
     assert shown["seconds"] == 27.0
     learning.pop()
     assert json.loads(run(*words, "--json").stdout)["seconds"] == 34.5, "each of three clips is learned from"
+    for direction, seconds in (("both", 45.0), ("backward", 10.5)):
+        shown = json.loads(run(*words, "--json", "--direction", direction).stdout)
+        assert shown["seconds"] == seconds, "backward from the first frame, where the mask is"
+        assert [row["frames"] for row in shown["clips"]] == [COUNT] * 3
     assert re.match(r"about \d+ M.* of RAM .*for each worker", shown["needs"]), shown["needs"]
     assert "needs    about" in run(*words).stdout
     assert not Path("out").exists()

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from media import make_clip
 from typer.testing import CliRunner
 
 from stma.weights import save_weights
+from stma_cli.batch.storage import storage_at
 from stma_cli.main import app
 from stma_cli.segment.checkpoint import load_checkpoint
 
@@ -49,6 +52,22 @@ def ray_on_two_cpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80 << 20)
     yield
     ray.shutdown()
+
+
+def test_a_temporary_folder_goes_once_its_process_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    others = [f"stma-elsewhere-{dead.pid}-a", f"stma-{socket.gethostname()}-{os.getppid()}-a", "stma-mine"]
+    for name in (f"stma-{socket.gethostname()}-{dead.pid}-a", *others):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "00000.png").touch()
+    with storage_at(f"file://{tmp_path}/far").workspace("clip", ours=True) as workspace:
+        assert {path.name for path in tmp_path.iterdir()} == {*others, workspace.folder.name, "far"}
+        assert f"-{os.getpid()}-" in workspace.folder.name
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "far"}
 
 
 def can_go_on(name: str) -> bool:

@@ -72,6 +72,21 @@ def test_masks_by_path_by_stem_and_in_folders(clips: Path, tmp_path: Path) -> No
     assert all(item.problem is None for item in pairs.values())
 
 
+def test_links_among_the_masks_are_followed(clips: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    touch(tmp_path, "elsewhere/frames.png", "elsewhere/more/b10.png", "masks/z/b2.png")
+    os.symlink(tmp_path / "elsewhere", masks / "deep")
+    for name in ("a", "z/again"):
+        os.symlink(masks / "z", masks / name)
+    os.symlink(tmp_path / "absent", masks / "c.v1.png")
+    pairs = by_name(clips, masks)
+    assert {name: item.masks for name, item in pairs.items() if item.masks} == {
+        "deep/frames": (str(masks / "deep/frames.png"),),
+        "b10": (str(masks / "deep/more/b10.png"),),
+        "b2": (str(masks / "z/b2.png"),),
+    }
+
+
 def test_masks_beside_the_clips(clips: Path) -> None:
     touch(clips, "b2.png", "deep/frames.json")
     pairs = by_name(clips, clips)
@@ -180,12 +195,34 @@ def test_a_csv_manifest(clips: Path, tmp_path: Path) -> None:
     assert pairs["deep/frames"].masks == (str(folder / "dog=x.png"),)
 
 
+def test_clips_of_one_stem_do_not_share_their_masks(clips: Path, tmp_path: Path) -> None:
+    touch(tmp_path, "clips/b2.mp4", "a.png", "b.png")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("clip,mask\nb2.MOV,a.png\nb2.mp4,b.png\nb2,b.png\n")
+    first, second, unknown = pair(clips, manifest).pairs
+    assert "b2.MOV and b2.mp4 would share the results folder b2; rename one" in str(first.problem)
+    assert (second.clip.path.name, second.masks) == ("b2.mp4", ())
+    assert (unknown.clip.name, "does not exist" in str(unknown.problem)) == ("b2 (line 4)", True)
+
+
 def test_any_line_of_a_clip_may_tell_its_range(clips: Path, tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "fix.png")
     manifest = tmp_path / "list.csv"
     manifest.write_text("clip,mask,frame,start,end\nb2.MOV,a.png,,,\nb2.MOV,fix.png,12,5,30\n")
     joined = by_name(clips, manifest)["b2"]
     assert (joined.start, joined.end, len(joined.masks)) == (5, 30, 2)
+
+
+@pytest.mark.parametrize(("column", "values"), [("start", "05"), ("end", "89"), ("objects", "12")])
+def test_lines_of_a_clip_that_contradict_each_other(
+    clips: Path, tmp_path: Path, column: str, values: str
+) -> None:
+    touch(tmp_path, "a.png", "fix.png")
+    manifest = tmp_path / "list.csv"
+    first, second = values
+    manifest.write_text(f"clip,mask,frame,{column}\nb2.MOV,a.png,,{first}\nb2.MOV,fix.png,12,{second}\n")
+    problem = by_name(clips, manifest)["b2"].problem
+    assert problem == f"its lines give the {column} {first} and {second}; give it once"
 
 
 def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
@@ -220,6 +257,8 @@ def test_a_json_manifest(clips: Path, tmp_path: Path) -> None:
         ({"clip": "b2.MOV", "mask": "a.png", "frame": "-1"}, "frame is '-1'"),
         ({"clip": "b2.MOV", "mask": "a.png", "object": "a=b"}, "no name"),
         ({"clip": "b2.MOV", "masks": [7]}, "7 is no mask"),
+        ({"clip": "b2.MOV", "masks": ["a.png"], "frame": 4}, '"frame" stands beside "masks"; write it into'),
+        ({"clip": "b2.MOV", "masks": ["a.png"], "object": "dog"}, '"object" stands beside "masks"'),
     ],
 )
 def test_bad_lines_of_a_manifest_spoil_only_themselves(

@@ -13,7 +13,9 @@ from stma.device import resolve_precision
 from stma.errors import SettingsError, StmaError
 from stma.network.model import STMA
 from stma.weights import load_model, save_weights
+from stma_cli.bench import long
 from stma_cli.bench.long import LongRun
+from stma_cli.bench.run import describe_machine
 from stma_cli.bench.settings import BenchSettings, frame_width
 from stma_cli.commands.bench import bench
 
@@ -70,7 +72,7 @@ def test_model_only() -> None:
     assert all(row["pipeline"] is None and row["profile"] is None for row in found["rows"])
 
 
-def test_a_long_run_samples_time_and_memory() -> None:
+def test_a_long_run_samples_time_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [
         "--model",
         "tiny.safetensors",
@@ -83,6 +85,17 @@ def test_a_long_run_samples_time_and_memory() -> None:
         "--long",
         "800",
     ]
+    begun: list[None] = []
+
+    def said(line: str, err: bool) -> None:
+        begun.append(None)
+
+    def described(device: str) -> dict[str, object]:
+        assert not begun, "the load is not that of the run itself"
+        return describe_machine(device)
+
+    monkeypatch.setattr(typer, "echo", said)
+    monkeypatch.setattr(long, "describe_machine", described)
     result = CliRunner().invoke(app, [*words, "--model-only", "--json", "long.json", "--plot", "long.png"])
     assert result.exit_code == 0, result.output
     (run,) = json.loads(Path("long.json").read_text())["runs"]
@@ -103,8 +116,6 @@ def test_a_long_run_compares_its_end_with_what_lies_around_frame_200() -> None:
 
 
 def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stma_cli.bench import long
-
     monkeypatch.setattr(long, "WINDOW", 2)
     loaded = load_model("tiny.safetensors").model
     settings = BenchSettings(
@@ -137,6 +148,8 @@ def test_the_pipeline_of_a_long_run_counts_every_frame(monkeypatch: pytest.Monke
         (["--precision", "int4"], "--precision"),
         (["--plot", "plot.txt"], "--plot"),
         (["--json", "absent/bench.json"], "--json"),
+        (["--long", "800", "--precision", "fp32,bf16"], "one --precision"),
+        (["--long", "800", "--profile"], "leave --profile out"),
     ],
 )
 def test_impossible_options(words: list[str], part: str) -> None:

@@ -1,6 +1,8 @@
 """`stma convert`: targets are complete or absent, bad sources are refused by name, paths stay in the target."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -103,6 +105,39 @@ def test_an_empty_folder_is_taken(tmp_path: Path, masks: Path) -> None:
     (tmp_path / "out").mkdir()
     convert_masks(Conversion(masks, tmp_path / "out", Format.BINARY))
     assert len(list((tmp_path / "out" / "object 1").iterdir())) == 3
+
+
+@pytest.mark.parametrize("out", ["link", "."])
+def test_an_empty_folder_stays_the_one_it_is(
+    tmp_path: Path, masks: Path, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path if out == "link" else tmp_path / "real")
+    leftover = tmp_path / "real" / run.UNFINISHED
+    leftover.mkdir()
+    before = (tmp_path / "real").stat().st_ino
+    convert_masks(Conversion(masks, Path(out), Format.BINARY))
+    assert len(list(Path(out, "object 1").iterdir())) == 3
+    assert ((tmp_path / "link").is_symlink(), (tmp_path / "real").stat().st_ino) == (True, before)
+    assert not leftover.exists()
+
+
+def test_a_folder_that_cannot_be_filled_stays_empty(
+    tmp_path: Path, masks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, replace = tmp_path / "out", os.replace
+    out.mkdir()
+
+    def refused(source: Path, target: Path) -> None:
+        if Path(target) == out / "00002.json":
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OutputError, match="Input/output error"):
+        convert_masks(Conversion(masks, out, Format.LABELME))
+    assert not list(out.iterdir())
 
 
 @pytest.mark.parametrize(("wanted", "name"), [(Format.LABELME, "out"), (Format.COCO, "out.json")])

@@ -1,8 +1,10 @@
 """`stma evaluate` on folders made here: layouts, protocol, outputs and bad input."""
 
 import csv
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stma.errors import DataError, SettingsError, StmaError
+from stma.evaluation import DatasetScore, ObjectScore, Score, SequenceScore
 from stma.palette import davis_palette
+from stma_cli.evaluate.show import print_table
 from stma_cli.main import app
 
 REAL_CLIPS = os.environ.get("STMA_TEST_CLIPS")  # a folder with DAVIS clips, pictures beside the labels
@@ -172,6 +177,20 @@ def test_table_and_csv(truth: Path, tmp_path: Path) -> None:
         ("b/cars", "2", "1.000000"),
     ]
     assert isinstance(failure(predictions, truth, "--csv", tmp_path / "none" / "scores.csv"), SettingsError)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_names_that_look_like_markup_are_shown_as_they_are(terminal: bool) -> None:
+    score = ObjectScore(1, Score(0.5, 0.25), 3)
+    total = DatasetScore(tuple(SequenceScore(name, (score,), ()) for name in ("x[/bold]", "[red]y")))
+    stream = io.StringIO()
+    print_table(total, "runs/[/red]", Console(file=stream, width=80, force_terminal=terminal))
+    shown = stream.getvalue()
+    assert shown.startswith("runs/[/red]\n")
+    cells = ["x[/bold]", "1", "3", "50.0", "25.0", "37.5"]
+    assert re.search(" +".join(map(re.escape, cells)), shown) if terminal else "\t".join(cells) in shown
+    assert "[red]y" in shown
+    assert "mean of 2 sequences" in shown
 
 
 @pytest.mark.parametrize("baseline", ["copy", "flow", "grabcut"])

@@ -24,7 +24,7 @@ from stma.training.pool import scan
 from stma.training.validate import read_frames
 from stma.training.validation_sets import LOOPED, REAL, REVERSED, played
 from stma.weights import save_weights
-from stma_cli.evaluate.show_validation import print_rows
+from stma_cli.evaluate.show_validation import print_sets
 from stma_cli.main import app
 
 
@@ -69,7 +69,7 @@ def test_nothing_of_the_rows_is_cut_off_at_80_columns(terminal: bool) -> None:
     row = {"set": "crossing", "clips": 120, "J": 1.0, "F": 0.166, "J&F": 0.583, "switches": 1024}
     row |= {"seconds per frame": 10.27, "confidence": confidence, "worst": {"name": worst, "J&F": 0.145}}
     stream = io.StringIO()
-    print_rows([row], "small (8c5b667a19a4)", Console(file=stream, width=80, force_terminal=terminal))
+    print_sets([row], "small (8c5b667a19a4)", Console(file=stream, width=80, force_terminal=terminal))
     shown = stream.getvalue()
     assert "…" not in shown
     cells = ["crossing", "120", "100.0", "16.6", "58.3", "10.27", "1024", "-0.26", "87 % of 1003"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from media import make_clip
 from PIL import Image
-from report_folder import steady, write_folder
+from report_folder import results_of, steady, write_folder
 from running import run_command
 
 from stma.errors import MaskError, OutputError, SettingsError, VideoError
@@ -165,6 +165,11 @@ def test_unusable_folders(folder: Path, tmp_path: Path) -> None:
         report.write_text(damaged, "utf-8")
         with pytest.raises(SettingsError, match=r"report\.json cannot be read as a report .*--force"):
             run(folder)
+
+
+def test_a_single_frame_has_the_rate_of_its_video(tmp_path: Path) -> None:
+    assert results_of(tmp_path / "one", steady(1)).rate == pytest.approx(30000 / 1001)
+    assert results_of(tmp_path / "two", steady(2)).rate == 25
 
 
 VIDEO = {"path": "clip.mp4", "width": 160, "height": 96, "frame_rate": "25"}

@@ -310,6 +310,18 @@ def test_another_frame_rate_changes_times_and_overlay_alone(pictures: None) -> N
     require_as_from_the_start("a", "--frame-rate", "7")
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_notes_on_an_overlay_drawn_afterwards_are_told_once(pictures: None, corrected: bool) -> None:
+    preview, words = "seen.gif is a preview", ("--out", "a", "--overlay", "seen.gif")
+    run(*words if corrected else words[:2])
+    if corrected:
+        correct(17)
+    said = run(*words).stdout
+    assert said.count(preview) == said.count("pictures have no frame rate") == 1, said
+    notes = json.loads(Path("a/report.json").read_text())["notes"]
+    assert [note.split(":")[0].split(";")[0] for note in notes] == ["pictures have no frame rate", preview]
+
+
 def test_an_interrupted_run_goes_on_at_another_frame_rate(pictures: None) -> None:
     with ctrl_c_in_chunk(5):
         assert CliRunner().invoke(app, ["segment", "clip.mp4", *OPTIONS, "--out", "a"]).exit_code == 130

@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,26 @@ def test_a_run_that_is_refused_leaves_no_folder(
     monkeypatch.setattr(segment_run, "set_up_model", no_model)
     assert run().exit_code != 0
     assert not Path("a").exists()
+
+
+def test_a_lock_that_is_given_back_while_another_asks_for_it_has_one_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="no file locks here")
+    lock, command, flock = tmp_path / "lock", "stma segment", fcntl.flock
+    with ExitStack() as first:
+        first.enter_context(only_one(lock, command))
+
+        def given_back(*asked: Any) -> None:
+            first.close()  # after the file was opened, and before its lock is asked for
+            flock(*asked)
+
+        monkeypatch.setattr(fcntl, "flock", given_back)
+        with only_one(lock, command):
+            monkeypatch.setattr(fcntl, "flock", flock)
+            with pytest.raises(OutputError, match="another stma segment"), only_one(lock, command):
+                pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_file_locks_all_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

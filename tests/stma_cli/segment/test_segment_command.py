@@ -136,6 +136,7 @@ def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(wor
     result = run("clip.mp4", "--mask", "truth", "--out", "all")
     assert told in result.stdout
     assert "as given for the objects that it shows, all others stay as predicted" in result.stdout
+    assert told in run("clip.mp4", "--mask", "truth", "--out", "beyond", "--end", "1000").stdout
     assert "have a mask" not in run("clip.mp4", "--mask", "first.png", "--out", "first").stdout
     result = run("clip.mp4", "--mask", "truth", "--first-mask-only", "--end", "9", "--out", "a")
     assert "the first mask of each object alone is used, on frame 0, 3" in result.stdout
@@ -271,6 +272,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
             "no edge for --feather",
         ),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip_stma"], "is a folder of the masks"),
+        (["clip.mp4", "--mask", "first.png", "--feather", "2"], "no edge for --feather"),
+        (["clip.mp4", "--mask", "first.png", "--overlay-objects", "2"], "--overlay-objects asks for 2"),
         (
             ["clip.mp4", "--mask", "first.png", "--overlay", "a.mp4", "--overlay-objects", "2"],
             "--overlay-objects asks for 2",

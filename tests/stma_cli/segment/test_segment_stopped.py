@@ -18,6 +18,7 @@ from stma_cli.masks import read_labels, read_names
 from stma_cli.result_layout import CHECKPOINT_FILE, ROWS_FILE
 from stma_cli.segment import report
 from stma_cli.segment import run as segment_run
+from stma_cli.segment.checkpoint import Checkpoint
 
 WIDTH, HEIGHT, COUNT = 64, 48, 10
 
@@ -62,6 +63,19 @@ def test_cut_off_video_is_an_error_and_leaves_complete_masks(workplace: Path) ->
     for path in Path("a").glob("*.png"):
         read_labels(path)
     assert not Path("a.mp4").exists()
+
+
+def test_nothing_is_left_of_an_overlay_where_the_run_cannot_begin(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*arguments: object) -> None:
+        raise OutputError("no space")
+
+    monkeypatch.setattr(Checkpoint, "save", no_space)
+    before = set(workplace.iterdir())
+    result = run("clip.mp4", "--mask", "first.png", "--out", "a", "--overlay", "a.mp4")
+    assert isinstance(result.exception, OutputError)
+    assert {path.name for path in set(workplace.iterdir()) - before} <= {"a"}
 
 
 def test_full_disk_is_an_output_error(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
