@@ -124,7 +124,7 @@ def test_sound_files_of_all_codecs_are_read_whole(
     assert [read_number(frame.pixels) for frame in source.frames()] == numbers
     assert [read_number(frame.pixels) for frame in source.frames(23)] == numbers[23:]
     assert [read_number(frame.pixels) for frame in source.frames_backward(0, COUNT)] == numbers[::-1]
-    assert not source.notes
+    assert not [note for note in source.notes if not note.startswith("interlaced: ")]  # as some of these are
 
 
 @pytest.mark.parametrize(("codec", "options"), [("libx265", OPEN_GROUPS), ("mpeg2video", MPEG2)])
