@@ -46,6 +46,7 @@ WORDS: dict[str, Any] = {
     "size": 360,
     "sizes": "360",
     "start": "2",
+    "threads": 1,
 }
 WITH = {"address": {"engine": EngineName.RAY}}  # options that make sense beside another alone
 
@@ -105,6 +106,7 @@ def test_an_option_changes_what_the_work_is_given(
     name: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "9")  # the default of --threads, whatever the machine has
     parameter = inspect.signature(command(name)).parameters[option]
     hint = get_type_hints(command(name), include_extras=True)[option]
     default = None if parameter.default is inspect.Parameter.empty else parameter.default
