@@ -12,6 +12,8 @@ TORCH ?= torch==2.13.0
 TORCH_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# A process per core and a thread for each: the networks of tests are too small for more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 CLIPS := astronaut cat_and_cup coins
 
 .PHONY: demo test check format
@@ -27,13 +29,13 @@ demo: $(VENV)/installed
 	@echo "Masks, one PNG per frame, and report.json: $(CLIPS:%=demo_output/%/)"
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
