@@ -27,6 +27,7 @@ from stma_cli.commands.segment import segment
 from stma_cli.commands.train import train
 from stma_cli.commands.validate import validate
 from stma_cli.config.option import ConfiguredCommand, with_config
+from stma_cli.wording import print_error
 
 app = typer.Typer(
     name="stma",
@@ -79,13 +80,13 @@ def main() -> None:
     try:
         app()
     except StmaError as error:
-        _print_error(str(error))
+        print_error(str(error))
         sys.exit(error.exit_code)
     except (OSError, RuntimeError) as error:
         problem = _problem_of_place(error)
         if problem is None:
             raise
-        _print_error(problem)
+        print_error(problem)
         sys.exit(StmaError.exit_code)
     finally:
         gc.freeze()  # or the interpreter looks through all of torch several times before it leaves: 0.3 s
@@ -114,10 +115,6 @@ def _drop_waiting_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print_error(message: str) -> None:
-    typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
 
 
 if __name__ == "__main__":

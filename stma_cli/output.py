@@ -91,12 +91,13 @@ def make_folder(path: Path) -> OutputFolder:
     return OutputFolder(path, tuple(reversed(missing)))
 
 
-def prepare_folder(path: Path, force: bool) -> OutputFolder:
+def prepare_folder(path: Path, force: bool, option: str = "--out") -> OutputFolder:
     """Make the output folder, or take an empty one; a lock in it does not count.
 
     Args:
         path: the folder; parents are made too.
         force: take a folder that has files in it; files of the same name are replaced, others stay.
+        option: that names the folder, for messages.
 
     Raises:
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
@@ -105,7 +106,7 @@ def prepare_folder(path: Path, force: bool) -> OutputFolder:
     with writing(path):
         if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(
-                f"{path} is not empty: choose another folder with --out, or add --force to write into it."
+                f"{path} is not empty: choose another folder with {option}, or add --force to write into it."
             )
         probe = path / ".stma-write-test"
         probe.touch()

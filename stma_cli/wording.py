@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import typer
+
 MINUTE, HOUR = 60, 3600  # seconds
 
 
@@ -55,3 +57,8 @@ def as_argument(path: Path) -> str:
     """Return a path as an argument of a command, where a leading dash would make it an option."""
     text = str(path)
     return f"./{text}" if text.startswith("-") else text
+
+
+def print_error(message: str) -> None:
+    """Print why a command fails, in red, on stderr."""
+    typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)

@@ -71,7 +71,8 @@ class MemoryBank:
 
     def newest(self, frame_index: int) -> MemoryEntry | None:
         """The entry of the frame before this one, None where that was not remembered."""
-        return next((last.entry for last in self.stored[-1:] if last.frame_index == frame_index - 1), None)
+        stored = self.stored
+        return stored[-1].entry if stored and stored[-1].frame_index == frame_index - 1 else None
 
     def add_objects(self, count: int, frame_index: int) -> None:
         """Announce `count` new objects that are annotated on this frame."""

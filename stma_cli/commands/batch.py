@@ -152,6 +152,7 @@ def batch(
     from stma_cli.batch.show import preview_json, print_preview, print_result, progress_line, result_json
     from stma_cli.comma_list import listed
     from stma_cli.segment.settings import SegmentSettings
+    from stma_cli.wording import print_error
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -199,7 +200,7 @@ def batch(
     result = run_batch(settings, say, lambda outcome, number, jobs: say(progress_line(outcome, number, jobs)))
     print_result(result, console)
     if result.unwritten:
-        typer.secho(f"error: {result.unwritten}", fg=typer.colors.RED, err=True)
+        print_error(result.unwritten)
     if result.interrupted:
         say("stopped  run the same command to go on")
     if as_json:

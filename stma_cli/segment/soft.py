@@ -49,7 +49,7 @@ class SoftMasks:
         """
         if self._folder is not None:
             ours = again and any(self._path(i, self._start).exists() for i in self._ids)
-            prepare_folder(self._folder, self._takes_files or ours)
+            prepare_folder(self._folder, self._takes_files or ours, "--soft")
 
     def first_gap(self, frames: range) -> Change | None:
         """Return the first of these frames that lacks a file, or None."""
