@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from stma.errors import StmaError
+from stma.errors import InputError, StmaError
 from stma.saving import DISK_FULL, output_error
 from stma_cli.commands.batch import batch
 from stma_cli.commands.bench import bench
@@ -83,29 +83,33 @@ def main() -> None:
         print_error(str(error))
         sys.exit(error.exit_code)
     except (OSError, RuntimeError) as error:
-        problem = _problem_of_place(error)
-        if problem is None:
+        told = _error_of_place(error)
+        if told is None:
             raise
-        print_error(problem)
-        sys.exit(StmaError.exit_code)
+        print_error(str(told))
+        sys.exit(told.exit_code)
     finally:
         gc.freeze()  # or the interpreter looks through all of torch several times before it leaves: 0.3 s
 
 
-def _problem_of_place(error: OSError | RuntimeError) -> str | None:
-    """Return what to say where a path or the standard output is at fault, or None."""
+def _error_of_place(error: OSError | RuntimeError) -> StmaError | None:
+    """Return the error to tell where a path or the standard output is at fault, or None."""
     cause = error.__context__
     if isinstance(cause, OSError) and cause.errno == errno.ELOOP:  # what Path.resolve met, before Python 3.13
-        return f"{cause.filename} leads over a link to that link itself: correct it, or choose another path."
+        return InputError(
+            f"{cause.filename} leads over a link to that link itself", "correct it, or choose another path"
+        )
     if isinstance(
         error, PermissionError
     ):  # even to ask whether a file is there fails in a folder that is locked
-        return f"{error.filename} may not be used: change its permissions, or those of its folder."
+        return InputError(
+            f"{error.filename} may not be used", "change its permissions, or those of its folder"
+        )
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return f"{error.filename} is longer than the file system takes: choose a shorter name."
+        return InputError(f"{error.filename} is longer than the file system takes", "choose a shorter name")
     if isinstance(error, OSError) and error.errno in DISK_FULL and error.filename is None:
         _drop_waiting_output()
-        return str(output_error(Path("the output"), error))
+        return output_error(Path("the output"), error)
     return None
 
 

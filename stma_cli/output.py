@@ -34,11 +34,13 @@ def require_file_place(option: str, path: Path | None, *suffixes: str) -> None:
     folder = path.absolute().parent
     if path.is_dir() or not folder.is_dir():
         raise SettingsError(
-            f"{option} {path} is a folder or lies in one that does not exist; give a file in an existing folder"
+            f"{option} {path} is a folder or lies in one that does not exist",
+            "give a file in an existing folder",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
-            f"{option} {path} lies in a folder that is not writable; choose another, or change its permissions"
+            f"{option} {path} lies in a folder that is not writable",
+            "choose another, or change its permissions",
         )
     require_same_kind(option, path, *suffixes)
 
@@ -51,7 +53,7 @@ def require_same_kind(option: str, path: Path, *suffixes: str) -> None:
     """
     if path.exists() and path.suffix.lower() not in suffixes:
         raise OutputError(
-            f"{option} {path} is there already and of another kind; give a name that ends in {suffixes[0]}"
+            f"{option} {path} is there already and of another kind", f"give a name that ends in {suffixes[0]}"
         )
 
 
@@ -82,9 +84,9 @@ def make_folder(path: Path) -> OutputFolder:
         OutputError: `path` is a file, or cannot be made.
     """
     if str(path) == "-":
-        raise SettingsError("- is no folder, and results cannot go to the standard output; give a folder")
+        raise SettingsError("- is no folder, and results cannot go to the standard output", "give a folder")
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file: choose another folder with --out.")
+        raise OutputError(f"{path} is a file", "choose another folder with --out")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,8 @@ def prepare_folder(path: Path, force: bool, option: str = "--out") -> OutputFold
     with writing(path):
         if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(
-                f"{path} is not empty: choose another folder with {option}, or add --force to write into it."
+                f"{path} is not empty",
+                f"choose another folder with {option}, or add --force to write into it",
             )
         probe = path / ".stma-write-test"
         probe.touch()
@@ -155,7 +158,7 @@ def _locked(lock: Path, command: str) -> IO[str]:
         except BlockingIOError as error:
             file.close()
             raise OutputError(
-                f"another {command} is writing into {lock.parent}; wait for it, or choose another --out"
+                f"another {command} is writing into {lock.parent}", "wait for it, or choose another --out"
             ) from error
         except OSError:
             return file

@@ -38,14 +38,14 @@ def wall_time(seconds: float) -> str:
     return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
 
 
-def may_not_be_read(path: Path, error: OSError) -> str:
-    """Return the message about a file or folder that the system refuses to open."""
-    return f"{path} may not be read ({error.strerror}): change its permissions."
+def may_not_be_read(path: Path, error: OSError) -> tuple[str, str]:
+    """Return problem and fix of a file or folder that the system refuses to open."""
+    return f"{path} may not be read ({error.strerror})", "change its permissions"
 
 
-def has_wrong_field(path: Path, error: Exception) -> str:
-    """Return the message about a file of a known format, in which a field has another kind of value than it should."""
-    return f"{path} has a field of the wrong kind ({error}): export it again with the tool that made it."
+def has_wrong_field(path: Path, error: Exception) -> tuple[str, str]:
+    """Return problem and fix of a file of a known format, in which a field has a value of another kind."""
+    return f"{path} has a field of the wrong kind ({error})", "export it again with the tool that made it"
 
 
 def shell_command(words: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def parse_baseline(text: str) -> Baseline:
     for name in BASELINES:
         if name == text:
             return name
-    raise SettingsError(f"There is no baseline {text!r}: choose one of {', '.join(BASELINES)}.")
+    raise SettingsError(f"there is no baseline {text!r}", f"choose one of {', '.join(BASELINES)}")
 
 
 def run_baseline(
@@ -58,7 +58,7 @@ def run_baseline(
     """
     parse_baseline(baseline)
     if not any(np.any(annotation) for annotation in annotations.values()):
-        raise SettingsError("No object is annotated: give at least one label map with an id above 0.")
+        raise SettingsError("no object is annotated", "give at least one label map with an id above 0")
     return _follow(baseline, frames, annotations)
 
 
@@ -144,6 +144,7 @@ def _grabcut(mask: np.ndarray, frame: np.ndarray, diagonal: float) -> np.ndarray
 def _require_same_size(position: int, labels: np.ndarray, frame: np.ndarray) -> None:
     if labels.shape != frame.shape[:2]:
         raise SettingsError(
-            f"Frame {position} is {frame.shape[1]}x{frame.shape[0]} and the label map "
-            f"{labels.shape[1]}x{labels.shape[0]}: give frames and annotations of one size."
+            f"frame {position} is {frame.shape[1]}x{frame.shape[0]} and the label map "
+            f"{labels.shape[1]}x{labels.shape[0]}",
+            "give frames and annotations of one size",
         )

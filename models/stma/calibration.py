@@ -41,7 +41,8 @@ def calibration(confidence: Sequence[float], region: Sequence[float]) -> Calibra
     """
     if len(confidence) != len(region) or not confidence:
         raise DataError(
-            f"{len(confidence)} confidences and {len(region)} scores cannot be compared; give one of each per mask"
+            f"{len(confidence)} confidences and {len(region)} scores cannot be compared",
+            "give one of each per mask",
         )
     expected, true = np.asarray(confidence, dtype=np.float64), np.asarray(region, dtype=np.float64)
     warned, lost = expected < LOST, true < LOST

@@ -44,15 +44,16 @@ class ModelConfig:
         for name, value in vars(self).items():
             least = 0 if name in ("blocks", "stml_blocks") else 1
             if not min(value if isinstance(value, tuple) else (value,)) >= least:
-                raise SettingsError(f"{name} of the network is {value}; use {least} or more")
+                raise SettingsError(f"{name} of the network is {value}", f"use {least} or more")
         if self.widths[2] % self.heads:
             raise SettingsError(
-                f"width {self.widths[2]} at stride 16 cannot be split into {self.heads} heads; "
-                "choose a width that is a multiple of the heads"
+                f"width {self.widths[2]} at stride 16 cannot be split into {self.heads} heads",
+                "choose a width that is a multiple of the heads",
             )
         if self.tokens_per_object % 2:
             raise SettingsError(
-                f"tokens_per_object is {self.tokens_per_object}, but half of them are foreground; use an even number"
+                f"tokens_per_object is {self.tokens_per_object}, but half of them are foreground",
+                "use an even number",
             )
 
 
@@ -92,21 +93,21 @@ class MemoryConfig:
     def __post_init__(self) -> None:
         for name in ("interval", "capacity", "references", "label_recent"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"memory {name} is {getattr(self, name)}; use 1 or more")
+                raise SettingsError(f"memory {name} is {getattr(self, name)}", "use 1 or more")
         for name in ("label_sharpness", "readout_sharpness"):
             if not getattr(self, name) > 0:
-                raise SettingsError(f"memory {name} is {getattr(self, name)}; use a number above 0")
+                raise SettingsError(f"memory {name} is {getattr(self, name)}", "use a number above 0")
         for name in ("label_window", "newest_window", "annotated_window"):
             window = getattr(self, name)
             if window is not None and window < 0:
-                raise SettingsError(f"memory {name} is {window} cells; use 0 or more, or None for anywhere")
+                raise SettingsError(f"memory {name} is {window} cells", "use 0 or more, or None for anywhere")
         if not 1 <= self.mask_sharpness < math.inf:
             raise SettingsError(
-                f"memory mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more"
+                f"memory mask_sharpness is {self.mask_sharpness}", "use 1 (as predicted) or more"
             )
         if not self.certainty_power >= 0:
             raise SettingsError(
-                f"memory certainty_power is {self.certainty_power}; use 0 (all cells count alike) or more"
+                f"memory certainty_power is {self.certainty_power}", "use 0 (all cells count alike) or more"
             )
 
 
@@ -130,8 +131,8 @@ class SegmenterConfig:
 
     def __post_init__(self) -> None:
         if self.adapt < 0:
-            raise SettingsError(f"adapt is {self.adapt} steps; use 0 (none) or more")
+            raise SettingsError(f"adapt is {self.adapt} steps", "use 0 (none) or more")
         if self.size is not None and self.size < 32:
-            raise SettingsError(f"size is {self.size} pixels; use 32 or more")
+            raise SettingsError(f"size is {self.size} pixels", "use 32 or more")
         if self.chunk < 1:
-            raise SettingsError(f"chunk is {self.chunk} frames; use 1 or more")
+            raise SettingsError(f"chunk is {self.chunk} frames", "use 1 or more")

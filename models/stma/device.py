@@ -52,22 +52,23 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind = name.split(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
-        raise SettingsError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
+        raise SettingsError(f"device {name!r} is unknown", "use auto, cpu, cuda, cuda:N or mps")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise SettingsError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps") from error
+        raise SettingsError(f"device {name!r} is unknown", "use auto, cpu, cuda, cuda:N or mps") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "CUDA was asked for, but this PyTorch sees no CUDA device; install a CUDA build of torch "
-            f"({TORCH_FOR_CUDA}) and a driver, or use the device cpu"
+            "CUDA was asked for, but this PyTorch sees no CUDA device",
+            f"install a CUDA build of torch ({TORCH_FOR_CUDA}) and a driver, or use the device cpu",
         )
     if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise DeviceError(
-            f"{name} does not exist: {torch.cuda.device_count()} CUDA devices are present; use a lower number"
+            f"{name} does not exist: {torch.cuda.device_count()} CUDA devices are present",
+            "use a lower number",
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("MPS was asked for, but this machine has none; use the device cpu")
+        raise DeviceError("MPS was asked for, but this machine has none", "use the device cpu")
     return device
 
 
@@ -95,17 +96,18 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
         name = _automatic(device)
     if name == INT8:
         if device.type != "cpu":
-            raise SettingsError(f"int8 is for a CPU, not for {device.type}; use precision auto")
+            raise SettingsError(f"int8 is for a CPU, not for {device.type}", "use precision auto")
         if not has_fast_int8():
             raise DeviceError(
                 "int8 was asked for, but this CPU has no fast products of 8-bit numbers (VNNI or AVX2), or this "
-                "PyTorch does not use them; use precision auto"
+                "PyTorch does not use them",
+                "use precision auto",
             )
         return Precision(name, torch.bfloat16 if has_fast_bf16() else torch.float32)
     if name not in PRECISIONS:
-        raise SettingsError(f"precision {name!r} is unknown; use auto, fp32, bf16, fp16 or int8")
+        raise SettingsError(f"precision {name!r} is unknown", "use auto, fp32, bf16, fp16 or int8")
     if name == "fp16" and device.type == "cpu":
-        raise SettingsError("fp16 is not computed natively on a CPU; use precision bf16 or fp32")
+        raise SettingsError("fp16 is not computed natively on a CPU", "use precision bf16 or fp32")
     return Precision(name, PRECISIONS[name])
 
 

@@ -1,4 +1,4 @@
-"""Every error that stma raises on purpose; each message says what is wrong and ends with the fix.
+"""Every error that stma raises on purpose; each says what is wrong and how to mend it.
 
 StmaError                 exit status 2: the caller can mend it
  ├ InputError             something given to stma cannot be used
@@ -17,9 +17,23 @@ StmaError                 exit status 2: the caller can mend it
 
 
 class StmaError(Exception):
-    """Base of all errors of stma; the message is written for the user."""
+    """Base of all errors of stma; its text, "problem; fix", is written for the user.
+
+    Attributes:
+        exit_code: the exit status of a command that ends with it.
+        problem: what is wrong, without a full stop.
+        fix: what to do about it, without a full stop.
+    """
 
     exit_code = 2
+
+    def __init__(self, problem: str, fix: str) -> None:
+        super().__init__(problem, fix)  # both, so that an error survives the way between processes
+        self.problem = problem
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.fix}"
 
 
 class InputError(StmaError):

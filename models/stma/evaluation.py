@@ -79,7 +79,7 @@ def mean_score(scores: Iterable[Score]) -> Score:
     """
     collected = list(scores)
     if not collected:
-        raise DataError("There is no score to average: give at least one sequence with one object.")
+        raise DataError("there is no score to average", "give at least one sequence with one object")
     count = len(collected)
     return Score(sum(s.region for s in collected) / count, sum(s.boundary for s in collected) / count)
 
@@ -115,14 +115,14 @@ class SequenceScorer:
         if self._annotated:
             if prediction is None:
                 raise DataError(
-                    f"{self._name}: frame {self._frames} has no prediction: give a label map for every frame "
-                    "after the first."
+                    f"{self._name}: frame {self._frames} has no prediction",
+                    "give a label map for every frame after the first",
                 )
             if prediction.shape != truth.shape:
                 raise DataError(
                     f"{self._name}: the prediction of frame {self._frames} is "
-                    f"{_size_text(prediction)} and the ground truth {_size_text(truth)}: "
-                    "scale the predictions to the size of the ground truth."
+                    f"{_size_text(prediction)} and the ground truth {_size_text(truth)}",
+                    "scale the predictions to the size of the ground truth",
                 )
             for object_id in self._annotated:
                 mask, true_mask = prediction == object_id, truth == object_id
@@ -147,8 +147,8 @@ class SequenceScorer:
         if not scored:
             raise DataError(
                 f"{self._name}: nothing can be scored in {self._frames} frames with "
-                f"{len(self._annotated)} objects, because the first and the last frame are left out: "
-                "give ground truth of three frames or more, with an object before the last two."
+                f"{len(self._annotated)} objects, because the first and the last frame are left out",
+                "give ground truth of three frames or more, with an object before the last two",
             )
         objects = tuple(
             ObjectScore(object_id, mean_score(scored[object_id]), len(scored[object_id]))

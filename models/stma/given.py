@@ -31,7 +31,9 @@ class GivenMask:
         """
         mask = np.asarray(mask)
         if not np.issubdtype(mask.dtype, np.integer) and mask.dtype != np.bool_:
-            raise MaskError(f"the mask of frame {frame_index} has type {mask.dtype}; give integer object ids")
+            raise MaskError(
+                f"the mask of frame {frame_index} has type {mask.dtype}", "give integer object ids"
+            )
         ids = None if object_ids is None else _plain_ids(object_ids, frame_index)
         return GivenMask(mask.astype(np.int64), ids)
 
@@ -41,9 +43,9 @@ def _plain_ids(object_ids: Sequence[int], frame_index: int) -> tuple[int, ...]:
     try:
         ids = tuple(operator.index(one) for one in object_ids)
     except TypeError as error:
-        raise MaskError(f"the object_ids of frame {frame_index} are {object_ids}; {fix}") from error
+        raise MaskError(f"the object_ids of frame {frame_index} are {object_ids}", fix) from error
     if len(set(ids)) < len(ids) or not all(1 <= one <= LARGEST_ID for one in ids):
-        raise MaskError(f"the object_ids of frame {frame_index} are {ids}; {fix}")
+        raise MaskError(f"the object_ids of frame {frame_index} are {ids}", fix)
     return ids
 
 
@@ -63,20 +65,20 @@ def checked_size(
     for index, frame in enumerate(frames, frame_index):
         if not isinstance(frame, np.ndarray):
             raise VideoError(
-                f"frame {index} is no array but of type {type(frame).__name__}; "
-                "give an array, (H, W, 3) uint8 RGB of 1 pixel or more"
+                f"frame {index} is no array but of type {type(frame).__name__}",
+                "give an array, (H, W, 3) uint8 RGB of 1 pixel or more",
             )
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
             raise VideoError(
-                f"frame {index} has shape {frame.shape} and type {frame.dtype}; "
-                "give (H, W, 3) uint8 RGB of 1 pixel or more"
+                f"frame {index} has shape {frame.shape} and type {frame.dtype}",
+                "give (H, W, 3) uint8 RGB of 1 pixel or more",
             )
         height, width = frame.shape[:2]
         frame_size = frame_size or (height, width)
         if (height, width) != frame_size:
             raise VideoError(
-                f"frame {index} is {width}x{height}, the frames before it are {frame_size[1]}x{frame_size[0]}; "
-                "bring all frames to one size"
+                f"frame {index} is {width}x{height}, the frames before it are {frame_size[1]}x{frame_size[0]}",
+                "bring all frames to one size",
             )
     assert frame_size is not None
     return frame_size
@@ -87,8 +89,8 @@ def require_positions(masks: Mapping[int, object], frames: int) -> None:
     stray = sorted(position for position in masks if position not in range(frames))
     if stray:
         raise MaskError(
-            f"masks are given for the positions {stray} of a chunk of {frames} frames; count them from 0, the chunk's "
-            "first frame"
+            f"masks are given for the positions {stray} of a chunk of {frames} frames",
+            "count them from 0, the chunk's first frame",
         )
 
 
@@ -124,14 +126,15 @@ def _checked(
     mask, ids = given.labels, given.object_ids
     if mask.shape != frame_size:
         raise MaskError(
-            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}; "
-            "give a label map of the frame's height and width"
+            f"the mask of frame {frame_index} has shape {mask.shape}, the frame {frame_size}",
+            "give a label map of the frame's height and width",
         )
     found = np.unique(mask)
     present = tuple(int(i) for i in found if i not in (0, LEAVE))
     if present and (present[0] < 0 or present[-1] > LARGEST_ID):
         raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {present[0]}..{present[-1]}; use ids of 1 to {LARGEST_ID}"
+            f"the mask of frame {frame_index} holds the ids {present[0]}..{present[-1]}",
+            f"use ids of 1 to {LARGEST_ID}",
         )
     if ids is None and LEAVE in found:
         ids = known + tuple(i for i in present if i not in known)
@@ -139,13 +142,13 @@ def _checked(
     stray = set(present) - set(ids)
     if stray:
         raise MaskError(
-            f"the mask of frame {frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}; "
-            "add them to object_ids or set their pixels to 0"
+            f"the mask of frame {frame_index} holds the ids {sorted(stray)} besides {sorted(ids)}",
+            "add them to object_ids or set their pixels to 0",
         )
     if known and not ids:
         raise MaskError(
-            f"the mask of frame {frame_index} names no object; leave it out, or name in object_ids the "
-            "objects that are not visible"
+            f"the mask of frame {frame_index} names no object",
+            "leave it out, or name in object_ids the objects that are not visible",
         )
     return CheckedMask(mask, ids)
 
@@ -155,6 +158,6 @@ def require_same_settings(there: Mapping[str, object], here: Mapping[str, object
     differing = [f"{name} {there[name]}, not {here[name]}" for name in here if there[name] != here[name]]
     if differing:
         raise SettingsError(
-            f"the state was taken with {' and '.join(differing)}; use it with the settings that it was taken with, "
-            "int8 on a CPU of the same kind"
+            f"the state was taken with {' and '.join(differing)}",
+            "use it with the settings that it was taken with, int8 on a CPU of the same kind",
         )

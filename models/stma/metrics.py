@@ -97,8 +97,8 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
 def _as_masks(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if prediction.ndim != 2 or prediction.shape != truth.shape:
         raise SettingsError(
-            f"Masks of shape {prediction.shape} and {truth.shape} cannot be compared: "
-            "give two arrays of one shape (H, W)."
+            f"masks of shape {prediction.shape} and {truth.shape} cannot be compared",
+            "give two arrays of one shape (H, W)",
         )
     return prediction != 0, truth != 0
 

@@ -46,7 +46,7 @@ class Prediction:
         """
         if object_id not in self.object_ids:
             raise MaskError(
-                f"object {object_id} is unknown on frame {self.frame_index}; use one of {self.object_ids}"
+                f"object {object_id} is unknown on frame {self.frame_index}", f"use one of {self.object_ids}"
             )
         height, width = self.labels.shape
         soft = self.soft[self.object_ids.index(object_id)]

@@ -39,7 +39,7 @@ def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
     _require_size(height, width)
     if labels.ndim != 2 or labels.size == 0:
         raise SettingsError(
-            f"A label map of shape {labels.shape} cannot be scaled: give a non-empty array of shape (H, W)."
+            f"a label map of shape {labels.shape} cannot be scaled", "give a non-empty array of shape (H, W)"
         )
     if labels.shape == (height, width):
         return labels
@@ -65,8 +65,8 @@ def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     _require_size(height, width)
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or frame.size == 0:
         raise SettingsError(
-            f"A frame of shape {frame.shape} and type {frame.dtype} cannot be scaled: "
-            "give a non-empty RGB array of shape (H, W, 3) and type uint8."
+            f"a frame of shape {frame.shape} and type {frame.dtype} cannot be scaled",
+            "give a non-empty RGB array of shape (H, W, 3) and type uint8",
         )
     if frame.shape[:2] == (height, width):
         return frame
@@ -131,7 +131,7 @@ def working_size(height: int, width: int, shorter_side: int | None) -> tuple[int
         return max(MINIMUM_SIDE, height), max(MINIMUM_SIDE, width)
     if shorter_side < 1:
         raise SettingsError(
-            f"The working size {shorter_side} is impossible: give the shorter side in pixels, such as 480."
+            f"the working size {shorter_side} is impossible", "give the shorter side in pixels, such as 480"
         )
     shorter = min(height, width)
     scaled_height, scaled_width = (
@@ -191,5 +191,5 @@ def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
 def _require_size(height: int, width: int) -> None:
     if height < 1 or width < 1:
         raise SettingsError(
-            f"The size {width}x{height} is impossible: give a width and a height of 1 or more."
+            f"the size {width}x{height} is impossible", "give a width and a height of 1 or more"
         )

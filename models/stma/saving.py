@@ -17,12 +17,15 @@ def output_error(path: Path, error: OSError) -> OutputError:
     """Turn an error of the operating system into one that says what to do."""
     if error.errno in DISK_FULL:
         return OutputError(
-            f"The disk is full, {path} cannot be written: free some space or choose a folder on another disk."
+            f"the disk is full, {path} cannot be written",
+            "free some space or choose a folder on another disk",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"{path} is not writable: choose another place for it, or change the permissions.")
+        return OutputError(
+            f"{path} is not writable", "choose another place for it, or change the permissions"
+        )
     reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}): choose another place for it.")
+    return OutputError(f"{path} cannot be written ({reason})", "choose another place for it")
 
 
 @contextmanager

@@ -274,7 +274,7 @@ class Segmenter:
 
     def _frame_size(self) -> tuple[int, int]:
         if self.frame_size is None:
-            raise VideoError("the size of the frames is not known yet; give a frame to step first")
+            raise VideoError("the size of the frames is not known yet", "give a frame to step first")
         return self.frame_size
 
     def _reference_cache(self) -> BlockCache:

@@ -66,13 +66,13 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path} is not a weights file of stma ({error}); give one written by stma train"
+            f"{path} is not a weights file of stma ({error})", "give one written by stma train"
         ) from error
     broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if broken is not None:
         raise WeightsError(
-            f"{path} holds weights that are not finite numbers ({broken}): a training run that went wrong wrote it; "
-            "give weights of an earlier checkpoint"
+            f"{path} holds weights that are not finite numbers ({broken}): a training run that went wrong wrote it",
+            "give weights of an earlier checkpoint",
         )
     try:
         model = STMA(config)
@@ -80,12 +80,12 @@ def load_model(name_or_path: str = "small") -> LoadedModel:
     except (RuntimeError, TypeError, IndexError, ValueError) as error:
         reason = str(error).splitlines()[-1].strip()  # of many weights of another shape, one
         raise WeightsError(
-            f"{path} does not fit the network that it describes ({reason}); give one written by stma train"
+            f"{path} does not fit the network that it describes ({reason})", "give one written by stma train"
         ) from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise WeightsError(
-            f"{path} belongs to another version of the network (missing {missing[:3]}, unknown {unexpected[:3]}); "
-            "use weights of this version"
+            f"{path} belongs to another version of the network (missing {missing[:3]}, unknown {unexpected[:3]})",
+            "use weights of this version",
         )
     return LoadedModel(model.eval(), info)

@@ -48,8 +48,8 @@ def find_weights(name_or_path: str) -> Path:
     if not os.path.isfile(path):
         names = ", ".join(p.stem for p in sorted(FOLDER.glob("*.safetensors"))) or "none"
         raise WeightsError(
-            f"no model is named {name_or_path!r} and no such file exists; shipped models: {names}. "
-            "Use one of them, or give the path of a .safetensors file"
+            f"no model is named {name_or_path!r} and no such file exists; shipped models: {names}",
+            "use one of them, or give the path of a .safetensors file",
         )
     return path
 
@@ -75,7 +75,8 @@ def stored_numbers(path: Path) -> int:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path} is not a readable safetensors file ({error}); restore it, or install stma again if it came with it"
+            f"{path} is not a readable safetensors file ({error})",
+            "restore it, or install stma again if it came with it",
         ) from error
 
 
@@ -100,7 +101,7 @@ def read_config(path: Path) -> ModelConfig:
         TypeError,
     ) as error:
         raise WeightsError(
-            f"{path} is not a weights file of stma ({error}); give one written by stma train"
+            f"{path} is not a weights file of stma ({error})", "give one written by stma train"
         ) from error
 
 
@@ -113,8 +114,8 @@ def require_checksum(info: ModelInfo) -> None:
     expected = checksum_file(info.path)
     if expected.is_file() and expected.read_text(errors="replace").split()[:1] != [info.sha256]:
         raise WeightsError(
-            f"{info.path} does not match its checksum in {expected.name}: it is damaged or was changed; "
-            "restore the file, or install stma again if it came with it"
+            f"{info.path} does not match its checksum in {expected.name}: it is damaged or was changed",
+            "restore the file, or install stma again if it came with it",
         )
 
 
@@ -133,4 +134,4 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+        raise WeightsError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error

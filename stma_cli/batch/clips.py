@@ -89,8 +89,9 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
     )
     if not clips:
         raise VideoError(
-            f"{root} holds no clips; give a folder with video files or folders of frames in it, or use stma "
-            "segment for a single folder of frames"
+            f"{root} holds no clips",
+            "give a folder with video files or folders of frames in it, or use stma "
+            "segment for a single folder of frames",
         )
     return FoundClips(tuple(clips), tuple(search.notes))
 
@@ -103,7 +104,7 @@ def require_folder_of_clips(root: Path) -> None:
     """
     if not root.is_dir():
         raise VideoError(
-            f"{root} is not a folder; give the folder with the clips, or use stma segment for one clip"
+            f"{root} is not a folder", "give the folder with the clips, or use stma segment for one clip"
         )
 
 
@@ -115,10 +116,10 @@ def clip_at(root: Path, text: str) -> Clip:
     """
     place = PurePosixPath(text.replace(os.sep, "/"))
     if place.is_absolute() or ".." in place.parts or Path(text).is_absolute():
-        raise VideoError(f"the clip {text!r} is not a path below {root}; give it relative to that folder")
+        raise VideoError(f"the clip {text!r} is not a path below {root}", "give it relative to that folder")
     path = root / place
     if not path.exists():
-        raise VideoError(f"the clip {path} does not exist; correct its path in the manifest")
+        raise VideoError(f"the clip {path} does not exist", "correct its path in the manifest")
     name = str(place if path.is_dir() else place.with_suffix("")) if place.name else ""
     require_name(name, text)
     return Clip(name, path)
@@ -132,7 +133,7 @@ def require_name(name: str, text: str) -> None:
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts) or name == BATCH_FILE:
-        raise VideoError(f"the clip {text!r} gives no name for a folder of results; rename it")
+        raise VideoError(f"the clip {text!r} gives no name for a folder of results", "rename it")
 
 
 class _Search:

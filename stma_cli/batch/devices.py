@@ -37,8 +37,8 @@ def local_specs(
         return [WorkerSpec(f"cpu {number}", "cpu", share) for number in range(1, count + 1)]
     if workers is not None:
         raise SettingsError(
-            f"--workers shares out a CPU, but the devices are {','.join(chosen)}; name a device several times "
-            "in --devices for several workers on it"
+            f"--workers shares out a CPU, but the devices are {','.join(chosen)}",
+            "name a device several times in --devices for several workers on it",
         )
     share = threads or max(1, default_threads() // len(chosen))
     repeated, seen = Counter(chosen), Counter[str]()

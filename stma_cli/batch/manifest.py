@@ -34,10 +34,10 @@ def read_manifest(path: Path, clips: Path) -> list[Pair]:
         rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path))
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise SettingsError(
-            f"the manifest {path} cannot be read ({error}); save it again as UTF-8"
+            f"the manifest {path} cannot be read ({error})", "save it again as UTF-8"
         ) from error
     if not rows:
-        raise SettingsError(f"the manifest {path} names no clip; add a line for each")
+        raise SettingsError(f"the manifest {path} names no clip", "add a line for each")
     pairs: dict[Clip, Pair] = {}
     for place, row in rows:
         one = _pair_of(place, row, path.parent, clips)
@@ -53,14 +53,14 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         unknown = [name for name in columns if name not in COLUMNS]
         if unknown or not {"clip", "mask"} <= set(columns):
             raise SettingsError(
-                f"the manifest {path} has the columns {', '.join(columns) or 'none'}; "
-                f"use clip and mask, and as needed {', '.join(COLUMNS[2:])}"
+                f"the manifest {path} has the columns {', '.join(columns) or 'none'}",
+                f"use clip and mask, and as needed {', '.join(COLUMNS[2:])}",
             )
         reader.fieldnames = columns
         for number, row in enumerate(reader, start=2):
             if None in row:
                 raise SettingsError(
-                    f"line {number} of {path} has more cells than columns; quote cells with commas"
+                    f"line {number} of {path} has more cells than columns", "quote cells with commas"
                 )
             cells = {name: (value or "").strip() for name, value in row.items()}
             if any(cells.values()):
@@ -71,13 +71,13 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise SettingsError(
-            f'the manifest {path} is no list of objects; write it as [{{"clip": "a.mp4", "mask": "a.png"}}]'
+            f"the manifest {path} is no list of objects", 'write it as [{"clip": "a.mp4", "mask": "a.png"}]'
         )
     for number, row in enumerate(content, start=1):
         unknown = [key for key in row if key not in _CLIP_KEYS]
         if unknown:
             raise SettingsError(
-                f"entry {number} of {path} has the key {unknown[0]!r}; use {', '.join(_CLIP_KEYS)}"
+                f"entry {number} of {path} has the key {unknown[0]!r}", f"use {', '.join(_CLIP_KEYS)}"
             )
         yield f"entry {number}", row
 
@@ -92,7 +92,7 @@ def _pair_of(place: str, row: Mapping[str, Any], folder: Path, clips: Path) -> P
         masks = tuple(_mask_option(mask, folder) for mask in _masks_of(row))
         start, end, objects = _number(row, "start"), _number(row, "end"), row.get("objects")
         if not masks:
-            raise SettingsError("no mask is given; name one")
+            raise SettingsError("no mask is given", "name one")
     except (InputError, OSError, ValueError) as error:
         return Pair(clip, problem=f"{place}: {error}")
     return Pair(clip, masks, start, end, None if objects is None else str(objects))
@@ -101,9 +101,9 @@ def _pair_of(place: str, row: Mapping[str, Any], folder: Path, clips: Path) -> P
 def _masks_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     several, own = row.get("masks", []), {key: row[key] for key in ("frame", "object") if key in row}
     if not isinstance(several, list):
-        raise SettingsError('"masks" is no list; write "mask" for a single one')
+        raise SettingsError('"masks" is no list', 'write "mask" for a single one')
     if several and own and "mask" not in row:
-        raise SettingsError(f'"{next(iter(own))}" stands beside "masks"; write it into each of them')
+        raise SettingsError(f'"{next(iter(own))}" stands beside "masks"', "write it into each of them")
     masks: list[Mapping[str, Any]] = [{"file": row["mask"], **own}] if "mask" in row else []
     for mask in several:
         if isinstance(mask, dict) and not set(mask) - set(_MASK_KEYS):
@@ -111,7 +111,7 @@ def _masks_of(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         elif isinstance(mask, str):
             masks.append({"file": mask})
         else:
-            raise SettingsError(f"{mask!r} is no mask; give a file name, or {', '.join(_MASK_KEYS)}")
+            raise SettingsError(f"{mask!r} is no mask", f"give a file name, or {', '.join(_MASK_KEYS)}")
     return masks
 
 
@@ -119,10 +119,10 @@ def _mask_option(mask: Mapping[str, Any], folder: Path) -> str:
     path = folder / str(mask.get("file", ""))
     picture_of = Path(str(path).rpartition("#")[0])  # one picture of a COCO file: all.json#00120.jpg
     if not path.exists() and not picture_of.is_file():
-        raise SettingsError(f"the mask {path} does not exist; correct its path")
+        raise SettingsError(f"the mask {path} does not exist", "correct its path")
     frame, name = _number(mask, "frame"), mask.get("object")
     if name is not None and ("=" in str(name) or str(name).isdecimal() or not str(name)):
-        raise SettingsError(f"the object {name!r} is no name; use words without =")
+        raise SettingsError(f"the object {name!r} is no name", "use words without =")
     before = [str(part) for part in (frame, name) if part is not None]
     return f"{':'.join(before)}={path}" if before else str(path)
 
@@ -132,7 +132,7 @@ def _number(row: Mapping[str, Any], key: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not str(value).isdecimal():
-        raise SettingsError(f"{key} is {value!r}; give a frame number from 0")
+        raise SettingsError(f"{key} is {value!r}", "give a frame number from 0")
     return int(value)
 
 

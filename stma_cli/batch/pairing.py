@@ -54,7 +54,8 @@ def pair(clips: Path, masks: Path, leave_out: Sequence[Path] = ()) -> Pairing:
         pairs, notes = read_manifest(masks, clips), ()
     else:
         raise MaskError(
-            f"{masks} is neither a folder nor a manifest; give the folder with the masks, or a .csv or .json file"
+            f"{masks} is neither a folder nor a manifest",
+            "give the folder with the masks, or a .csv or .json file",
         )
     return Pairing(tuple(_without_clashes(list(pairs))), notes)
 

@@ -26,7 +26,8 @@ def connect(address: str | None) -> Any:
         import ray
     except ImportError as error:
         raise SettingsError(
-            "--engine ray needs the package ray, which is not installed; install it with: pip install 'stma-cli[ray]'"
+            "--engine ray needs the package ray, which is not installed",
+            "install it with: pip install 'stma-cli[ray]'",
         ) from error
     if not ray.is_initialized():
         try:
@@ -36,8 +37,8 @@ def connect(address: str | None) -> Any:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise DeviceError(
-                f"no Ray cluster answers at {address or 'this machine'} ({error}); start one with ray start --head, "
-                "or leave --address out"
+                f"no Ray cluster answers at {address or 'this machine'} ({error})",
+                "start one with ray start --head, or leave --address out",
             ) from error
     return ray
 
@@ -57,11 +58,14 @@ def ray_specs(ray: Any, workers: int | None, threads: int | None) -> list[Worker
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
     count = workers or gpus or max(1, cpus // (threads or 4))
     if gpus and count > gpus:
-        raise DeviceError(f"the cluster has {gpus} GPUs for {count} workers; use --workers {gpus} or fewer")
+        raise DeviceError(
+            f"the cluster has {gpus} GPUs for {count} workers", f"use --workers {gpus} or fewer"
+        )
     share = threads or max(1, cpus // count)
     if count * share > cpus:
         raise DeviceError(
-            f"the cluster has {cpus} CPUs for {count} workers with {share} each; use fewer --workers or --threads"
+            f"the cluster has {cpus} CPUs for {count} workers with {share} each",
+            "use fewer --workers or --threads",
         )
     kind = "cuda" if gpus else "cpu"
     return [WorkerSpec(f"ray {kind} {number}", kind, share) for number in range(1, count + 1)]

@@ -50,14 +50,14 @@ class BatchSettings:
         """
         if self.engine is EngineName.RAY and self.devices:
             raise SettingsError(
-                "--devices is for --engine local; leave it out, Ray knows the GPUs of its cluster"
+                "--devices is for --engine local", "leave it out, Ray knows the GPUs of its cluster"
             )
         if self.engine is EngineName.LOCAL and self.address is not None:
-            raise SettingsError("--address is of a Ray cluster; add --engine ray")
+            raise SettingsError("--address is of a Ray cluster", "add --engine ray")
         if self.overlay and self.template.rendering.transparent:
             raise SettingsError(
-                f"--style {self.template.rendering.style} needs transparency, which {OVERLAY_FILE} has not; draw it "
-                "from the masks with stma overlay, or choose --style green"
+                f"--style {self.template.rendering.style} needs transparency, which {OVERLAY_FILE} has not",
+                "draw it from the masks with stma overlay, or choose --style green",
             )
 
 

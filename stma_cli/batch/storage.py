@@ -221,8 +221,8 @@ class RemoteStorage:
                 files.makedirs(place, exist_ok=True)
             except (ImportError, ValueError) as error:
                 raise OutputError(
-                    f"results cannot go to {self.url} ({error}); install the package of fsspec for it, "
-                    "such as s3fs or gcsfs, or give a folder"
+                    f"results cannot go to {self.url} ({error})",
+                    "install the package of fsspec for it, such as s3fs or gcsfs, or give a folder",
                 ) from error
 
     def lines(self, path: str) -> Iterator[str]:
@@ -291,7 +291,7 @@ def _reaching(url: str) -> Iterator[None]:
     except (OutputError, UnicodeDecodeError):  # the latter is of the content, of which its reader speaks
         raise
     except Exception as error:
-        raise OutputError(f"{url} cannot be used ({error}); check the address and the rights") from error
+        raise OutputError(f"{url} cannot be used ({error})", "check the address and the rights") from error
 
 
 def _temporary_folder() -> Path:

@@ -139,7 +139,7 @@ def _unexpected(error: Exception) -> str:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return str(
-            DeviceError("there is not enough memory for this clip; use a smaller --size or fewer --workers")
+            DeviceError("there is not enough memory for this clip", "use a smaller --size or fewer --workers")
         )
     text = str(error).splitlines()
     return f"unexpected {type(error).__name__}: {text[0] if text else ''}; please report it, with batch.json"

@@ -152,5 +152,5 @@ def _listed(option: str, text: str, read: Callable[[str], Value], wanted: str) -
         return tuple(dict.fromkeys(read(word.strip()) for word in text.split(",")))
     except ValueError:
         raise SettingsError(
-            f"{option} is {text!r}, which cannot be used; give {wanted}, with commas between"
+            f"{option} is {text!r}, which cannot be used", f"give {wanted}, with commas between"
         ) from None

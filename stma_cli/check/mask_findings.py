@@ -46,14 +46,14 @@ class _Checked:
         option: the value of --mask.
         findings: about this file alone.
         ids: what it marks, None where it could not be read.
-        elsewhere: what it says of the other pictures that it marks, where this one is empty.
+        elsewhere: what is said where it marks nothing on its frame, but on others.
         leaves: whether some pixels stay as predicted.
     """
 
     option: MaskOption
     findings: tuple[Finding, ...]
     ids: tuple[int, ...] | None
-    elsewhere: str | None = None
+    elsewhere: MaskError | None = None
     leaves: bool = False
 
 
@@ -253,7 +253,7 @@ def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:
                 problem, fix = "it is empty, all of it is background", mark_one(item.option.path)
             empty = Finding(level, "empty", file, problem, fix)
             if item.elsewhere is not None:
-                empty = replace(from_error(MaskError(item.elsewhere), "empty", file), level=level)
+                empty = replace(from_error(item.elsewhere, "empty", file), level=level)
             findings.append(empty)
     return findings
 
@@ -287,6 +287,6 @@ def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: i
 
 def _note_finding(note: Note, file: str) -> Finding | None:
     if note.code == "other-frame":  # says itself what to do
-        return replace(from_error(MaskError(note), note.code, file), level=Level.NOTE)
+        return replace(from_error(MaskError(*note.rsplit("; ", 1)), note.code, file), level=Level.NOTE)
     fix = NOTE_FIXES.get(note.code)
     return None if fix is None else Finding(Level.NOTE, note.code, file, note, fix)

@@ -36,12 +36,12 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     try:
         found = json_outlines(content, width, height)
         if found is None:
-            raise MaskError(f"{path} is of no kind that --fix repairs: move its points as told.")
+            raise MaskError(f"{path} is of no kind that --fix repairs", "move its points as told")
         changes = [change for outline in found for change in _mend(outline, str(path))]
     except AnnotationError as error:
-        raise MaskError(str(error)) from error
+        raise MaskError(error.problem, error.fix) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MaskError(has_wrong_field(path, error)) from error
+        raise MaskError(*has_wrong_field(path, error)) from error
     if changes:
         write_json(out, content)
     return tuple(changes)

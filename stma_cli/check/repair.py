@@ -50,19 +50,20 @@ def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
     _require_place(out, ".json" if is_json else ".png")
     info = survey.info
     if info is None:
-        raise MaskError(f"{path} cannot be repaired without its video: give a video that can be read.")
+        raise MaskError(f"{path} cannot be repaired without its video", "give a video that can be read")
     if is_json:
         mended = repair_outlines(path, out, info.width, info.height)
         return Repair(out if mended else None, mended)
     labels, changes = _labels_and_changes(path)
     if not ids_in(labels):
-        raise MaskError(f"{path} is empty, there is nothing to repair: mark at least one object in it.")
+        raise MaskError(f"{path} is empty, there is nothing to repair", "mark at least one object in it")
     rows, columns = labels.shape
     if lies_on_its_side(columns, rows, info.width, info.height):
         turn = find_turn(labels, survey.first, info.rotation)
         if turn is None:
             raise MaskError(
-                f"{path} lies on its side, and the first frame does not show which way round: turn it by hand."
+                f"{path} lies on its side, and the first frame does not show which way round",
+                "turn it by hand",
             )
         labels = np.ascontiguousarray(TURNS[turn](labels))
         changes.append(turn)
@@ -101,13 +102,13 @@ def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
 def _require_place(out: Path, ending: str) -> None:
     if out.suffix != ending:  # nor in capitals, as the mask writer adds the ending itself
         raise OutputError(
-            f"--fix {out} has another ending than a copy of this mask: give a name that ends in {ending}."
+            f"--fix {out} has another ending than a copy of this mask", f"give a name that ends in {ending}"
         )
     if os.path.lexists(out):
-        raise OutputError(f"--fix {out} is there already, and nothing is replaced: give a new name.")
+        raise OutputError(f"--fix {out} is there already, and nothing is replaced", "give a new name")
     if not out.parent.is_dir():
         raise OutputError(
-            f"There is no folder {out.parent} for --fix {out.name}: make it, or choose another."
+            f"there is no folder {out.parent} for --fix {out.name}", "make it, or choose another"
         )
 
 
@@ -174,8 +175,8 @@ def _require_snapped(
     snapped = snap(values, rgb, classes.reshape(pixels.shape).astype(np.int32), merge)
     if snapped is None:
         raise MaskError(
-            f"{path} is a photograph or too blurred, it has no few main colours: paint the objects in flat "
-            "colours on black."
+            f"{path} is a photograph or too blurred, it has no few main colours",
+            "paint the objects in flat colours on black",
         )
     return snapped
 

@@ -65,7 +65,7 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
     survey = survey_video(video, quick)
     masks = expand_folders(masks, survey.stems, video)
     if fix is not None and len(masks) != 1:
-        raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given: give one --mask with it.")
+        raise SettingsError(f"--fix repairs one mask, but {len(masks)} are given", "give one --mask with it")
     findings = check_masks(masks, survey)
     if fix is None:
         result = CheckResult(survey, tuple(findings))

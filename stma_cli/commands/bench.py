@@ -82,7 +82,7 @@ def bench(
     from stma_cli.readable_json import write_json
 
     if plot is not None and plot.suffix.lower() not in PLOTS:
-        raise SettingsError(f"--plot {plot} has no known form; let the name end in .png, .svg or .pdf")
+        raise SettingsError(f"--plot {plot} has no known form", "let the name end in .png, .svg or .pdf")
     require_file_place("--json", json_file, ".json")
     require_file_place("--plot", plot, *PLOTS)
     settings = options.BenchSettings(
@@ -109,7 +109,8 @@ def bench(
     )
     if long is not None and (profile or len(settings.precisions) > 1):
         raise SettingsError(
-            "--long takes one number format and lists no operations; give one --precision, and leave --profile out"
+            "--long takes one number format and lists no operations",
+            "give one --precision, and leave --profile out",
         )
     from stma_cli.bench import show
 

@@ -61,5 +61,5 @@ def _size_of(text: str | None) -> tuple[int, int] | None:
         return None
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise SettingsError(f"--size {text} is no size: give width and height, as in 1280x720.")
+        raise SettingsError(f"--size {text} is no size", "give width and height, as in 1280x720")
     return int(width), int(height)

@@ -54,10 +54,12 @@ def evaluate(
     from stma_cli.output import require_file_place
 
     if len(folders) != (1 if baseline else 2):
+        if baseline:
+            raise SettingsError(
+                "--baseline takes one folder, the ground truth", "run stma evaluate --baseline flow GT"
+            )
         raise SettingsError(
-            "--baseline takes one folder, the ground truth: stma evaluate --baseline flow GT."
-            if baseline
-            else "Two folders are needed, predictions and ground truth: stma evaluate PRED GT."
+            "two folders are needed, predictions and ground truth", "run stma evaluate PRED GT"
         )
     known = parse_baseline(baseline) if baseline else None
     require_file_place("--csv", csv, ".csv")

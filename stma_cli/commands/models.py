@@ -31,7 +31,7 @@ def models(
                 typer.echo(json.dumps(_row(info) | {"text": card}, indent=2) if as_json else card)
                 return
         names = ", ".join(info.name for info in found) or "none"
-        raise WeightsError(f"no model card of {name!r} ships with stma; choose from: {names}")
+        raise WeightsError(f"no model card of {name!r} ships with stma", f"choose from: {names}")
     if as_json:
         typer.echo(json.dumps([_row(info) for info in found], indent=2))
         return

@@ -102,6 +102,6 @@ def overlay(
 
 def _require_picture(out: Path) -> None:
     if out.suffix.lower() != ".png":
-        raise SettingsError(f"{out} is not a name for a picture; let it end in .png")
+        raise SettingsError(f"{out} is not a name for a picture", "let it end in .png")
     if out.is_dir():
-        raise OutputError(f"{out} is a folder; choose another name with --out")
+        raise OutputError(f"{out} is a folder", "choose another name with --out")

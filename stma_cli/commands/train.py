@@ -181,7 +181,7 @@ def train(
     from stma_cli.training.run import learn
 
     if crop % 16:
-        raise SettingsError(f"--crop {crop} is not a multiple of 16; use {crop // 16 * 16 or 64}")
+        raise SettingsError(f"--crop {crop} is not a multiple of 16", f"use {crop // 16 * 16 or 64}")
     config = TrainConfig(
         model=model,
         network=with_settings(TrainConfig(model=model).shape, network, "the network") if network else None,
@@ -243,6 +243,6 @@ def _range(text: str, option: str) -> tuple[float, float]:
         numbers = []
     if len(numbers) not in (1, 2):
         raise SettingsError(
-            f"{option} {text} is no range; give one number, or two with a comma between, e.g. 2.5,5"
+            f"{option} {text} is no range", "give one number, or two with a comma between, e.g. 2.5,5"
         )
     return numbers[0], numbers[-1]

@@ -79,7 +79,7 @@ def validate(
     names = listed(sets)
     if not names:
         raise SettingsError(
-            f"--sets is {sets!r}, which names no set; give one or more, such as real,crossing"
+            f"--sets is {sets!r}, which names no set", "give one or more, such as real,crossing"
         )
     config = SegmenterConfig(
         size=size or None,

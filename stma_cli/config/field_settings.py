@@ -30,7 +30,7 @@ def with_settings(config: Config, text: str, owner: str) -> Config:
     for part in listed(text):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in known:
-            raise SettingsError(f"{owner} has no setting {name!r}; use {', '.join(known)}")
+            raise SettingsError(f"{owner} has no setting {name!r}", f"use {', '.join(known)}")
         changes[name] = _read(name, value.lower(), known[name], owner)
     return replace(config, **changes)
 
@@ -53,4 +53,4 @@ def _read(name: str, value: str, default: Any, owner: str) -> Any:
     wanted = {bool: "true or false", int: "a whole number", float: "a number"}.get(
         kind, f"{len(default) if kind is tuple else 0} whole numbers with slashes between"
     )
-    raise SettingsError(f"{name}={value} is no setting of {owner}; give {wanted}")
+    raise SettingsError(f"{name}={value} is no setting of {owner}", f"give {wanted}")

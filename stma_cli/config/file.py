@@ -61,19 +61,21 @@ def load_config(path: Path) -> dict[str, Any]:
         SettingsError: when it is missing, no TOML, or holds anything but tables.
     """
     if not path.is_file():
-        raise SettingsError(f"There is no configuration file {path}: check the path given with --config.")
+        raise SettingsError(f"there is no configuration file {path}", "check the path given with --config")
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise SettingsError(f"{path} is larger than 1 MiB, which no configuration is: give another file.")
+            raise SettingsError(
+                f"{path} is larger than 1 MiB, which no configuration is", "give another file"
+            )
         content = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+        raise SettingsError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid TOML ({error}): correct it, or remove it.") from error
+        raise SettingsError(f"{path} is not valid TOML ({error})", "correct it, or remove it") from error
     for key, value in content.items():
         if not isinstance(value, dict):
             raise SettingsError(
-                f"{path} has '{key}' outside of a table: put it below [segment], for instance."
+                f"{path} has '{key}' outside of a table", "put it below [segment], for instance"
             )
     return content
 
@@ -114,7 +116,7 @@ def settings_of(
     for table in content:
         if table not in options_of:
             raise SettingsError(
-                f"{path} has a table [{table}]: use {_either(options_of)}.{_near(table, options_of)}"
+                f"{path} has a table [{table}]", f"use {_either(options_of)}{_near(table, options_of)}"
             )
     shared = SHARES_TABLE_WITH.get(command)
     found: dict[str, Setting] = {}
@@ -125,10 +127,10 @@ def settings_of(
             where = f"{path}: [{table}] {key}"
             if key == "config":
                 raise SettingsError(
-                    f"{where} is no option within a file, which takes in no other: remove it."
+                    f"{where} is no option within a file, which takes in no other", "remove it"
                 )
             if key not in known:
-                raise SettingsError(f"{where} is no option of stma {table}: remove it.{_near(key, known)}")
+                raise SettingsError(f"{where} is no option of stma {table}", f"remove it{_near(key, known)}")
             if key not in own or (table == shared and key in OF_ONE_RUN):
                 continue
             option = own[key]
@@ -149,8 +151,8 @@ def require_safe(settings: Sequence[Setting], path: Path) -> None:
     for setting in settings:
         if {setting.key, setting.option} & WHERE_RESULTS_GO:
             raise SettingsError(
-                f"{path} sets '{setting.key}', which a file that is only found may not: give it with --config "
-                f"{path}, or use --config {NO_CONFIG} to leave it alone."
+                f"{path} sets '{setting.key}', which a file that is only found may not",
+                f"give it with --config {path}, or use --config {NO_CONFIG} to leave it alone",
             )
 
 
@@ -214,7 +216,7 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
     """
     if path.exists():
         raise SettingsError(
-            f"{path} is there already, and nothing is replaced: give --save-config a new name."
+            f"{path} is there already, and nothing is replaced", "give --save-config a new name"
         )
     lines = [f"[{command}]"]
     for key, value in values.items():
@@ -224,7 +226,7 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
         content = "".join(f"{line}\n" for line in lines).encode()
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"{path} would hold a file name that is not UTF-8, as TOML demands: rename that file."
+            f"{path} would hold a file name that is not UTF-8, as TOML demands", "rename that file"
         ) from error
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -240,12 +242,12 @@ def _texts(value: Any, option: OptionLike, where: str) -> list[str]:
     """Return the values of a key as text, "true" and "false" for a flag."""
     if option.is_flag:
         if not isinstance(value, bool):
-            raise SettingsError(f"{where} is {value!r}: give true or false.")
+            raise SettingsError(f"{where} is {value!r}", "give true or false")
         return [json.dumps(value)]
     values = value if isinstance(value, list) and option.multiple else [value]
     if not all(isinstance(item, str | int | float) and not isinstance(item, bool) for item in values):
         kind = "text, a number or a list of them" if option.multiple else "text or a number"
-        raise SettingsError(f"{where} is {value!r}: give {kind}.")
+        raise SettingsError(f"{where} is {value!r}", f"give {kind}")
     return [str(item) for item in values]
 
 
@@ -289,4 +291,4 @@ def _either(names: Mapping[str, Any]) -> str:
 
 def _near(name: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, 1)
-    return f" Did you mean {close[0]}?" if close else ""
+    return f" (did you mean {close[0]}?)" if close else ""

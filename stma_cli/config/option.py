@@ -56,7 +56,7 @@ class ConfiguredCommand(TyperCommand):
             if wrong is None:
                 raise
             problem = error.message.removeprefix("Value error, ").rstrip(".")
-            raise SettingsError(f"{wrong.said}: {problem}; correct it there, or remove it.") from error
+            raise SettingsError(f"{wrong.said}: {problem}", "correct it there, or remove it") from error
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, or save its options."""

@@ -19,7 +19,7 @@ from stma_cli.masks.annotation import ObjectIds
 
 _MEMBER = "labels.npy"
 _OTHERS = ("frames", "ids", "names")
-_EXPORT = "save labels as a C-ordered integer array (frames, height, width) with numpy.savez."
+_EXPORT = "save labels as a C-ordered integer array (frames, height, width) with numpy.savez"
 
 
 def write_npz(path: Path, clip: Clip) -> None:
@@ -55,13 +55,13 @@ def open_npz(path: Path) -> Source:
         members = archive.namelist()
         member = _MEMBER if _MEMBER in members else members[0] if len(members) == 1 else None
         if member is None:
-            raise AnnotationError(f"{path} has no array 'labels': {_EXPORT}")
+            raise AnnotationError(f"{path} has no array 'labels'", _EXPORT)
         with archive.open(member) as stream:
             (count, height, width), _ = _header(stream, path)
         frames_given, ids, names = (_small(archive, name, path) for name in _OTHERS)
     if frames_given is not None and len(frames_given) != count:
         raise AnnotationError(
-            f"{path} has {count} label maps but {len(frames_given)} names in 'frames': {_EXPORT}"
+            f"{path} has {count} label maps but {len(frames_given)} names in 'frames'", _EXPORT
         )
     object_ids, declared = ObjectIds(), frozenset[int]()
     if ids is not None and names is not None:
@@ -76,7 +76,7 @@ def open_npz(path: Path) -> Source:
             for index in range(count):
                 data = stream.read(size)
                 if len(data) != size:
-                    raise AnnotationError(f"{path} ends before frame {index}: {_EXPORT}")
+                    raise AnnotationError(f"{path} ends before frame {index}", _EXPORT)
                 name = (
                     f"{index:05d}" if frames_given is None else safe_name(str(frames_given[index]), "frame")
                 )
@@ -92,7 +92,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise AnnotationError(f"{path} cannot be read as NPZ ({error}): {_EXPORT}") from error
+        raise AnnotationError(f"{path} cannot be read as NPZ ({error})", _EXPORT) from error
 
 
 def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, int, int], np.dtype]:
@@ -103,9 +103,9 @@ def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, int, int], np.dty
         )
         shape, fortran_order, dtype = read(stream)
     except ValueError as error:
-        raise AnnotationError(f"{path} holds no array ({error}): {_EXPORT}") from error
+        raise AnnotationError(f"{path} holds no array ({error})", _EXPORT) from error
     if len(shape) != 3 or fortran_order or dtype.kind not in "biu":
-        raise AnnotationError(f"{path} holds labels of shape {shape} and type {dtype}: {_EXPORT}")
+        raise AnnotationError(f"{path} holds labels of shape {shape} and type {dtype}", _EXPORT)
     return shape, dtype
 
 
@@ -117,7 +117,7 @@ def _small(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray | None
         with archive.open(f"{name}.npy") as stream:
             values = np.lib.format.read_array(stream, allow_pickle=False)
     except ValueError as error:
-        raise AnnotationError(f"{path} holds no usable '{name}' ({error}): {_EXPORT}") from error
+        raise AnnotationError(f"{path} holds no usable '{name}' ({error})", _EXPORT) from error
     if values.ndim != 1:
-        raise AnnotationError(f"{path} holds '{name}' of shape {values.shape}, not a list: {_EXPORT}")
+        raise AnnotationError(f"{path} holds '{name}' of shape {values.shape}, not a list", _EXPORT)
     return np.asarray(values)

@@ -123,32 +123,33 @@ def survey(source: Source) -> Clip:
     if source.width * source.height > LARGEST_PICTURE:
         raise AnnotationError(
             f"{source.path} has frames of {source.width}x{source.height}, more than "
-            f"{LARGEST_PICTURE // 1_000_000} million pixels: correct the size, or convert smaller frames."
+            f"{LARGEST_PICTURE // 1_000_000} million pixels",
+            "correct the size, or convert smaller frames",
         )
     frame_names: dict[str, None] = {}
     seen = set(source.declared)
     for frame in source.frames():
         what = f"{source.path}: frame {frame.name}"
         if frame.name in frame_names:
-            raise AnnotationError(f"{what} is there twice: give each frame a file name of its own.")
+            raise AnnotationError(f"{what} is there twice", "give each frame a file name of its own")
         if frame.labels.shape != (source.height, source.width):
             rows, columns = frame.labels.shape
             raise AnnotationError(
-                f"{what} is {columns}x{rows}, but the first is {source.width}x{source.height}: "
-                "convert frames of one size at a time."
+                f"{what} is {columns}x{rows}, but the first is {source.width}x{source.height}",
+                "convert frames of one size at a time",
             )
         lowest = int(frame.labels.min(initial=0))
         if lowest < 0:
             raise AnnotationError(
-                f"{what} has the negative id {lowest}: write 0 where nothing is marked, or is to be ignored."
+                f"{what} has the negative id {lowest}", "write 0 where nothing is marked, or is to be ignored"
             )
         ids = ids_in(frame.labels)
         if ids and max(ids) > LARGEST_ID:
-            raise AnnotationError(f"{what} has ids outside 0 to {LARGEST_ID}: give the objects smaller ids.")
+            raise AnnotationError(f"{what} has ids outside 0 to {LARGEST_ID}", "give the objects smaller ids")
         frame_names[frame.name] = None
         seen.update(ids)
     if not frame_names:
-        raise AnnotationError(f"{source.path} has no frames: give one with at least one annotated frame.")
+        raise AnnotationError(f"{source.path} has no frames", "give one with at least one annotated frame")
     names = {object_id: source.object_ids.name_of(object_id) for object_id in sorted(seen)}
     ordered = tuple(frame_names)
 
@@ -160,7 +161,7 @@ def survey(source: Source) -> Clip:
             count += 1
             yield frame
         if count != len(ordered):
-            raise AnnotationError(f"{source.path} changed while it was read: convert it again.")
+            raise AnnotationError(f"{source.path} changed while it was read", "convert it again")
 
     return Clip(source.width, source.height, names, ordered, frames, source.notes, source.origin)
 

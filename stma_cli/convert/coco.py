@@ -48,7 +48,7 @@ def open_coco(path: Path, content: Any) -> Source:
     sizes = {size_of(image, f"{source}: image {image.get('file_name')}") for image in images}
     if len(sizes) != 1:
         raise AnnotationError(
-            f"{source} has images of {len(sizes)} sizes: convert frames of one size at a time."
+            f"{source} has images of {len(sizes)} sizes", "convert frames of one size at a time"
         )
     ((width, height),) = sizes
     fit = Fit(width, height, width, height)
@@ -133,8 +133,8 @@ def _require_one_clip(images: list[dict[str, Any]], source: str) -> None:
         other = files.setdefault(frame, file)
         if folder_of(other) != folder_of(file):
             raise AnnotationError(
-                f"{source}: frame {frame} is there twice, as {other} and {file}, so the file holds several clips: "
-                "write one file per clip, or all into one with --to youtube-vis, from which --clip takes each."
+                f"{source}: frame {frame} is there twice, as {other} and {file}, so the file holds several clips",
+                "write one file per clip, or all into one with --to youtube-vis, from which --clip takes each",
             )
 
 

@@ -49,12 +49,12 @@ def decode_rle(shape: Element, width: int, height: int, what: str) -> np.ndarray
             int(float(shape.get(name, ""))) for name in ("left", "top", "width", "height")
         )
     except ValueError as error:
-        raise AnnotationError(f"{what} has a damaged mask ({error}): export it again from CVAT.") from error
+        raise AnnotationError(f"{what} has a damaged mask ({error})", "export it again from CVAT") from error
     if min(lengths) < 0 or sum(lengths) != columns * rows or columns < 1 or rows < 1:
-        raise AnnotationError(f"{what} has run lengths that do not fill its box: export it again from CVAT.")
+        raise AnnotationError(f"{what} has run lengths that do not fill its box", "export it again from CVAT")
     if left < 0 or top < 0 or left + columns > width or top + rows > height:
         raise AnnotationError(
-            f"{what} leaves the frame of {width}x{height} pixels: export it again from CVAT."
+            f"{what} leaves the frame of {width}x{height} pixels", "export it again from CVAT"
         )
     part = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(rows, columns)
     mask = np.zeros((height, width), dtype=bool)

@@ -45,7 +45,7 @@ def open_cvat_images(path: Path) -> Source:
                 key = ("track", object_id)
                 declared.add(known_id(object_ids, key, shape.get("label", "object"), object_id))
     if size is None:
-        raise AnnotationError(f"{source} has no images: export 'CVAT for images 1.1'.")
+        raise AnnotationError(f"{source} has no images", "export 'CVAT for images 1.1'")
     width, height = size
 
     def masks(image: Element, frame: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -65,7 +65,7 @@ def open_cvat_images(path: Path) -> Source:
         for image in images_in(path):
             frame = frame_name(image.get("name", image.get("id")))
             if _size(image, source) != size:
-                raise AnnotationError(f"{source}: {frame} is of another size: convert one size at a time.")
+                raise AnnotationError(f"{source}: {frame} is of another size", "convert one size at a time")
             yield paint(width, height, masks(image, frame), object_ids, notes, frame)
 
     return Source(source, width, height, frames, object_ids, frozenset(declared), notes)
@@ -100,7 +100,7 @@ def images_in(path: Path) -> Iterator[Element]:
                 yield element
                 root.clear()
     except OSError as error:
-        raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+        raise AnnotationError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
     except (ParseError, StopIteration, ValueError) as error:
         raise invalid_xml(path, error) from error
 
@@ -108,5 +108,5 @@ def images_in(path: Path) -> Iterator[Element]:
 def _size(image: Element, source: str) -> tuple[int, int]:
     width, height = image.get("width", ""), image.get("height", "")
     if not width.isdecimal() or not height.isdecimal() or not int(width) or not int(height):
-        raise AnnotationError(f"{source}: image {image.get('name')} has no size: export it again from CVAT.")
+        raise AnnotationError(f"{source}: image {image.get('name')} has no size", "export it again from CVAT")
     return int(width), int(height)

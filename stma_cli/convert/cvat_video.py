@@ -52,18 +52,18 @@ def open_cvat_video(path: Path) -> Source:
     try:
         root = parse(path).getroot()
     except OSError as error:
-        raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+        raise AnnotationError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
     except (ParseError, ValueError) as error:
         raise invalid_xml(path, error) from error
     width, height = (_number(root, f".//original_size/{side}") for side in ("width", "height"))
     if not width or not height:
-        raise AnnotationError(f"{source} has no <original_size>: export 'CVAT for video 1.1'.")
+        raise AnnotationError(f"{source} has no <original_size>", "export 'CVAT for video 1.1'")
     object_ids, notes = ObjectIds(), Notes()
     shapes, declared = _by_frame(root, object_ids, notes, source)
     count = max(_number(root, ".//meta//size"), max(shapes, default=-1) + 1)
     if count > _MOST_FRAMES:
         raise AnnotationError(
-            f"{source} has {count} frames: correct its <size>, or export it in shorter parts."
+            f"{source} has {count} frames", "correct its <size>, or export it in shorter parts"
         )
 
     def masks(frame: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -118,7 +118,7 @@ def _by_frame(
         for shape in visible:
             if not shape.get("frame", "").isdecimal():
                 raise AnnotationError(
-                    f"{source}: a shape of '{label}' has no frame: export it again from CVAT."
+                    f"{source}: a shape of '{label}' has no frame", "export it again from CVAT"
                 )
             object_id = stated_id(shape)
             key: Hashable | None = ("track of the file", number) if len(visible) > 1 else None

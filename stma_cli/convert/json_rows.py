@@ -15,9 +15,9 @@ def require_lists(content: Any, source: str, *fields: str) -> list[list[dict[str
     found = [content.get(field) if isinstance(content, dict) else None for field in fields]
     for name, rows in zip(fields, found, strict=True):
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise AnnotationError(f'{source} has no list of objects "{name}": export it again.')
+            raise AnnotationError(f'{source} has no list of objects "{name}"', "export it again")
     if not found[0]:
-        raise AnnotationError(f'{source} has an empty list "{fields[0]}": export it with its frames.')
+        raise AnnotationError(f'{source} has an empty list "{fields[0]}"', "export it with its frames")
     return [list(rows) for rows in found if isinstance(rows, list)]
 
 
@@ -35,7 +35,8 @@ def require_known(
             owner = field.removesuffix("_id")
             raise AnnotationError(
                 f'{source}: annotation {row.get("id")} has the "{field}" {row.get(field)!r}, which no {owner} '
-                f'has as its "id": write both alike, add the {owner}, or remove the annotation.'
+                f'has as its "id"',
+                f"write both alike, add the {owner}, or remove the annotation",
             )
 
 
@@ -47,7 +48,7 @@ def size_of(row: dict[str, Any], what: str) -> tuple[int, int]:
     """
     width, height = row.get("width"), row.get("height")
     if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
-        raise AnnotationError(f'{what} has no size: add "width" and "height" in pixels.')
+        raise AnnotationError(f"{what} has no size", 'add "width" and "height" in pixels')
     return width, height
 
 

@@ -28,7 +28,7 @@ def open_labelme(path: Path) -> Source:
     """
     files = labelme_files(path) if path.is_dir() else [path]
     if not files:
-        raise AnnotationError(f"{path} has no JSON files: give the folder that labelme saved into.")
+        raise AnnotationError(f"{path} has no JSON files", "give the folder that labelme saved into")
     object_ids, notes = ObjectIds(), Notes()
     size: tuple[int, int] | None = None
     groups: dict[Hashable, tuple[str, Any]] = {}
@@ -51,7 +51,7 @@ def open_labelme(path: Path) -> Source:
             content = _content(file)
             if _size(content, file) != size:
                 raise AnnotationError(
-                    f"{file} is of another size than {files[0]}: convert one size at a time."
+                    f"{file} is of another size than {files[0]}", "convert one size at a time"
                 )
             annotation = read_labelme(content, str(file), width, height, object_ids)
             for note in annotation.notes:
@@ -108,5 +108,5 @@ def _content(file: Path) -> dict[str, Any]:
 def _size(content: dict[str, Any], file: Path) -> tuple[int, int]:
     width, height = content.get("imageWidth"), content.get("imageHeight")
     if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
-        raise AnnotationError(f'{file} has no "imageWidth" and "imageHeight": save it again with labelme.')
+        raise AnnotationError(f'{file} has no "imageWidth" and "imageHeight"', "save it again with labelme")
     return width, height

@@ -65,7 +65,7 @@ def open_binary(path: Path) -> Source:
     """
     folders = object_folders(path) if path.is_dir() else []
     if not folders:
-        raise MaskError(f"{path} has no folders with PNGs: give a folder with one folder per object.")
+        raise MaskError(f"{path} has no folders with PNGs", "give a folder with one folder per object")
     given = read_names(path)
     object_ids, _ = _named(given)
     id_of_folder = {name: object_id for object_id, name in folder_names(given).items()}
@@ -126,13 +126,13 @@ def _read_binary(file: Path, width: int, height: int) -> np.ndarray:
     values = read_labels(file)
     if values.shape != (height, width):
         raise MaskError(
-            f"{file} is {values.shape[1]}x{values.shape[0]}, but the first is {width}x{height}: "
-            "give masks of one size."
+            f"{file} is {values.shape[1]}x{values.shape[0]}, but the first is {width}x{height}",
+            "give masks of one size",
         )
     mask = values > 0
     if mask.any() and values[mask].min() != values[mask].max():
         raise MaskError(
-            f"{file} has more than two values, so it is a label map or has smoothed edges: give black and "
-            "white PNGs, or --from davis for label maps."
+            f"{file} has more than two values, so it is a label map or has smoothed edges",
+            "give black and white PNGs, or --from davis for label maps",
         )
     return np.asarray(mask)

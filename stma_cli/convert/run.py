@@ -77,17 +77,17 @@ def convert_masks(wanted: Conversion, on_frame: Callable[[], None] = lambda: Non
     """
     _check_target(wanted)
     if not wanted.source.exists():
-        raise AnnotationError(f"There is no {wanted.source}: check the path.")
+        raise AnnotationError(f"there is no {wanted.source}", "check the path")
     try:
         source_format = wanted.source_format or detect(wanted.source)
         clips = with_own_ids(survey(source) for source in _open_all(wanted, source_format))
     except StmaError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(has_wrong_field(wanted.source, error)) from error
+        raise AnnotationError(*has_wrong_field(wanted.source, error)) from error
     except OSError as error:
         raise AnnotationError(
-            f"{wanted.source} cannot be read ({error.strerror}): check its permissions."
+            f"{wanted.source} cannot be read ({error.strerror})", "check its permissions"
         ) from error
     if wanted.target_format.has_polygons:
         clips[0].notes.add(
@@ -122,26 +122,26 @@ def _watched(clip: Clip, on_frame: Callable[[], None]) -> Clip:
 def _check_target(wanted: Conversion) -> None:
     out, suffix = wanted.out, wanted.target_format.suffix
     if suffix and out.suffix.lower() != suffix:
-        raise SettingsError(f"{wanted.target_format} is one {suffix} file: let --out end in {suffix}.")
+        raise SettingsError(f"{wanted.target_format} is one {suffix} file", f"let --out end in {suffix}")
     if out.exists() and wanted.source.exists() and out.samefile(wanted.source):
-        raise SettingsError(f"{out} is the source itself: choose another name with --out.")
+        raise SettingsError(f"{out} is the source itself", "choose another name with --out")
     if suffix and out.is_dir():
         raise OutputError(
-            f"{out} is a folder, but {wanted.target_format} is a file: choose another name with --out."
+            f"{out} is a folder, but {wanted.target_format} is a file", "choose another name with --out"
         )
     if not suffix and out.exists() and not out.is_dir():
         raise OutputError(
-            f"{out} is a file, but {wanted.target_format} is a folder: choose a folder with --out."
+            f"{out} is a file, but {wanted.target_format} is a folder", "choose a folder with --out"
         )
     if suffix and out.exists() and not wanted.force:
-        raise OutputError(f"{out} exists: choose another name with --out, or add --force to replace it.")
+        raise OutputError(f"{out} exists", "choose another name with --out, or add --force to replace it")
     if not suffix and out.is_dir() and any(entry.name != UNFINISHED for entry in out.iterdir()):
-        raise OutputError(f"{out} is not empty: choose a new or empty folder with --out.")
+        raise OutputError(f"{out} is not empty", "choose a new or empty folder with --out")
     if suffix and not out.resolve().parent.is_dir():
-        raise OutputError(f"There is no folder {out.parent}: make it, or choose another with --out.")
+        raise OutputError(f"there is no folder {out.parent}", "make it, or choose another with --out")
     if wanted.tolerance and not wanted.target_format.has_polygons:
         raise SettingsError(
-            f"--simplify is for polygons, which {wanted.target_format} has not: leave it out."
+            f"--simplify is for polygons, which {wanted.target_format} has not", "leave it out"
         )
 
 
@@ -199,8 +199,9 @@ def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:
         return [_open(path, source_format, wanted)]
     if wanted.target_format not in (Format.COCO, Format.YOUTUBE_VIS):
         raise SettingsError(
-            f"{wanted.source} holds several clips, of which only coco and youtube-vis make one file: convert one, "
-            f"such as {next(iter(folders.values()))} (folders that are objects of one clip: --from binary)."
+            f"{wanted.source} holds several clips, of which only coco and youtube-vis make one file",
+            f"convert one, "
+            f"such as {next(iter(folders.values()))} (folders that are objects of one clip: --from binary)",
         )
     sources = [(name, open_davis(folder)) for name, folder in folders.items()]
     return [replace(source, origin=replace(source.origin, clip=name)) for name, source in sources]
@@ -209,9 +210,9 @@ def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:
 def _refuse_options(wanted: Conversion, source_format: Format) -> None:
     path = wanted.source
     if wanted.clip is not None and source_format is not Format.YOUTUBE_VIS:
-        raise SettingsError(f"--clip is for YouTube-VIS, and {path} is {source_format}: leave it out.")
+        raise SettingsError(f"--clip is for YouTube-VIS, and {path} is {source_format}", "leave it out")
     if wanted.size is not None and source_format is not Format.YOLO:
-        raise SettingsError(f"--size is for YOLO labels, and {path} is {source_format}: leave it out.")
+        raise SettingsError(f"--size is for YOLO labels, and {path} is {source_format}", "leave it out")
 
 
 def _open(path: Path, source_format: Format, wanted: Conversion) -> Source:

@@ -40,18 +40,18 @@ def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
     """
     files = label_files(path) if path.is_dir() else []
     if not files:
-        raise AnnotationError(f"{path} has no label files: give a folder with one .txt per frame.")
+        raise AnnotationError(f"{path} has no label files", "give a folder with one .txt per frame")
     own = load_json(path / CLIP_FILE) if (path / CLIP_FILE).is_file() else {}
     try:
         objects = [(int(row["id"]), str(row["name"])) for row in own.get("objects", [])]
         width, height = size or (int(own["width"]), int(own["height"]))
     except KeyError as error:
         raise SettingsError(
-            f"YOLO labels do not say how large the pictures are: give --size for {path}, as in 1280x720."
+            "YOLO labels do not say how large the pictures are", f"give --size for {path}, as in 1280x720"
         ) from error
     except (AttributeError, TypeError, ValueError) as error:
         raise AnnotationError(
-            f"{path / CLIP_FILE} is damaged ({error}): remove it and give --size."
+            f"{path / CLIP_FILE} is damaged ({error})", "remove it and give --size"
         ) from error
     object_ids, notes = ObjectIds(), Notes()
     if not objects:
@@ -75,7 +75,8 @@ def open_yolo(path: Path, size: tuple[int, int] | None) -> Source:
                 if index >= len(objects) and object_ids.knows(index + 1):
                     raise AnnotationError(
                         f"{what} is of class {index}, which {CLIP_FILE} does not list, and object {index + 1} is "
-                        "another: add the class there, with an id of its own."
+                        "another",
+                        "add the class there, with an id of its own",
                     )
                 object_id = objects[index][0] if index < len(objects) else index + 1
                 mask = fill_polygon(points, width, height)
@@ -91,7 +92,7 @@ def write_yolo(folder: Path, clip: Clip, tolerance: float) -> None:
     class_of = {object_id: index for index, object_id in enumerate(clip.names)}
     scale = np.array([clip.width, clip.height])
     if "classes" in clip.frame_names:
-        raise SettingsError("A frame is called 'classes', like YOLO's list of names: choose another format.")
+        raise SettingsError("a frame is called 'classes', like YOLO's list of names", "choose another format")
     for frame in clip.frames():
         rows = []
         for object_id in ids_in(frame.labels):
@@ -112,7 +113,7 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{file} cannot be read ({error}): give text files in UTF-8.") from error
+        raise AnnotationError(f"{file} cannot be read ({error})", "give text files in UTF-8") from error
 
 
 def _classes(path: Path) -> list[str]:

@@ -52,7 +52,7 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
     width, height = size_of(video, f"{source}: video {_name(video)}")
     files = video.get("file_names")
     if not isinstance(files, list) or not files:
-        raise AnnotationError(f'{source}: video {_name(video)} has no "file_names": export it with them.')
+        raise AnnotationError(f'{source}: video {_name(video)} has no "file_names"', "export it with them")
     names = category_names(content)
     object_ids, notes = ObjectIds(), Notes()
     fit = Fit(width, height, width, height)
@@ -64,8 +64,8 @@ def open_youtube_vis(path: Path, content: Any, clip: str | None) -> Source:
         segmentations = row.get("segmentations")
         if not isinstance(segmentations, list) or len(segmentations) != len(files):
             raise AnnotationError(
-                f"{what} does not have one segmentation for each of the {len(files)} frames: give null "
-                "where the object is not to be seen."
+                f"{what} does not have one segmentation for each of the {len(files)} frames",
+                "give null where the object is not to be seen",
             )
         category = names.get(row.get("category_id"), "object")
         object_id = known_id(
@@ -175,4 +175,4 @@ def _pick(videos: list[dict[str, Any]], clip: str | None, source: str) -> dict[s
     )
     known = shortened(choices, _CLIPS_SHOWN)
     problem = f"has {len(videos)} videos" if clip is None else f"has not exactly one video {clip!r}"
-    raise SettingsError(f"{source} {problem}: choose one with --clip ({known}).")
+    raise SettingsError(f"{source} {problem}", f"choose one with --clip ({known})")

@@ -75,7 +75,7 @@ def score_baseline(baseline: Baseline, truth: MaskSequence) -> SequenceScore:
     pictures = pictures_of(truth)
     annotations = _first_appearances(truth)
     if not annotations:
-        raise DataError(f"{truth.name} has no object in any frame: leave it out with --sequences.")
+        raise DataError(f"{truth.name} has no object in any frame", "leave it out with --sequences")
     followed = run_baseline(baseline, _frames(pictures, truth), annotations)
     scorer = SequenceScorer(truth.name)
     for (_, labels), predicted in zip(read_sequence_labels(truth), followed, strict=True):
@@ -105,10 +105,10 @@ def _frames(pictures: list[Path], truth: MaskSequence) -> Iterator[np.ndarray]:
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError) as error:
-            raise DataError(f"{path} cannot be read ({error}): replace it by an intact picture.") from error
+            raise DataError(f"{path} cannot be read ({error})", "replace it by an intact picture") from error
         if pixels.shape[1::-1] != size:
             raise DataError(
-                f"{path} is {pixels.shape[1]}x{pixels.shape[0]} and {label_path.name} is "
-                f"{size[0]}x{size[1]}: scale the ground truth to the size of the pictures."
+                f"{path} is {pixels.shape[1]}x{pixels.shape[0]} and {label_path.name} is {size[0]}x{size[1]}",
+                "scale the ground truth to the size of the pictures",
             )
         yield pixels

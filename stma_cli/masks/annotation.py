@@ -80,7 +80,7 @@ class ObjectIds:
         """Take an id that a file states itself, and remember the object's name and key."""
         if not 1 <= object_id <= LARGEST_ID:
             raise MaskError(
-                f"The object id {object_id} is outside 1 to {LARGEST_ID}: give the objects smaller ids."
+                f"the object id {object_id} is outside 1 to {LARGEST_ID}", "give the objects smaller ids"
             )
         self._used.add(object_id)
         if name:

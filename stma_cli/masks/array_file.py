@@ -37,8 +37,8 @@ def read_array_annotation(
     lowest, largest = planes.min(), planes.max()
     if not 0 <= lowest <= largest <= LARGEST_ID:
         raise MaskError(
-            f"{path} holds values from {lowest} to {largest}: save ids of 1 to {LARGEST_ID}, and 0 where nothing "
-            "is marked or known."
+            f"{path} holds values from {lowest} to {largest}",
+            f"save ids of 1 to {LARGEST_ID}, and 0 where nothing is marked or known",
         )
     if len(planes) == 1:
         return annotation_of(
@@ -48,16 +48,17 @@ def read_array_annotation(
     areas = np.count_nonzero(marked, axis=(1, 2)).tolist()
     if sum(areas) != np.count_nonzero(planes):
         raise MaskError(
-            f"{path} holds {len(planes)} planes with several values each, as a clip of label maps does: "
-            f"{convert_first(path) or f'for one frame, {_SHAPES}'}."
+            f"{path} holds {len(planes)} planes with several values each, as a clip of label maps does",
+            convert_first(path) or f"for one frame, {_SHAPES}",
         )
     if _lie_on_one_another(marked, areas):
         fix = convert_first(path)
         raise MaskError(
             f"{path} holds {len(planes)} masks that lie on one another, as the alternatives that SAM gives for one "
-            "object and the frames of a clip do: save the one that fits, as in numpy.save('mask.npy', "
-            "masks[scores.argmax()]), or where they are objects, one plane of ids"
-            f"{f', or where they are frames, {fix}' if fix else ''}."
+            "object and the frames of a clip do",
+            "save the one that fits, as in numpy.save('mask.npy', masks[scores.argmax()]), or where they are objects, "
+            "one plane of ids"
+            f"{f', or where they are frames, {fix}' if fix else ''}",
         )
     return painted_planes(areas, lambda index: np.asarray(marked[index]), fit, str(path), object_ids)
 
@@ -69,20 +70,20 @@ def _planes(path: Path) -> np.ndarray:
         array = array[:, 0]
     planes = array[None] if array.ndim == 2 else array
     if planes.ndim != 3 or planes.size == 0 or (array.ndim == 3 and array.shape[2] <= 4):
-        raise MaskError(f"{path} holds an array of the shape {array.shape}: {_SHAPES}.")
+        raise MaskError(f"{path} holds an array of the shape {array.shape}", _SHAPES)
     if planes.dtype.kind == "f" and np.array_equal(planes, np.rint(planes)):
         planes = planes.astype(np.int64)
     if planes.dtype.kind not in "biu":
         raise MaskError(
-            f"{path} holds numbers of the type {planes.dtype} that are no ids, as logits and scores are not: save "
-            "masks, as in numpy.save('mask.npy', logits > 0)."
+            f"{path} holds numbers of the type {planes.dtype} that are no ids, as logits and scores are not",
+            "save masks, as in numpy.save('mask.npy', logits > 0)",
         )
     return planes
 
 
 def _load(path: Path) -> np.ndarray:
     if not path.is_file():
-        raise MaskError(f"There is no mask file {path}: check the path given with --mask.")
+        raise MaskError(f"there is no mask file {path}", "check the path given with --mask")
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -94,15 +95,15 @@ def _load(path: Path) -> np.ndarray:
                 if name is not None:
                     return np.asarray(archive[name])
     except PermissionError as error:
-        raise MaskError(may_not_be_read(path, error)) from error
+        raise MaskError(*may_not_be_read(path, error)) from error
     except Exception as error:  # damaged files raise anything, from BadZipFile to MemoryError
         raise MaskError(
-            f"{path} cannot be read ({error}): save the masks with numpy.save, without objects."
+            f"{path} cannot be read ({error})", "save the masks with numpy.save, without objects"
         ) from error
     if _CLIP in archive.files:
-        raise MaskError(f"{path} holds the masks of a clip: {convert_first(path)}.")
+        raise MaskError(f"{path} holds the masks of a clip", f"{convert_first(path)}")
     raise MaskError(
-        f"{path} holds several arrays and none called 'masks': save the masks alone with numpy.save."
+        f"{path} holds several arrays and none called 'masks'", "save the masks alone with numpy.save"
     )
 
 

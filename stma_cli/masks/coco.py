@@ -105,7 +105,7 @@ def _pick_image(images: list[dict[str, Any]], source: str, wanted: WantedPicture
         return images[fits.index(True)]
     shown = shortened(names, NAMES_SHOWN)
     example = names[0] if names else "picture.jpg"
-    raise AnnotationError(f"{source} {problem} ({shown}): name one, as in --mask '{source}#{example}'.")
+    raise AnnotationError(f"{source} {problem} ({shown})", f"name one, as in --mask '{source}#{example}'")
 
 
 def segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
@@ -118,7 +118,7 @@ def segmentation_mask(segmentation: Any, fit: Fit, what: str) -> np.ndarray:
         return _polygons_mask(segmentation, fit, what)
     if isinstance(segmentation, dict):
         return fit.labels(decode_run_lengths(segmentation, fit, what), what).astype(bool)
-    raise AnnotationError(f"{what} has no outline, only a box or keypoints: draw a polygon or a mask.")
+    raise AnnotationError(f"{what} has no outline, only a box or keypoints", "draw a polygon or a mask")
 
 
 def _polygons_mask(polygons: list[Any], fit: Fit, what: str) -> np.ndarray:
@@ -145,7 +145,8 @@ def decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.
     if size != [fit.source_height, fit.source_width]:
         raise AnnotationError(
             f"{what} has run lengths for the size {size}, but its picture is {fit.source_width}x"
-            f"{fit.source_height}: export it again, with size [height, width]."
+            f"{fit.source_height}",
+            "export it again, with size [height, width]",
         )
     if isinstance(counts, str | bytes):
         lengths = _uncompressed(counts.encode() if isinstance(counts, str) else counts)
@@ -158,7 +159,8 @@ def decode_run_lengths(segmentation: dict[str, Any], fit: Fit, what: str) -> np.
     ):
         raise AnnotationError(
             f"{other} (they do not add up to {fit.source_width}x{fit.source_height} pixels, as those of "
-            "Label Studio, Supervisely or Kaggle do not): export COCO JSON, polygons or PNG masks."
+            "Label Studio, Supervisely or Kaggle do not)",
+            "export COCO JSON, polygons or PNG masks",
         )
     return _plane(lengths, fit.source_width, fit.source_height)
 

@@ -18,7 +18,7 @@ LARGEST_GREY_ID = (
 )
 HOW_TO_SAVE = (
     "paint with a hard pencil, switch smoothing (anti-aliasing) off, scale without interpolation, and save "
-    "as indexed PNG (GIMP: Image > Mode > Indexed, without dithering)."
+    "as indexed PNG (GIMP: Image > Mode > Indexed, without dithering)"
 )
 
 
@@ -71,8 +71,8 @@ def ids_from_colours(pixels: np.ndarray, object_ids: ObjectIds, source: str) -> 
     half = int(np.count_nonzero((alpha > 0) & (alpha < 255)))
     if half:
         raise MaskError(
-            f"{source} has {half} half-transparent pixels, so its edges are smoothed (anti-aliased): "
-            f"{HOW_TO_SAVE}"
+            f"{source} has {half} half-transparent pixels, so its edges are smoothed (anti-aliased)",
+            HOW_TO_SAVE,
         )
     colours = packed(pixels)
     transparent = alpha == 0
@@ -141,6 +141,6 @@ def require_hard_edges(plane: np.ndarray, values: np.ndarray, what: str, source:
     if edges >= FEWEST_EDGE_VALUES and edges > solid:
         raise MaskError(
             f"{source} has {count} different {what}, and {edges} of them occur only in thin lines and "
-            f"specks: its edges are smoothed (anti-aliased), or it is a photograph. Once more as a plain "
-            f"mask: {HOW_TO_SAVE}"
+            "specks: its edges are smoothed (anti-aliased), or it is a photograph",
+            HOW_TO_SAVE,
         )

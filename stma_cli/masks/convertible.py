@@ -31,8 +31,8 @@ def convert_first(path: Path) -> str | None:
     return f"run {command}"
 
 
-def not_as_it_is(path: Path) -> str | None:
-    """Return what a file is that neither --mask nor `stma convert` takes, and what to do; None where that is unknown.
+def not_as_it_is(path: Path) -> tuple[str, str] | None:
+    """Return what a file is that neither --mask nor `stma convert` takes, and the fix; None where that is unknown.
 
     Args:
         path: an existing file.
@@ -41,11 +41,14 @@ def not_as_it_is(path: Path) -> str | None:
 
     suffix = path.suffix.lower()
     if suffix in _ARCHIVES:
-        return "is an archive: unpack it, and give a file or folder from it."
+        return "is an archive", "unpack it, and give a file or folder from it"
     if suffix == ".npy":
-        return "is one array: save a clip's with numpy.savez('clip.npz', labels=array), or give one frame's as --mask."
+        return (
+            "is one array",
+            "save a clip's with numpy.savez('clip.npz', labels=array), or give one frame's as --mask",
+        )
     if suffix == ".txt" and is_yolo([path]):
-        return f"is one file of YOLO labels: run {_command(path.parent, '--from', 'yolo', *_SIZE)}."
+        return "is one file of YOLO labels", f"run {_command(path.parent, '--from', 'yolo', *_SIZE)}"
     return None
 
 

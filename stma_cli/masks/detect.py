@@ -16,7 +16,7 @@ from stma_cli.masks.sequences import clip_folders, object_folders
 from stma_cli.masks.yolo import CLIP_FILE, is_label_row, label_files
 from stma_cli.natural_order import files_in
 
-_NAME_IT = f"name it with --from ({', '.join(Format)})."
+_NAME_IT = f"name it with --from ({', '.join(Format)})"
 
 
 def detect(path: Path) -> Format:
@@ -36,11 +36,12 @@ def detect(path: Path) -> Format:
         return _of_json(load_json(path), path)
     if suffix in MASK_SUFFIXES:
         raise AnnotationError(
-            f"{path} is a picture, which may be the mask of one frame: give the folder of all frames' masks, or give "
-            "it as it is, as in stma segment VIDEO --mask FILE."
+            f"{path} is a picture, which may be the mask of one frame",
+            "give the folder of all frames' masks, or give it as it is, as in stma segment VIDEO --mask FILE",
         )
-    what = not_as_it_is(path) or f"has the ending of no format that stma reads: give a folder, or {_NAME_IT}"
-    raise AnnotationError(f"{path} {what}")
+    unknown = "has the ending of no format that stma reads", f"give a folder, or {_NAME_IT}"
+    what, fix = not_as_it_is(path) or unknown
+    raise AnnotationError(f"{path} {what}", fix)
 
 
 def _of_folder(path: Path) -> Format:
@@ -61,8 +62,8 @@ def _of_folder(path: Path) -> Format:
         find_masks(path)
     except InputError as error:
         raise AnnotationError(
-            f"{path} holds no masks: no PNGs, no folders of PNGs, no labelme JSON and no YOLO labels. Give the "
-            f"folder that holds them, or {_NAME_IT}"
+            f"{path} holds no masks: no PNGs, no folders of PNGs, no labelme JSON and no YOLO labels",
+            f"give the folder that holds them, or {_NAME_IT}",
         ) from error
     return Format.DAVIS
 
@@ -82,7 +83,7 @@ def _of_xml(path: Path) -> Format:
         raise invalid_xml(path, error) from error
     if found is None:
         raise AnnotationError(
-            f"{path} has no images and no tracks: export 'CVAT for images 1.1' or 'for video'."
+            f"{path} has no images and no tracks", "export 'CVAT for images 1.1' or 'for video'"
         )
     return found
 
@@ -97,12 +98,13 @@ def _of_json(content: Any, path: Path) -> Format:
         return Format.LABELME
     if sam_rows(content):
         raise AnnotationError(
-            f"{path} holds SAM's masks of one picture: give it as it is, as in stma segment VIDEO --mask FILE."
+            f"{path} holds SAM's masks of one picture",
+            "give it as it is, as in stma segment VIDEO --mask FILE",
         )
     found = other_format(content)
     what = "JSON, but neither COCO nor YouTube-VIS nor labelme" if found is None else found
     fix = "export one of them" if found is None else "export COCO, YouTube-VIS or labelme JSON"
-    raise AnnotationError(f"{path} is {what}: {fix}.")
+    raise AnnotationError(f"{path} is {what}", fix)
 
 
 def _is_labelme(file: Path) -> bool:
@@ -125,4 +127,4 @@ def is_yolo(files: list[Path]) -> bool:
 
 def invalid_xml(path: Path, error: Exception) -> AnnotationError:
     """Return the error about a file that cannot be parsed."""
-    return AnnotationError(f"{path} is not valid XML ({error}): export it again from CVAT.")
+    return AnnotationError(f"{path} is not valid XML ({error})", "export it again from CVAT")

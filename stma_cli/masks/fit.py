@@ -53,7 +53,8 @@ class Fit:
             raise MaskError(
                 f"{source} is scaled from {self.source_width}x{self.source_height} to "
                 f"{self.width}x{self.height}, and object {', '.join(map(str, lost))} is too small to "
-                "survive: mark it on a frame of the video's own size."
+                "survive",
+                "mark it on a frame of the video's own size",
             )
         return scaled
 
@@ -77,12 +78,12 @@ def fit_size(source_width: int, source_height: int, width: int, height: int, sou
     if _same_shape(source_height, source_width, width, height):
         raise MaskError(
             f"{source} is {source_width}x{source_height}, but the video is shown as {width}x{height}: it "
-            "fits only when turned by 90 degrees, as when a phone stores its video turned. Mark the objects "
-            "on a frame as a player shows it, or turn the mask."
+            "fits only when turned by 90 degrees, as when a phone stores its video turned",
+            "mark the objects on a frame as a player shows it, or turn the mask",
         )
     raise MaskError(
-        f"{source} is {source_width}x{source_height}, but the video is {width}x{height}, of another shape: "
-        f"mark the objects on a frame of this video and save the mask with {width}x{height} pixels."
+        f"{source} is {source_width}x{source_height}, but the video is {width}x{height}, of another shape",
+        f"mark the objects on a frame of this video and save the mask with {width}x{height} pixels",
     )
 
 

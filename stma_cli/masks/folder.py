@@ -55,11 +55,11 @@ def masks_in_folder(folder: Path, stems: Sequence[str] = (), video: Path | None 
     try:
         found = sorted(folder.iterdir(), key=lambda file: natural_key(file.name))
     except OSError as error:
-        raise MaskError(may_not_be_read(folder, error)) from error
+        raise MaskError(*may_not_be_read(folder, error)) from error
     if any(file.name == REPORT_FILE for file in found):
         raise MaskError(
-            f"{folder} holds the results of a run, where every frame has a mask: put those that you corrected "
-            "into a folder of their own, beside the first mask."
+            f"{folder} holds the results of a run, where every frame has a mask",
+            "put those that you corrected into a folder of their own, beside the first mask",
         )
     position = {stem: index for index, stem in enumerate(stems)}
     frames = _frames_among(found, position) if video is not None and folder.samefile(video) else frozenset()
@@ -75,16 +75,16 @@ def masks_in_folder(folder: Path, stems: Sequence[str] = (), video: Path | None 
                 f"in a folder of masks call each one like its frame, such as {next(iter(stems), '00420')}.png, or "
                 f"move it elsewhere{_one_per_object(found, position)}"
             )
-            raise MaskError(f"{file} is named after no frame: {fix}.")
+            raise MaskError(f"{file} is named after no frame", fix)
         if frame in by_frame:
             raise MaskError(
-                f"{by_frame[frame].name} and {file.name} in {folder} are both masks of frame {frame}: "
-                "move one elsewhere."
+                f"{by_frame[frame].name} and {file.name} in {folder} are both masks of frame {frame}",
+                "move one elsewhere",
             )
         by_frame[frame] = file
     if not by_frame:
         fix = convert_first(folder) or "put one into it that is named after its frame, as 00000.png"
-        raise MaskError(f"{folder} holds no mask: {fix}.")
+        raise MaskError(f"{folder} holds no mask", fix)
     return dict(sorted(by_frame.items()))
 
 

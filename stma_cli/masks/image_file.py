@@ -13,7 +13,7 @@ from stma_cli.wording import may_not_be_read
 
 LARGEST_PICTURE = 100_000_000  # pixels; three times an 8K frame
 LOSSLESS_FORMATS = ("PNG", "BMP", "TIFF", "WEBP", "GIF")
-SAVE_AS_PNG = "save the mask as PNG (indexed, grey or RGB)."
+SAVE_AS_PNG = "save the mask as PNG (indexed, grey or RGB)"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_picture(path: Path) -> MaskPicture:
         MaskError: when the file is missing, damaged, animated, too large, a JPEG or no picture.
     """
     if not path.is_file():
-        raise MaskError(f"There is no mask file {path}: check the path given with --mask.")
+        raise MaskError(f"there is no mask file {path}", "check the path given with --mask")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -47,17 +47,17 @@ def read_picture(path: Path) -> MaskPicture:
                 image.load()
                 return _pixels_of(image, path)
     except UnidentifiedImageError as error:
-        fix = convert_first(path)
-        unknown = f"is not a picture that can be read: {SAVE_AS_PNG if fix is None else f'{fix}.'}"
-        raise MaskError(f"{path} {not_as_it_is(path) or unknown}") from error
+        unknown = "is not a picture that can be read", convert_first(path) or SAVE_AS_PNG
+        what, fix = not_as_it_is(path) or unknown
+        raise MaskError(f"{path} {what}", fix) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path) from error
     except MaskError:
         raise
     except PermissionError as error:
-        raise MaskError(may_not_be_read(path, error)) from error
+        raise MaskError(*may_not_be_read(path, error)) from error
     except Exception as error:  # decoders of damaged files raise anything, from SyntaxError to TypeError
-        raise MaskError(f"{path} is damaged and cannot be read ({error}): {SAVE_AS_PNG}") from error
+        raise MaskError(f"{path} is damaged and cannot be read ({error})", SAVE_AS_PNG) from error
 
 
 def is_label_picture(path: Path) -> bool:
@@ -84,19 +84,20 @@ def _require_usable(image: Image.Image, path: Path) -> None:
         raise _too_large(path)
     if getattr(image, "n_frames", 1) > 1:
         raise MaskError(
-            f"{path} is animated or has several pages: save the one picture that belongs to the frame as PNG."
+            f"{path} is animated or has several pages",
+            "save the one picture that belongs to the frame as PNG",
         )
     if image.format not in LOSSLESS_FORMATS:
         raise MaskError(
-            f"{path} is a {image.format} file, which does not keep exact colours or is not supported: "
-            + SAVE_AS_PNG
+            f"{path} is a {image.format} file, which does not keep exact colours or is not supported",
+            SAVE_AS_PNG,
         )
 
 
 def _too_large(path: Path) -> MaskError:
     return MaskError(
-        f"{path} has more than {LARGEST_PICTURE // 1_000_000} million pixels: "
-        "save the mask with the width and height of the video."
+        f"{path} has more than {LARGEST_PICTURE // 1_000_000} million pixels",
+        "save the mask with the width and height of the video",
     )
 
 
@@ -112,4 +113,4 @@ def _pixels_of(image: Image.Image, path: Path) -> MaskPicture:
         return MaskPicture("wide", np.asarray(image).astype(np.int32))
     if image.mode in ("RGB", "RGBA", "LA", "PA"):
         return MaskPicture("colour", np.asarray(image.convert("RGBA")))
-    raise MaskError(f"{path} stores its pixels as {image.mode}, which a mask does not: {SAVE_AS_PNG}")
+    raise MaskError(f"{path} stores its pixels as {image.mode}, which a mask does not", SAVE_AS_PNG)

@@ -16,7 +16,7 @@ from stma_cli.wording import has_wrong_field
 
 LARGEST_FILE = 1 << 30  # bytes
 SUPPORTED = (
-    "export labelme JSON, COCO JSON (polygons or run-length masks), stma's own JSON, or an indexed PNG."
+    "export labelme JSON, COCO JSON (polygons or run-length masks), stma's own JSON, or an indexed PNG"
 )
 
 
@@ -49,10 +49,10 @@ def read_json_annotation(
         if masks is not None:
             return read_sam(masks, source, width, height, object_ids)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise AnnotationError(has_wrong_field(path, error)) from error
+        raise AnnotationError(*has_wrong_field(path, error)) from error
     found = other_format(content) or "JSON of a format that stma does not know"
     fix = convert_first(path)
-    raise AnnotationError(f"{path} is {found}: {SUPPORTED if fix is None else f'{fix}, or {SUPPORTED}'}")
+    raise AnnotationError(f"{path} is {found}", SUPPORTED if fix is None else f"{fix}, or {SUPPORTED}")
 
 
 def load_json(path: Path) -> Any:
@@ -62,15 +62,15 @@ def load_json(path: Path) -> Any:
         AnnotationError: when it is missing, too large, not readable or no JSON.
     """
     if not path.is_file():
-        raise AnnotationError(f"There is no annotation file {path}: check the path.")
+        raise AnnotationError(f"there is no annotation file {path}", "check the path")
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise AnnotationError(f"{path} is larger than 1 GiB: export only the annotated frame.")
+            raise AnnotationError(f"{path} is larger than 1 GiB", "export only the annotated frame")
         return json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise AnnotationError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+        raise AnnotationError(f"{path} cannot be read ({error.strerror})", "check its permissions") from error
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path} is not valid JSON ({error}): export it again.") from error
+        raise AnnotationError(f"{path} is not valid JSON ({error})", "export it again") from error
 
 
 def other_format(content: Any) -> str | None:

@@ -32,7 +32,7 @@ def read_labels(path: Path) -> np.ndarray:
     """
     picture = read_picture(path)
     if picture.kind == "colour":
-        raise MaskError(f"{path} is a colour picture, not a label map: save it as indexed PNG.")
+        raise MaskError(f"{path} is a colour picture, not a label map", "save it as indexed PNG")
     return picture.pixels
 
 
@@ -87,7 +87,7 @@ def _labels_of(
             object_ids.reserve(1)
         return (pixels > 0).astype(np.uint8), []
     if values[0] < 0:
-        raise MaskError(f"{path} holds negative values: save it as indexed or 16-bit grey PNG.")
+        raise MaskError(f"{path} holds negative values", "save it as indexed or 16-bit grey PNG")
     require_hard_edges(pixels, values, "ids", str(path))
     if picture.kind == "grey" and values[-1] == 255:
         _refuse_grey_edge(values, counts, path)
@@ -110,7 +110,8 @@ def _refuse_grey_edge(values: np.ndarray, pixels: np.ndarray, path: Path) -> Non
     if pixels[between].sum() * 4 < pixels[values == 255].sum() and values[between].min() > 15:
         raise MaskError(
             f"{path} is white on black with {int(between.sum())} greys between, so its edges are smoothed "
-            f"(anti-aliased): {HOW_TO_SAVE}"
+            f"(anti-aliased)",
+            HOW_TO_SAVE,
         )
 
 

@@ -55,7 +55,7 @@ def read_labelme(
     for number, shape in enumerate(shapes, start=1):
         if not isinstance(shape, dict) or not isinstance(shape.get("points"), list):
             raise AnnotationError(
-                f"{source}: shape {number} has no points: save the file again with labelme."
+                f"{source}: shape {number} has no points", "save the file again with labelme"
             )
         label = str(shape.get("label") or f"object {number}").strip()
         what = f"{source}: shape {number} ('{label}')"
@@ -70,7 +70,8 @@ def read_labelme(
             if object_id in stated:
                 raise AnnotationError(
                     f"{what} is object {object_id} in an earlier mask, and another shape is labelled "
-                    f"'{object_id}': give one of them another label."
+                    f"'{object_id}'",
+                    "give one of them another label",
                 )
         painter.paint(object_id, mask)
     notes = [
@@ -110,13 +111,13 @@ def _shape_mask(shape: dict[str, Any], fit: Fit, what: str) -> np.ndarray:
     if kind in POLYGON_TYPES or (kind == "rectangle" and len(raw) == 4):
         return outline_mask(read_points(raw, what), fit, what)
     if kind not in ("rectangle", "circle", "mask"):
-        raise AnnotationError(f"{what} is a {kind}, which has no area: draw a polygon round the object.")
+        raise AnnotationError(f"{what} is a {kind}, which has no area", "draw a polygon round the object")
     corners = _two_points(raw, what)
     if kind == "rectangle":
         return outline_mask(rectangle(corners[0], corners[1]), fit, what)
     if kind == "circle":
         if not np.hypot(*(corners[1] - corners[0])) <= fit.source_width + fit.source_height:
-            raise AnnotationError(f"{what} is a circle larger than the picture: draw it again.")
+            raise AnnotationError(f"{what} is a circle larger than the picture", "draw it again")
         return outline_mask(circle(corners[0], corners[1]), fit, what, may_leave_frame=True)
     return fit.labels(_embedded_mask(shape.get("mask"), corners, fit, what), what).astype(bool)
 
@@ -127,7 +128,7 @@ def _two_points(raw: Any, what: str) -> np.ndarray:
     except (TypeError, ValueError):
         points = np.empty(0)
     if points.shape != (2, 2) or not np.isfinite(points).all():
-        raise AnnotationError(f"{what} needs exactly two points: draw it again.")
+        raise AnnotationError(f"{what} needs exactly two points", "draw it again")
     return points
 
 
@@ -137,14 +138,14 @@ def _embedded_mask(encoded: Any, corners: np.ndarray, fit: Fit, what: str) -> np
         with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True))) as image:
             part = np.asarray(image.convert("L")) > 0
     except (TypeError, binascii.Error, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise AnnotationError(f"{what} has a damaged mask: save the file again with labelme.") from error
+        raise AnnotationError(f"{what} has a damaged mask", "save the file again with labelme") from error
     plane = np.zeros((fit.source_height, fit.source_width), dtype=np.uint8)
     left, top = np.round(corners.min(axis=0)).astype(int)
     rows, columns = part.shape
     if left < 0 or top < 0 or top + rows > plane.shape[0] or left + columns > plane.shape[1]:
         raise AnnotationError(
-            f"{what} leaves the frame of {fit.source_width}x{fit.source_height} pixels: "
-            "give the JSON that was drawn on this video."
+            f"{what} leaves the frame of {fit.source_width}x{fit.source_height} pixels",
+            "give the JSON that was drawn on this video",
         )
     plane[top : top + rows, left : left + columns] = part
     return plane

@@ -68,8 +68,8 @@ def _fields(match: re.Match[str]) -> tuple[int | None, str | None, str]:
     frame, negative = match["frame"] or match["named_frame"], _NEGATIVE.match(match["name"] or "")
     if frame is None and negative:
         raise MaskError(
-            f"--mask {match[0]} has the frame {negative[1]}, but frames count from 0: give the number of the frame, "
-            f"or --mask 0:{match[0]} for an object called {match['name']}."
+            f"--mask {match[0]} has the frame {negative[1]}, but frames count from 0",
+            f"give the number of the frame, or --mask 0:{match[0]} for an object called {match['name']}",
         )
     return (int(frame) if frame else None), match["name"], match["file"]
 
@@ -97,7 +97,7 @@ def read_mask_options(
         AnnotationError: when a JSON file cannot be used.
     """
     if not options:
-        raise MaskError("No mask is given, so there is nothing to follow: add --mask first.png.")
+        raise MaskError("no mask is given, so there is nothing to follow", "add --mask first.png")
     by_frame: dict[int, list[MaskOption]] = {}
     for text in expand_folders(options, stems):
         option = parse_mask_option(text)
@@ -125,9 +125,9 @@ def read_mask_options(
     if not any(annotation.object_ids for annotation in read.values()):
         files = [parse_mask_option(text).path for text in options]
         frame = min(by_frame)
-        raise MaskError(
-            marked_elsewhere(by_frame[frame][0], read[frame].others, frame, stems)
-            or f"{', '.join(map(str, files))} is empty, all of it is background: {mark_one(*files)}."
+        elsewhere = marked_elsewhere(by_frame[frame][0], read[frame].others, frame, stems)
+        raise elsewhere or MaskError(
+            f"{', '.join(map(str, files))} is empty, all of it is background", mark_one(*files)
         )
     notes = frame_notes(by_frame, read, stems)
     for frame, annotation in read.items():
@@ -158,9 +158,10 @@ def _read_frame(
     if len(named) < len(given):
         if len(given) > 1:
             raise MaskError(
-                f"Frame {place.frame} has {len(given)} masks "
-                f"({', '.join(str(option.path) for option in given)}): give one file with all objects, or "
-                "name every file, as in --mask person=a.png --mask dog=b.png."
+                f"frame {place.frame} has {len(given)} masks "
+                f"({', '.join(str(option.path) for option in given)})",
+                "give one file with all objects, or "
+                "name every file, as in --mask person=a.png --mask dog=b.png",
             )
         path, wanted = given[0].path, replace(place, image=given[0].image)
         return read_annotation(
@@ -177,21 +178,22 @@ def _read_frame(
     for option in named:
         if names.count(option.name) > 1:
             raise MaskError(
-                f"Frame {place.frame} has two masks named {option.name}: give each object its own name."
+                f"frame {place.frame} has two masks named {option.name}", "give each object its own name"
             )
         single = read_annotation(option.path, width, height, wanted=replace(place, image=option.image))
         if len(single.object_ids) > 1:
             raise MaskError(
-                f"{option.path} is given as {option.name}, but holds {len(single.object_ids)} objects: "
-                f"give a mask of one object, or leave the name out: --mask {option.path}."
+                f"{option.path} is given as {option.name}, but holds {len(single.object_ids)} objects",
+                f"give a mask of one object, or leave the name out: --mask {option.path}",
             )
         notes += [Note(note.code, f"{option.name}: {note}") for note in single.notes]
         painter.paint(object_ids.id_for(option.name, option.name), single.labels > 0)
     hidden = painter.hidden()
     if hidden:
         raise MaskError(
-            f"Nothing is left of {', '.join(map(object_ids.name_of, hidden))} on frame {place.frame}, later "
-            "masks cover it: give it after them, or check that the files differ."
+            f"nothing is left of {', '.join(map(object_ids.name_of, hidden))} on frame {place.frame}, later "
+            "masks cover it",
+            "give it after them, or check that the files differ",
         )
     notes += painter.overlap_notes(object_ids)
     return Annotation(painter.labels, object_ids.names_in(painter.labels), tuple(notes))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stma.errors import MaskError
 from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
 from stma_cli.masks.folder import frame_of_cvat
@@ -52,8 +53,8 @@ def frame_notes(
 
 def marked_elsewhere(
     option: "MaskOption", others: Sequence[str], frame: int, stems: Sequence[str]
-) -> str | None:
-    """Return the message about a file that marks nothing on its frame but on others; None where it marks nothing.
+) -> MaskError | None:
+    """Return the error of a file that marks nothing on its frame but on others; None where it marks nothing.
 
     Args:
         option: the --mask value.
@@ -64,9 +65,9 @@ def marked_elsewhere(
     numbers = _others(option, others, stems)
     if not numbers:
         return None
-    return (
-        f"{option.path} marks nothing on frame {frame}, but on {shortened(numbers.values(), NAMES_SHOWN)}: "
-        f"give {_as_option(option, next(iter(numbers)))}."
+    return MaskError(
+        f"{option.path} marks nothing on frame {frame}, but on {shortened(numbers.values(), NAMES_SHOWN)}",
+        f"give {_as_option(option, next(iter(numbers)))}",
     )
 
 

@@ -28,15 +28,15 @@ def read_points(raw: Any, what: str) -> np.ndarray:
     try:
         points = np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise AnnotationError(f"{what} is not a list of points: give [[x, y], [x, y], ...].") from error
+        raise AnnotationError(f"{what} is not a list of points", "give [[x, y], [x, y], ...]") from error
     if points.ndim == 1 and points.size % 2 == 0:
         points = points.reshape(-1, 2)
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise AnnotationError(f"{what} is not a list of points: give [[x, y], [x, y], ...].")
+        raise AnnotationError(f"{what} is not a list of points", "give [[x, y], [x, y], ...]")
     repeats_before = np.all(points == np.roll(points, 1, axis=0), axis=1)
     points = points[~repeats_before] if not repeats_before.all() else points[:1]
     if len(points) < 3:
-        raise TooFewPointsError(f"{what} has fewer than three different points: draw it again.")
+        raise TooFewPointsError(f"{what} has fewer than three different points", "draw it again")
     return points
 
 
@@ -51,8 +51,8 @@ def require_inside(points: np.ndarray, width: int, height: int, what: str) -> No
         for value in (low[axis], high[axis]):
             if value < -FRAME_TOLERANCE or value > limit + FRAME_TOLERANCE:
                 raise OutsideFrameError(
-                    f"{what} reaches {name} = {value:g}, outside the frame of {width}x{height} pixels: "
-                    "move its points into the picture, or give the JSON that was drawn on this video."
+                    f"{what} reaches {name} = {value:g}, outside the frame of {width}x{height} pixels",
+                    "move its points into the picture, or give the JSON that was drawn on this video",
                 )
 
 
@@ -70,8 +70,8 @@ def require_simple(points: np.ndarray, what: str) -> None:
     if crossing is not None:
         x, y = crossing
         raise CrossingError(
-            f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}: draw it again as one simple outline, "
-            "or as several polygons of the same object."
+            f"{what} crosses itself near x = {x:.0f}, y = {y:.0f}",
+            "draw it again as one simple outline, or as several polygons of the same object",
         )
 
 

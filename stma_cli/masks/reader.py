@@ -70,8 +70,8 @@ def read_annotation(
     if not allow_empty and not annotation.object_ids:
         if annotation.others:
             raise MaskError(
-                f"{path} marks nothing on {annotation.picture}, but on {annotation.others[0]}: give the number of "
-                "that frame before it, as in --mask 120:NAME=FILE."
+                f"{path} marks nothing on {annotation.picture}, but on {annotation.others[0]}",
+                "give the number of that frame before it, as in --mask 120:NAME=FILE",
             )
-        raise MaskError(f"{path} is empty, all of it is background: {mark_one(path)}.")
+        raise MaskError(f"{path} is empty, all of it is background", mark_one(path))
     return annotation

@@ -72,7 +72,7 @@ def read_sam_folder(path: Path, width: int, height: int, object_ids: ObjectIds) 
     """
     files = files_in(path, ".png")
     if not files:
-        raise MaskError(f"{path} has {_TABLE} but no PNGs: give the folder that holds the masks.")
+        raise MaskError(f"{path} has {_TABLE} but no PNGs", "give the folder that holds the masks")
     rows, columns = read_picture(files[0]).pixels.shape[:2]
     fit = fit_size(columns, rows, width, height, str(files[0]))
 
@@ -80,8 +80,8 @@ def read_sam_folder(path: Path, width: int, height: int, object_ids: ObjectIds) 
         picture = read_picture(files[index])
         if picture.kind == "colour" or picture.pixels.shape != (rows, columns):
             raise MaskError(
-                f"{files[index]} is not a grey picture of {columns}x{rows} pixels as {files[0].name}: give a "
-                "folder with the masks of one picture."
+                f"{files[index]} is not a grey picture of {columns}x{rows} pixels as {files[0].name}",
+                "give a folder with the masks of one picture",
             )
         return picture.pixels > 0
 

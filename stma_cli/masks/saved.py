@@ -39,8 +39,8 @@ class SavedMasks:
         if labels.shape != (height, width):
             found = f"{labels.shape[1]}x{labels.shape[0]}"
             raise MaskError(
-                f"{file} is {found} but the frames are {width}x{height} as displayed; "
-                "give the masks that were made for this very video"
+                f"{file} is {found} but the frames are {width}x{height} as displayed",
+                "give the masks that were made for this very video",
             )
         return labels
 
@@ -63,13 +63,13 @@ def find_masks(path: Path) -> SavedMasks:
         MaskError: there is no such folder, or no PNG in it.
     """
     if not path.is_dir():
-        raise MaskError(f"{path} is not a folder; give the folder with one label PNG per frame")
+        raise MaskError(f"{path} is not a folder", "give the folder with one label PNG per frame")
     for folder in (path, path / "masks"):
         if folder.is_dir():
             files = files_in(folder, ".png")
             if files:
                 return SavedMasks(folder, tuple(files), _names_for(folder))
-    raise MaskError(f"{path} has no PNG files; give the folder with one label PNG per frame")
+    raise MaskError(f"{path} has no PNG files", "give the folder with one label PNG per frame")
 
 
 def _names_for(folder: Path) -> dict[int, str]:
@@ -81,9 +81,9 @@ def _names_for(folder: Path) -> dict[int, str]:
         except (OSError, ValueError) as error:
             if file.name == NAMES_FILE:
                 if isinstance(error, PermissionError):
-                    raise MaskError(may_not_be_read(file, error)) from error
+                    raise MaskError(*may_not_be_read(file, error)) from error
                 raise MaskError(
-                    f"{file} cannot be read ({error}); mend it, as in "
-                    '{"objects": [{"id": 1, "name": "person"}]}, or remove it'
+                    f"{file} cannot be read ({error})",
+                    'mend it, as in {"objects": [{"id": 1, "name": "person"}]}, or remove it',
                 ) from error
     return {}

@@ -34,13 +34,14 @@ def read_schema(
     """
     if content["stma"] != VERSION:
         raise AnnotationError(
-            f'{source} says "stma": {content["stma"]!r}: this version reads "stma": {VERSION}.'
+            f'{source} says "stma": {content["stma"]!r}',
+            f'give a file with "stma": {VERSION}, which this version reads',
         )
     size = [content.get("width"), content.get("height")]
     if not all(isinstance(side, int) and side > 0 for side in size) or not isinstance(
         content.get("objects"), list
     ):
-        raise AnnotationError(f'{source} lacks a field: give "width", "height" and "objects".')
+        raise AnnotationError(f"{source} lacks a field", 'give "width", "height" and "objects"')
     fit = fit_size(content["width"], content["height"], width, height, source)
     painter = LabelPainter(width, height)
     seen: set[int] = set()
@@ -49,7 +50,7 @@ def read_schema(
         object_id = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(object_id, int) or not 1 <= object_id <= LARGEST_ID or object_id in seen:
             raise AnnotationError(
-                f'{what} has no "id" of its own: give each a different one, 1 to {LARGEST_ID}.'
+                f'{what} has no "id" of its own', f"give each a different one, 1 to {LARGEST_ID}"
             )
         seen.add(object_id)
         object_ids.reserve(object_id, str(entry["name"]) if entry.get("name") else None)
@@ -66,6 +67,6 @@ def _list_of(entry: dict[str, Any], field: str, what: str) -> list[Any]:
     value = entry.get(field, [] if field == "holes" else None)
     if not isinstance(value, list):
         raise AnnotationError(
-            f'{what} has no list "{field}": give a list of polygons, each [[x, y], [x, y], ...].'
+            f'{what} has no list "{field}"', "give a list of polygons, each [[x, y], [x, y], ...]"
         )
     return value

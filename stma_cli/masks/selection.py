@@ -24,10 +24,10 @@ def ids_of(wanted: str, names: Mapping[int, str], option: str = "--objects") -> 
         found = named or {int(item) if item.isdecimal() else 0}
         if names and not found <= names.keys():
             there = ", ".join(f"{key} ({names[key]})" for key in sorted(names))
-            raise MaskError(f"{option} asks for {item}, which is in no mask: choose from {there}.")
+            raise MaskError(f"{option} asks for {item}, which is in no mask", f"choose from {there}")
         if 0 in found:
-            raise MaskError(f"{option} asks for {item}, but the masks have no names: give ids, such as 1,3.")
+            raise MaskError(f"{option} asks for {item}, but the masks have no names", "give ids, such as 1,3")
         chosen |= found
     if not chosen:
-        raise MaskError(f"{option} names no object: give ids or names, as in {option} 1,3.")
+        raise MaskError(f"{option} names no object", f"give ids or names, as in {option} 1,3")
     return frozenset(chosen)

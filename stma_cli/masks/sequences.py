@@ -49,14 +49,14 @@ def find_sequences(root: Path) -> list[MaskSequence]:
     """
     if not root.is_dir():
         raise DataError(
-            f"There is no folder {root}: give the folder with one sub-folder of PNGs per sequence."
+            f"there is no folder {root}", "give the folder with one sub-folder of PNGs per sequence"
         )
     own = _sequence_at(root, root.resolve().name)
     sequences = [own] if own else list(_sequences_below(root, "", _DEEPEST))
     if not sequences:
         raise DataError(
-            f"{root} holds no sequence: give a folder with one sub-folder of label PNGs per sequence, "
-            "or such a folder itself."
+            f"{root} holds no sequence",
+            "give a folder with one sub-folder of label PNGs per sequence, or such a folder itself",
         )
     return sequences
 
@@ -137,7 +137,7 @@ def select_sequences(sequences: list[MaskSequence], names: Iterable[str], origin
         if len(matches) != 1:
             found = "is not" if not matches else f"is {len(matches)} times"
             known = shortened((item.name for item in sequences), 8)
-            raise DataError(f"The sequence {name!r} {found} in {origin}: choose among {known}.")
+            raise DataError(f"the sequence {name!r} {found} in {origin}", f"choose among {known}")
         selected[matches[0].name] = matches[0]
     return list(selected.values())
 
@@ -159,13 +159,13 @@ def read_split(path: Path, split: str) -> list[str]:
         splits = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as JSON ({error}): give a file with lists of names."
+            f"{path} cannot be read as JSON ({error})", "give a file with lists of names"
         ) from error
     names = splits.get(split) if isinstance(splits, dict) else None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         known = ", ".join(splits) if isinstance(splits, dict) else "none"
         raise DataError(
-            f"{path} has no list of names called {split!r}: choose one with --split (it has: {known})."
+            f"{path} has no list of names called {split!r}", f"choose one with --split (it has: {known})"
         )
     return names
 
@@ -175,10 +175,10 @@ def _lines_of(path: Path) -> list[str]:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}): give a text file with one name per line."
+            f"{path} cannot be read ({error})", "give a text file with one name per line"
         ) from error
     if not any(names):
-        raise DataError(f"{path} has no names: write one per line.")
+        raise DataError(f"{path} has no names", "write one per line")
     return [name for name in names if name]
 
 
@@ -194,28 +194,29 @@ def predicted_sequence(root: Path, truth: MaskSequence, alone: bool) -> MaskSequ
         DataError: when there is no folder for it, a frame after the first has no prediction, or all are one frame late.
     """
     if not root.is_dir():
-        raise DataError(f"There is no folder {root}: check the path of the predictions.")
+        raise DataError(f"there is no folder {root}", "check the path of the predictions")
     candidates = [root / truth.name, root / truth.name.rsplit("/", 1)[-1]]
     if alone:
         candidates.append(root)
     found = next(filter(None, (_sequence_at(folder, truth.name) for folder in candidates)), None)
     if found is None:
         raise DataError(
-            f"There are no predictions for {truth.name}: put its label PNGs into {candidates[0]}, "
-            "or leave the sequence out with --sequences."
+            f"there are no predictions for {truth.name}",
+            f"put its label PNGs into {candidates[0]}, or leave the sequence out with --sequences",
         )
     missing = [stem for stem in list(truth.labels)[1:] if stem not in found.labels]
     if missing:
         raise DataError(
             f"{found.folder} lacks {len(missing)} of the {len(truth.labels)} frames of {truth.name}, "
-            f"first {missing[0]}.png: write one label PNG per frame, named like the ground truth."
+            f"first {missing[0]}.png",
+            "write one label PNG per frame, named like the ground truth",
         )
     first, last = next(iter(truth.labels)), list(found.labels)[-1]
     if first not in found.labels and len(found.labels) == len(truth.labels) and _follows(last, truth):
         raise DataError(
             f"{found.folder} has no {first}.png but {last}.png, past the last frame of {truth.name}: its masks seem "
-            f"to be numbered from 1 and would be scored one frame late. Name them like the ground truth; or if they "
-            f"are right, take {last}.png away."
+            "to be numbered from 1 and would be scored one frame late",
+            f"name them like the ground truth, or if they are right, take {last}.png away",
         )
     return found
 
@@ -239,8 +240,9 @@ def pictures_of(sequence: MaskSequence) -> list[Path]:
         picture = next((path for path in places if path.is_file()), None)
         if picture is None:
             raise DataError(
-                f"{label} has no picture beside it: the baselines need {label.stem}.jpg in the same folder, or "
-                "in JPEGImages beside Annotations."
+                f"{label} has no picture beside it",
+                f"the baselines need {label.stem}.jpg in the same folder, or "
+                "in JPEGImages beside Annotations",
             )
         pictures.append(picture)
     return pictures

@@ -44,7 +44,8 @@ def finished(
     if hidden:
         raise AnnotationError(
             f"{source}: nothing is to be seen of {', '.join(map(object_ids.name_of, hidden))}, because its "
-            "shape covers no pixel or later shapes cover it: change the order of the shapes or remove it."
+            "shape covers no pixel or later shapes cover it",
+            "change the order of the shapes or remove it",
         )
     all_notes = (*fit.notes, *notes, *painter.overlap_notes(object_ids))
     return Annotation(painter.labels, object_ids.names_in(painter.labels), all_notes)

@@ -60,8 +60,8 @@ class MaskWriter:
         largest = int(labels.max(initial=0))
         if largest > np.iinfo(self._dtype).max or int(labels.min(initial=0)) < 0:
             raise OutputError(
-                f"{name} holds the id {largest}, which its PNG cannot: name all objects when the writer is "
-                f"made, with ids up to {LARGEST_ID}."
+                f"{name} holds the id {largest}, which its PNG cannot",
+                f"name all objects when the writer is made, with ids up to {LARGEST_ID}",
             )
         image = Image.fromarray(labels.astype(self._dtype))
         if self._dtype == np.uint8:

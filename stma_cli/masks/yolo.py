@@ -34,14 +34,16 @@ def read_row(line: str, what: str) -> tuple[int, np.ndarray]:
     """
     fields = line.split()
     if len(fields) == 5:
-        raise AnnotationError(f"{what} is a box, which has no outline: export segmentation labels.")
+        raise AnnotationError(f"{what} is a box, which has no outline", "export segmentation labels")
     try:
         index, values = int(fields[0]), [float(field) for field in fields[1:]]
     except ValueError as error:
         raise AnnotationError(
-            f"{what} is no row of YOLO labels ({error}): give 'class x1 y1 x2 y2 ...'."
+            f"{what} is no row of YOLO labels ({error})", "give 'class x1 y1 x2 y2 ...'"
         ) from error
     points = read_points(values, what)
     if index < 0 or points.min() < -0.01 or points.max() > 1.01:
-        raise AnnotationError(f"{what} has values outside 0 to 1: divide x by the width and y by the height.")
+        raise AnnotationError(
+            f"{what} has values outside 0 to 1", "divide x by the width and y by the height"
+        )
     return index, points

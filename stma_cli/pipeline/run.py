@@ -154,8 +154,8 @@ class Pipeline:
             if not self._decoded == self.frame_count == sink.count:
                 raise OutputError(
                     f"{self._decoded} frames were read, {self.frame_count} segmented and {sink.count} "
-                    f"written to the {sink.name}: the result is not complete, run the command again and "
-                    "report this."
+                    f"written to the {sink.name}",
+                    "the result is not complete, run the command again and report this",
                 )
 
     def _decode(self, frames: Iterable["Frame"], source: Channel["Frame"]) -> None:

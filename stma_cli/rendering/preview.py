@@ -96,7 +96,7 @@ class PreviewWriter:
             return
         with removed_on_error(self.path, self.abort):
             if self._waiting is None:
-                raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
+                raise OutputError(f"{self.path} would have no frames", "check the range of frames asked for")
             self._finish_waiting(round(self._end / self._unit))
             self._container.mux(self._track.encode(None))
             self._file.close()

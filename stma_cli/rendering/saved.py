@@ -111,8 +111,8 @@ def write_still(
     last = start + len(masks.files) - 1
     if not start <= index <= last:
         raise SettingsError(
-            f"frame {index} has no mask, as {masks.folder} has those of frames {start} to {last}; "
-            f"give --still a number from {start} to {last}"
+            f"frame {index} has no mask, as {masks.folder} has those of frames {start} to {last}",
+            f"give --still a number from {start} to {last}",
         )
     renderer = make_renderer(settings, masks.names)
     labels = masks.read(index - start, source.info.width, source.info.height)
@@ -140,4 +140,4 @@ def _check_count(source: VideoSource, masks: SavedMasks, start: int, end: int | 
     else:
         fix = "give the masks that were made for this very video, one PNG per frame"
     video = source.info.path
-    raise MaskError(f"{masks.folder} has {count} masks but {video} has {frames} frames{part}; {fix}")
+    raise MaskError(f"{masks.folder} has {count} masks but {video} has {frames} frames{part}", fix)

@@ -61,12 +61,13 @@ class RenderSettings:
         """
         if not 0 <= self.feather <= SOFTEST_FEATHER:
             raise SettingsError(
-                f"--feather {self.feather:g} is impossible; give 0 to {SOFTEST_FEATHER:g} pixels"
+                f"--feather {self.feather:g} is impossible", f"give 0 to {SOFTEST_FEATHER:g} pixels"
             )
         if self.feather and self.style in DRAWN_STYLES:
             soft = ", ".join(style for style in Style if style not in DRAWN_STYLES)
             raise SettingsError(
-                f"--style {self.style} has no edge for --feather to soften; leave --feather out, or choose {soft}"
+                f"--style {self.style} has no edge for --feather to soften",
+                f"leave --feather out, or choose {soft}",
             )
         self.background_colour()
 
@@ -82,7 +83,7 @@ class RenderSettings:
             red, green, blue = ImageColor.getrgb(self.background)[:3]
         except ValueError as error:
             raise SettingsError(
-                f"--background {self.background} is not a colour; give one such as #00FF00, blue or white"
+                f"--background {self.background} is not a colour", "give one such as #00FF00, blue or white"
             ) from error
         return red, green, blue
 

@@ -82,13 +82,15 @@ class Place:
         kind = Target.PICTURES if path.is_dir() else _BY_SUFFIX.get(path.suffix.lower())
         if kind is None or str(path) == "-":  # "-" stands for the standard output elsewhere
             raise SettingsError(
-                f"{path} is not a name for this output; let it end in .mp4, .m4v, .mov, .webm, .gif or .webp, or "
-                "in nothing for a folder of PNG files"
+                f"{path} is not a name for this output",
+                "let it end in .mp4, .m4v, .mov, .webm, .gif or .webp, or "
+                "in nothing for a folder of PNG files",
             )
         if kind is Target.MP4 and settings.transparent:
             raise SettingsError(
-                f"{path} would be an MP4 file, which has no transparency; let it end in .mov (ProRes 4444), .webm "
-                "(VP9) or in nothing (PNG files), or choose --style green"
+                f"{path} would be an MP4 file, which has no transparency",
+                "let it end in .mov (ProRes 4444), .webm "
+                "(VP9) or in nothing (PNG files), or choose --style green",
             )
         return kind
 
@@ -106,18 +108,18 @@ class Place:
         path = self.path
         for other, what in ((video, "the video"), *((other, str(other)) for other in others)):
             if path.exists() and other.exists() and path.samefile(other):
-                raise SettingsError(f"{self.option} {path} is {what} itself; choose another name")
+                raise SettingsError(f"{self.option} {path} is {what} itself", "choose another name")
         if any(other.resolve() == path.resolve() for other in others):
-            raise SettingsError(f"{self.option} {path} is a folder of the masks; choose another name")
+            raise SettingsError(f"{self.option} {path} is a folder of the masks", "choose another name")
         if path.is_dir():
             if path.suffix.lower() in _BY_SUFFIX and path.suffix:
-                raise OutputError(f"{self.option} {path} is a folder; choose another name")
+                raise OutputError(f"{self.option} {path} is a folder", "choose another name")
             if any(path.iterdir()) and not self.force:
                 raise OutputError(
-                    f"{path} is not empty; choose another name, or add --force to write into it"
+                    f"{path} is not empty", "choose another name, or add --force to write into it"
                 )
         elif path.exists() and not self.force:
-            raise OutputError(f"{path} exists; choose another name, or add --force to replace it")
+            raise OutputError(f"{path} exists", "choose another name, or add --force to replace it")
 
 
 def clear_margin(target: Target) -> int:

@@ -58,9 +58,9 @@ def write_page(
         OutputError: the page cannot be written, is there already, or would replace another kind of file.
     """
     if target.is_dir():
-        raise OutputError(f"{target} is a folder; give the name of a file that ends in .html")
+        raise OutputError(f"{target} is a folder", "give the name of a file that ends in .html")
     if target.exists() and not force:
-        raise OutputError(f"{target} exists; choose another name with --out, or add --force to replace it")
+        raise OutputError(f"{target} exists", "choose another name with --out, or add --force to replace it")
     require_same_kind("--out", target, ".html", ".htm")
     results = read_results(folder)
     events = find_events(results)

@@ -69,8 +69,8 @@ def draw_rows(results: Results, video: Path | None, rows: Collection[int]) -> di
     missing = set(rows) - set(pictures)
     if missing:
         raise VideoError(
-            f"{video} has no frame {results.frames[min(missing)]}, which the results have; "
-            "give the video they were made from with --video"
+            f"{video} has no frame {results.frames[min(missing)]}, which the results have",
+            "give the video they were made from with --video",
         )
     return pictures
 
@@ -86,8 +86,8 @@ def _pixels(
     if (source.info.width, source.info.height) != results.size:
         found = f"{source.info.width}x{source.info.height}"
         raise VideoError(
-            f"{video} is {found}, but the results are of {results.size[0]}x{results.size[1]}; "
-            "give the video they were made from with --video"
+            f"{video} is {found}, but the results are of {results.size[0]}x{results.size[1]}",
+            "give the video they were made from with --video",
         )
     by_frame = {int(results.frames[row]): row for row in rows}
     last = max(by_frame)

@@ -93,7 +93,7 @@ def read_results(folder: Path) -> Results:
     """
     file = folder / REPORT_FILE
     if not file.is_file():
-        raise SettingsError(_no_report(folder))
+        raise SettingsError(*_no_report(folder))
     try:
         head = json.loads(file.read_text("utf-8"))
         rows = sorted(head.pop("frames"), key=lambda row: row["frame"])
@@ -114,11 +114,11 @@ def read_results(folder: Path) -> Results:
             confidence,
         )
     except PermissionError as error:
-        raise SettingsError(may_not_be_read(file, error)) from error
+        raise SettingsError(*may_not_be_read(file, error)) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise SettingsError(
-            f"{file} cannot be read as a report ({reason}); run stma segment again with --force"
+            f"{file} cannot be read as a report ({reason})", "run stma segment again with --force"
         ) from error
 
 
@@ -168,15 +168,15 @@ def _table(rows: list[dict[str, Any]], ids: tuple[int, ...], key: str) -> np.nda
     return values
 
 
-def _no_report(folder: Path) -> str:
+def _no_report(folder: Path) -> tuple[str, str]:
     if not folder.is_dir():
-        return f"{folder} is not a folder; give the folder that stma segment wrote"
+        return f"{folder} is not a folder", "give the folder that stma segment wrote"
     if (folder / CHECKPOINT_FILE).exists():
-        return f"{folder} holds an interrupted run; finish it first: stma segment ... --resume"
+        return f"{folder} holds an interrupted run", "finish it first: stma segment ... --resume"
     inside = sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(REPORT_FILE))
     if len(inside) == 1:
-        return f"{folder} holds results in {inside[0]}; give that folder: {folder / inside[0]}"
+        return f"{folder} holds results in {inside[0]}", f"give that folder: {folder / inside[0]}"
     if inside:
         more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
-        return f"{folder} holds several results ({', '.join(inside[:3])}{more}); give one of these folders"
-    return f"{folder} has no {REPORT_FILE}; give the folder that stma segment wrote"
+        return f"{folder} holds several results ({', '.join(inside[:3])}{more})", "give one of these folders"
+    return f"{folder} has no {REPORT_FILE}", "give the folder that stma segment wrote"

@@ -77,8 +77,8 @@ class Checkpoint:
         changes = self.changes(identity, runtime)
         if changes:
             raise SettingsError(
-                f"the interrupted run differs from this one: {', '.join(changes)}; "
-                "give what it was begun with, or --force in place of --resume to start again"
+                f"the interrupted run differs from this one: {', '.join(changes)}",
+                "give what it was begun with, or --force in place of --resume to start again",
             )
 
     def changes(self, identity: RunIdentity, runtime: Mapping[str, str]) -> list[str]:
@@ -127,10 +127,10 @@ def reading_saved(path: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise SettingsError(may_not_be_read(path, error)) from error
+        raise SettingsError(*may_not_be_read(path, error)) from error
     except _UNREADABLE as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise SettingsError(f"{path} cannot be read ({reason}); start again with --force") from error
+        raise SettingsError(f"{path} cannot be read ({reason})", "start again with --force") from error
 
 
 def _own_memory(state: Any) -> Any:

@@ -29,7 +29,7 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     start, end, info = settings.start, settings.end, source.info
     if end is not None and end <= start:
         raise SettingsError(
-            f"--end {end} is not after --start {start}: give an --end of {start + 1} or more."
+            f"--end {end} is not after --start {start}", f"give an --end of {start + 1} or more"
         )
     annotations = read_mask_options(settings.masks, info.width, info.height, start, source.stems)
     if settings.objects is not None:
@@ -39,13 +39,14 @@ def checked_annotations(settings: SegmentSettings, source: "VideoSource") -> "di
     first, last = min(annotations), max(annotations)
     if first < start:
         raise MaskError(
-            f"The mask of frame {first} is before --start {start}: frame numbers are those of the whole "
-            f"video; give --start {first}, or leave the number out for a mask of the first frame that is "
-            "segmented."
+            f"the mask of frame {first} is before --start {start}: frame numbers are those of the whole "
+            f"video",
+            f"give --start {first}, or leave the number out for a mask of the first frame that is segmented",
         )
     if end is not None and last >= end:
         raise MaskError(
-            f"The mask of frame {last} is not before --end {end}: give --end {last + 1} or more, or no --end."
+            f"the mask of frame {last} is not before --end {end}",
+            f"give --end {last + 1} or more, or no --end",
         )
     hint = info.frame_count_hint
     if hint is not None and last >= hint:
@@ -77,8 +78,8 @@ def require_frame_exists(frame: int, count: int, source: "VideoSource") -> None:
     """
     if frame >= count:
         raise MaskError(
-            f"There is a mask for frame {frame}, but {source.info.path} has {counted(count, 'frame')}: "
-            f"give a number from 0 to {count - 1}{named_by_number(frame, source.stems)}."
+            f"there is a mask for frame {frame}, but {source.info.path} has {counted(count, 'frame')}",
+            f"give a number from 0 to {count - 1}{named_by_number(frame, source.stems)}",
         )
 
 
@@ -101,7 +102,7 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
 
     if settings.out.exists() and settings.out.samefile(settings.video):
         what = "the folder of the frames" if settings.out.is_dir() else "the video itself"
-        raise OutputError(f"--out {settings.out} is {what}: choose another folder.")
+        raise OutputError(f"--out {settings.out} is {what}", "choose another folder")
     _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
     settings.rendering.require_sense()  # also without an overlay: the command that draws one later is told
     if settings.rendering.objects is not None:
@@ -124,13 +125,13 @@ def _require_no_mask_replaced(
         path = parse_mask_option(text).path.resolve()
         if path == target:
             what, kind = ("the folder of the masks", "folder") if path.is_dir() else ("a mask", "name")
-            raise OutputError(f"{option} {place} is {what} given: choose another {kind}.")
+            raise OutputError(f"{option} {place} is {what} given", f"choose another {kind}")
         numbered = path.stem.isdecimal() and path.stem == f"{int(path.stem):05d}"
         named_as_frame = path.stem in stems if stems else numbered
         if path.parent == target and path.suffix.lower() == ".png" and named_as_frame:
             raise OutputError(
-                f"--mask {path.name} lies in {option} {place}, where the result of its name would replace it: "
-                "choose another folder, or copy the mask out of it."
+                f"--mask {path.name} lies in {option} {place}, where the result of its name would replace it",
+                "choose another folder, or copy the mask out of it",
             )
 
 

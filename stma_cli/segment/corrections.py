@@ -158,8 +158,8 @@ def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None
     changes = [change for change in before.changes(identity, fresh.runtime) if change != THE_MASKS]
     if changes:
         raise OutputError(
-            f"{out} is not empty: it holds a run that differs from this one ({', '.join(changes)}). Choose "
-            "another folder with --out, or add --force to compute it all again."
+            f"{out} is not empty: it holds a run that differs from this one ({', '.join(changes)})",
+            "choose another folder with --out, or add --force to compute it all again",
         )
 
 

@@ -66,9 +66,7 @@ class SavedPredictions:
             OutputError: when one is gone.
         """
         if not all(self._path(index).is_file() for index in frames):
-            raise OutputError(
-                f"a part of the backward pass is gone from {self._folder.parent}; {START_AGAIN}"
-            )
+            raise OutputError(f"a part of the backward pass is gone from {self._folder.parent}", START_AGAIN)
 
     def remove(self) -> None:
         """Remove all of them."""

@@ -192,7 +192,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}); check its permissions, and that it is still there"
+            f"{path} cannot be read ({error.strerror})", "check its permissions, and that it is still there"
         ) from error
 
 

@@ -28,7 +28,7 @@ def draw_video(settings: SegmentSettings, say: Callable[[str], None]) -> Segment
     with only_run_into(settings.out):
         earlier = finished_run(settings.out)
         if earlier is None:
-            raise OutputError(f"{settings.out} holds no finished run any more; run the command again")
+            raise OutputError(f"{settings.out} holds no finished run any more", "run the command again")
         return unchanged(settings, source, earlier, say)
 
 

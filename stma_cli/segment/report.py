@@ -304,7 +304,7 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
     except (OSError, ValueError):
         done = 0
     if done < size:
-        raise OutputError(f"{problem}; {START_AGAIN}")
+        raise OutputError(problem, START_AGAIN)
 
 
 def restore_rows(folder: Path, count: int) -> int:

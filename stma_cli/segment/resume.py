@@ -35,7 +35,8 @@ def saved_run(settings: SegmentSettings) -> Checkpoint | None:
             raise
     if not settings.force and (settings.out / CHECKPOINT_FILE).exists():
         raise OutputError(
-            f"{settings.out} holds an interrupted run: add --resume to go on with it, or --force to start again."
+            f"{settings.out} holds an interrupted run",
+            "add --resume to go on with it, or --force to start again",
         )
     return None
 

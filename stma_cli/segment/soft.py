@@ -37,9 +37,9 @@ class SoftMasks:
         if self._folder is None:
             return
         if settings.direction != FORWARD:
-            raise SettingsError("--soft is for --direction forward alone; leave out one of the two")
+            raise SettingsError("--soft is for --direction forward alone", "leave out one of the two")
         if self._folder.resolve() == settings.out.resolve():
-            raise SettingsError(f"--soft {self._folder} is the folder of the masks; choose another")
+            raise SettingsError(f"--soft {self._folder} is the folder of the masks", "choose another")
 
     def prepare(self, again: bool) -> None:
         """Make the folder; where the run is done `again`, it may hold files of it.
@@ -67,7 +67,7 @@ class SoftMasks:
         """
         gap = self.first_gap(frames)
         if gap is not None:
-            raise OutputError(f"{gap.what} of the frames that are done; add --force in place of --resume")
+            raise OutputError(f"{gap.what} of the frames that are done", "add --force in place of --resume")
 
     def before(self, steps: Refine) -> Refine:
         """Return the steps after the model with the writing before them."""

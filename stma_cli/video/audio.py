@@ -147,6 +147,6 @@ class SoundTrack:
 
     def _unreadable(self, error: FFmpegError) -> VideoError:
         return VideoError(
-            f"the sound of {self._path} cannot be read ({error.strerror}); copy the file again, "
-            "or leave the sound out with --no-audio"
+            f"the sound of {self._path} cannot be read ({error.strerror})",
+            "copy the file again, or leave the sound out with --no-audio",
         )

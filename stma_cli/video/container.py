@@ -67,8 +67,8 @@ class ContainerSource(VideoSource):
             first = next(_decoded(path, container, stream, notes.append), None)
             if first is None:
                 raise VideoError(
-                    f"{path} has a video stream but not one frame can be decoded; "
-                    "convert it again from its original, or choose another file"
+                    f"{path} has a video stream but not one frame can be decoded",
+                    "convert it again from its original, or choose another file",
                 )
             turn = orientation.of_frame(first)
             if turn is None:
@@ -136,9 +136,9 @@ class ContainerSource(VideoSource):
         if (width, height) != (self.info.width, self.info.height):
             raise VideoError(
                 f"{self.info.path} changes its size at frame {index}, from "
-                f"{self.info.width}x{self.info.height} to {width}x{height}; "
+                f"{self.info.width}x{self.info.height} to {width}x{height}",
                 "cut it there, or convert it to one size with: "
-                f"ffmpeg -i INPUT -vf scale={self.info.width}:{self.info.height} OUTPUT.mp4"
+                f"ffmpeg -i INPUT -vf scale={self.info.width}:{self.info.height} OUTPUT.mp4",
             )
 
 
@@ -148,12 +148,12 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     try:
         container = open_input(path)
     except FFmpegError as error:
-        raise VideoError(_unreadable(path, error)) from error
+        raise VideoError(*_unreadable(path, error)) from error
     with container:
         if _LISTS & set(container.format.name.split(",")):
             raise VideoError(
-                f"{path} is no video but a list that names others ({container.format.name}); give the video "
-                "itself, or join its parts with: ffmpeg -i LIST -c copy OUTPUT.mp4"
+                f"{path} is no video but a list that names others ({container.format.name})",
+                "give the video itself, or join its parts with: ffmpeg -i LIST -c copy OUTPUT.mp4",
             )
         container.flags &= ~_GENERATED_TIMESTAMPS
         stream = _video_stream(path, container)
@@ -162,14 +162,14 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, stream
 
 
-def _unreadable(path: Path, error: FFmpegError) -> str:
+def _unreadable(path: Path, error: FFmpegError) -> tuple[str, str]:
     if isinstance(error, PermissionError):
-        return f"{path} may not be read; change its permissions, or copy it to a place of your own"
+        return f"{path} may not be read", "change its permissions, or copy it to a place of your own"
     if path.is_file() and path.stat().st_size == 0:
-        return f"{path} is empty (0 bytes); copy or download it again"
+        return f"{path} is empty (0 bytes)", "copy or download it again"
     return (
-        f"{path} cannot be read as a video ({error.strerror}): it is damaged, incomplete or of another kind; "
-        "copy or download it again, and if it plays elsewhere convert it with: ffmpeg -i INPUT OUTPUT.mp4"
+        f"{path} cannot be read as a video ({error.strerror}): it is damaged, incomplete or of another kind",
+        "copy or download it again, and if it plays elsewhere convert it with: ffmpeg -i INPUT OUTPUT.mp4",
     )
 
 
@@ -180,12 +180,12 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
             continue
         if stream.codec_context is None:
             raise VideoError(
-                f"{path} has video of a kind that cannot be decoded here; "
-                "convert it with: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4"
+                f"{path} has video of a kind that cannot be decoded here",
+                "convert it with: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4",
             )
         return stream
     held = "sound but no video stream" if container.streams.audio else "no video stream"
-    raise VideoError(f"{path} has {held}; choose a file with pictures")
+    raise VideoError(f"{path} has {held}", "choose a file with pictures")
 
 
 def _decoded(
@@ -236,8 +236,8 @@ def _decoded(
         if missing:
             whole = max(1, min(count, packets))
             raise VideoError(
-                f"{path} is cut off or damaged: {missing}, {counted(whole, 'frame')} could be read; "
-                f"copy it again, or use what is there with --end {whole}"
+                f"{path} is cut off or damaged: {missing}, {counted(whole, 'frame')} could be read",
+                f"copy it again, or use what is there with --end {whole}",
             )
         if arrivals.is_lost(at_end=True):
             raise _damaged(path, count, position, "its picture is missing")
@@ -253,7 +253,8 @@ def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoEr
     way_out = f"leave the damage out with --end {count}" if count else "convert it again from its original"
     return VideoError(
         f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({reason}): "
-        f"the file is damaged there; copy it again, or {way_out}"
+        f"the file is damaged there",
+        f"copy it again, or {way_out}",
     )
 
 

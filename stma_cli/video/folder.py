@@ -46,8 +46,8 @@ class FolderSource(PictureSource):
             if size != sizes[0]:
                 raise VideoError(
                     f"{path} mixes image sizes: {files[0].name} is {sizes[0][0]}x{sizes[0][1]} "
-                    f"but {file.name} is {size[0]}x{size[1]}; "
-                    "keep the frames of one video in the folder, all of one size"
+                    f"but {file.name} is {size[0]}x{size[1]}",
+                    "keep the frames of one video in the folder, all of one size",
                 )
         with _decodable(files[0]):
             info, levels, notes = describe(path, "folder", files[0], sizes[0], len(files), frame_rate)
@@ -99,11 +99,11 @@ def _images_in(path: Path) -> tuple[Path, ...]:
     try:
         found = files_in(path, *IMAGE_SUFFIXES)
     except OSError as error:
-        raise VideoError(may_not_be_read(path, error)) from error
+        raise VideoError(*may_not_be_read(path, error)) from error
     if not found:
         known = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise VideoError(
-            f"the folder {path} has no images; give a folder with the frames as {known}, or a video file"
+            f"the folder {path} has no images", f"give a folder with the frames as {known}, or a video file"
         )
     return tuple(found)
 
@@ -132,8 +132,8 @@ def _refuse_equal_stems(path: Path, files: tuple[Path, ...]) -> None:
         other = by_stem.setdefault(file.stem, file)
         if other is not file:
             raise VideoError(
-                f"{other.name} and {file.name} in {path} would give results of the same name; "
-                "rename one, or move the images that are not frames elsewhere"
+                f"{other.name} and {file.name} in {path} would give results of the same name",
+                "rename one, or move the images that are not frames elsewhere",
             )
 
 
@@ -142,7 +142,7 @@ def _display_size(file: Path) -> tuple[int, int]:
         pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
         if pictures > 1:
             alone = "give that file alone as the video, or " if image.format == "TIFF" else ""
-            raise VideoError(f"{file} holds {pictures} pictures; {alone}save each as a file of its own")
+            raise VideoError(f"{file} holds {pictures} pictures", f"{alone}save each as a file of its own")
         return display_size(image, file)
 
 

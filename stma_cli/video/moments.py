@@ -61,5 +61,6 @@ def _moment(option: str, text: str) -> int | Fraction:
         hours, minutes, rest = clock.groups()
         return (int(hours or 0) * 60 + int(minutes)) * 60 + Fraction(rest)
     raise SettingsError(
-        f"--{option} {text} is neither the number of a frame nor a time; give one such as 120, 65.2s or 1:05.2"
+        f"--{option} {text} is neither the number of a frame nor a time",
+        "give one such as 120, 65.2s or 1:05.2",
     )

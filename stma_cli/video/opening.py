@@ -27,32 +27,33 @@ def open_video(path: Path, folder_rate: Fraction | None = None) -> VideoSource:
     if path.is_dir():
         return FolderSource.open(path, folder_rate)
     if not path.exists():
-        raise VideoError(_not_there(path))
+        raise VideoError(*_not_there(path))
     if not path.is_file():
-        raise VideoError(f"{path} is no file but a pipe or a device; save the video as a file first")
+        raise VideoError(f"{path} is no file but a pipe or a device", "save the video as a file first")
     if page_count(path) > 1:
         return StackSource.open(path, folder_rate)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         animation = animation_format(path)
         if animation is None:
             raise VideoError(
-                f"{path} is a single image; give the folder that holds the frames ({path.parent}) or a video file"
+                f"{path} is a single image",
+                f"give the folder that holds the frames ({path.parent}) or a video file",
             )
         if animation == "WEBP":
             raise VideoError(
-                f"{path} is an animated WebP, which cannot be read as a video; convert it to a GIF, or save its "
-                "pictures as images in a folder and give that"
+                f"{path} is an animated WebP, which cannot be read as a video",
+                "convert it to a GIF, or save its pictures as images in a folder and give that",
             )
     return ContainerSource.open(path)
 
 
-def _not_there(path: Path) -> str:
+def _not_there(path: Path) -> tuple[str, str]:
     address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/(.*)", path.as_posix())  # a path has one slash of the two
     if address:
-        return f"{address[1]}://{address[2]} is an address, no file; download it first, and give the file"
+        return f"{address[1]}://{address[2]} is an address, no file", "download it first, and give the file"
     if re.search(r"[*?]|%0?\d*d", path.name):
-        return f"{path} is a pattern of file names; give the folder that holds the frames, {path.parent}"
-    return f"{path} does not exist; check the path of the video"
+        return f"{path} is a pattern of file names", f"give the folder that holds the frames, {path.parent}"
+    return f"{path} does not exist", "check the path of the video"
 
 
 def open_at_rate(path: Path, rate: str | None) -> VideoSource:
@@ -91,5 +92,5 @@ def parse_rate(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 1000:
-        raise SettingsError(f"{text!r} is not a frame rate; give a number such as 25 or 30000/1001")
+        raise SettingsError(f"{text!r} is not a frame rate", "give a number such as 25 or 30000/1001")
     return rate

@@ -96,8 +96,8 @@ class PictureSource(VideoSource):
         height, width = pixels.shape[:2]
         if (width, height) != (self.info.width, self.info.height):
             raise VideoError(
-                f"{name} is now {width}x{height} and not {self.info.width}x{self.info.height}; "
-                f"leave {self.info.path} unchanged while it is read, and start again"
+                f"{name} is now {width}x{height} and not {self.info.width}x{self.info.height}",
+                f"leave {self.info.path} unchanged while it is read, and start again",
             )
         return pixels
 
@@ -154,7 +154,7 @@ def display_size(image: Image.Image, file: Path) -> tuple[int, int]:
     """
     if image.mode == "F":
         raise VideoError(
-            f"{file} has floating-point pixels, which have no defined range; save as 8 or 16 bits"
+            f"{file} has floating-point pixels, which have no defined range", "save as 8 or 16 bits"
         )
     turned = _orientation(image, file) in _TRANSPOSED
     if turned and image.format == "TIFF":
@@ -170,9 +170,9 @@ def decodable(file: Path, what: str, fix: str) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise VideoError(may_not_be_read(file, error)) from error
+        raise VideoError(*may_not_be_read(file, error)) from error
     except _UNDECODABLE as error:
-        raise VideoError(f"{what} cannot be read as an image ({error}); {fix}") from error
+        raise VideoError(f"{what} cannot be read as an image ({error})", fix) from error
 
 
 def _orientation(image: Image.Image, file: Path) -> int:

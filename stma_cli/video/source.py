@@ -127,17 +127,17 @@ class VideoSource(ABC):
 def check_range(start: int, end: int | None) -> None:
     """Raise SettingsError unless 0 <= start < end."""
     if start < 0:
-        raise SettingsError(f"the range starts at frame {start}; frames count from 0, so give 0 or more")
+        raise SettingsError(f"the range starts at frame {start}", "frames count from 0, so give 0 or more")
     if end is not None and end <= start:
         raise SettingsError(
-            f"the range from frame {start} to {end} is empty, as the end is not part of it; "
-            f"give an end of {start + 1} or more"
+            f"the range from frame {start} to {end} is empty, as the end is not part of it",
+            f"give an end of {start + 1} or more",
         )
 
 
 def start_beyond_end(path: Path, start: int, frame_count: int, stems: Sequence[str] = ()) -> SettingsError:
     """Return the error for a range that begins after the last frame; `stems` are the names of a folder's frames."""
     return SettingsError(
-        f"the range starts at frame {start}, but {path} has {frame_count} frames; "
-        f"give a start between 0 and {frame_count - 1}{named_by_number(start, stems)}"
+        f"the range starts at frame {start}, but {path} has {frame_count} frames",
+        f"give a start between 0 and {frame_count - 1}{named_by_number(start, stems)}",
     )

@@ -45,7 +45,8 @@ class StackSource(PictureSource):
                 if size != (width, height):
                     raise VideoError(
                         f"{path} mixes page sizes: page 0 is {width}x{height} but page {page} is "
-                        f"{size[0]}x{size[1]}; save the pages of one size as a file of their own"
+                        f"{size[0]}x{size[1]}",
+                        "save the pages of one size as a file of their own",
                     )
         with _decodable(path, 0):
             info, levels, notes = describe(path, "stack", path, (width, height), page + 1, frame_rate)

@@ -105,7 +105,7 @@ def removed_on_error(
         abort()
         if isinstance(error, OSError):
             raise output_error(path, error) from error
-        raise OutputError(f"{path} cannot be encoded ({error}); {advice}") from error
+        raise OutputError(f"{path} cannot be encoded ({error})", advice) from error
     except BaseException:
         abort()
         raise

@@ -65,7 +65,7 @@ class VideoWriter:
         """
         if path.suffix.lower() not in encoding.containers:
             endings = " or ".join(encoding.containers)
-            raise OutputError(f"{path} is not a name for {encoding.name}; let it end in {endings}")
+            raise OutputError(f"{path} is not a name for {encoding.name}", f"let it end in {endings}")
         self.path = path
         self.notes: list[str] = []
         self.frame_count = 0
@@ -159,7 +159,7 @@ class VideoWriter:
             return
         with removed_on_error(self.path, self.abort, _ADVICE):
             if self._waiting is None:
-                raise OutputError(f"{self.path} would have no frames; check the range of frames asked for")
+                raise OutputError(f"{self.path} would have no frames", "check the range of frames asked for")
             if self._is_rounded:
                 kind = SOUND[self._container_format].kind
                 self.notes.append(

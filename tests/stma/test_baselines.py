@@ -94,7 +94,7 @@ def test_bad_input_is_named() -> None:
     frames, truth = moving_disk()
     with pytest.raises(SettingsError, match="copy, flow, grabcut"):
         run_baseline("magic", frames, {0: truth[0]})
-    with pytest.raises(SettingsError, match="No object is annotated"):
+    with pytest.raises(SettingsError, match="no object is annotated"):
         run_baseline("copy", frames, {0: np.zeros_like(truth[0])})
     with pytest.raises(SettingsError, match="140x90 and the label map 70x45"):
         list(run_baseline("copy", frames, {0: truth[0][::2, ::2]}))

@@ -80,7 +80,7 @@ def test_bad_sequences_are_named() -> None:
     one = label_map((1, 2))
     with pytest.raises(DataError, match="clip: frame 1 has no prediction"):
         score([one] * 3, [None] * 3)
-    with pytest.raises(DataError, match="20x20 and the ground truth 40x40: scale the predictions"):
+    with pytest.raises(DataError, match="20x20 and the ground truth 40x40; scale the predictions"):
         score([one] * 3, [None, one[::2, ::2], one])
     with pytest.raises(DataError, match="three frames or more"):
         score([one] * 2, [one] * 2)

@@ -77,7 +77,7 @@ def test_a_worker_that_is_killed_ends_training_with_what_was_learned(
             os.kill(process.pid or 0, signal.SIGKILL)
 
     trainer = Trainer(training_folder, tmp_path, config(steps=100, workers=1))
-    with pytest.raises(StmaError, match="use fewer workers; the same command goes on"):
+    with pytest.raises(StmaError, match="use fewer workers: the same command goes on"):
         trainer.train(kill)
     assert Trainer(training_folder, tmp_path, config()).step == trainer.step > 0
 

@@ -125,7 +125,7 @@ def test_a_validation_that_fails_leaves_what_was_learned(
     every: float, training_folder: Path, tmp_path: Path
 ) -> None:
     def fail(model: STMA, group: Group) -> dict[str, object]:
-        raise DataError("00001.png is damaged; restore it")
+        raise DataError("00001.png is damaged", "restore it")
 
     trainer = Trainer(training_folder, tmp_path, config(steps=2, validate_minutes=every))
     with pytest.raises(DataError, match="damaged"):

@@ -52,7 +52,7 @@ class Damaged(Dataset[Tensor]):
         try:
             raise ValueError("cut short")
         except ValueError as error:
-            raise DataError("a.png: is damaged; restore it") from error
+            raise DataError("a.png: is damaged", "restore it") from error
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -137,7 +137,7 @@ MASKS = (
     Case("photograph as a mask", f"{SEGMENT} bad.png", "bad.png", True, lambda: photograph("bad.png")),
     Case("mask with floating-point pixels", f"{SEGMENT} bad.tif", "stores its pixels as F", True,
          lambda: Image.fromarray(np.ones((HEIGHT, WIDTH), np.float32)).save("bad.tif")),
-    Case("mask that is a named pipe", f"{SEGMENT} bad.png", "There is no mask file", True,
+    Case("mask that is a named pipe", f"{SEGMENT} bad.png", "there is no mask file", True,
          lambda: os.mkfifo("bad.png")),
     Case("saved mask cut off", "overlay clip.mp4 masks -o out/a.mp4", "00003.png", True,
          lambda: cut("masks/00002.png", "masks/00003.png", 0.8)),

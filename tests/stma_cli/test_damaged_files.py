@@ -119,7 +119,7 @@ def test_lack_of_permission_is_no_damage(
         monkeypatch.setattr(module, name, _denied(getattr(module, name), path.absolute()))
     result = CliRunner().invoke(app, command.split(" "))
     assert isinstance(result.exception, StmaError), result.output
-    assert str(result.exception) == f"{file} may not be read (Permission denied): change its permissions."
+    assert str(result.exception) == f"{file} may not be read (Permission denied); change its permissions"
 
 
 def _denied(function: Callable[..., Any], path: Path) -> Callable[..., Any]:

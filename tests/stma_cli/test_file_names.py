@@ -63,6 +63,6 @@ def test_every_format_takes_them(workplace: Path, wanted: Format) -> None:
 
 
 def test_toml_cannot_hold_them(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="not UTF-8, as TOML demands: rename"):
+    with pytest.raises(SettingsError, match="not UTF-8, as TOML demands; rename"):
         save_config(tmp_path / "stma.toml", "segment", {"model": tmp_path / NAME})
     assert not list(tmp_path.iterdir())

@@ -41,7 +41,7 @@ def test_a_full_disk_under_the_output(unbuffered: str) -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
     assert ended.returncode == 2
     assert ended.stderr == (
-        "error: The disk is full, the output cannot be written: free some space or choose a folder on another disk.\n"
+        "error: the disk is full, the output cannot be written; free some space or choose a folder on another disk\n"
     )
 
 
@@ -82,5 +82,5 @@ def test_a_name_that_is_too_long(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {name}")
-    assert said.endswith(" is longer than the file system takes: choose a shorter name.\n")
+    assert said.endswith(" is longer than the file system takes; choose a shorter name\n")
     assert said.count("\n") == 1

@@ -45,5 +45,5 @@ def test_a_clip_in_a_locked_folder_is_refused(
         main.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        f"error: {clip} may not be used: change its permissions, or those of its folder.\n"
+        f"error: {clip} may not be used; change its permissions, or those of its folder\n"
     )

@@ -20,10 +20,11 @@ class PostprocessConfig:
     def __post_init__(self) -> None:
         for name in ("smooth", "remove_specks", "fill_holes"):
             if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}; use 0 (off) or more")
+                raise SettingsError(f"{name} is {getattr(self, name)}", "use 0 (off) or more")
         if self.smooth > LONGEST_LOOK_AHEAD:
             raise SettingsError(
-                f"smooth is {self.smooth} frames, which blurs all movement; use {LONGEST_LOOK_AHEAD} or fewer"
+                f"smooth is {self.smooth} frames, which blurs all movement",
+                f"use {LONGEST_LOOK_AHEAD} or fewer",
             )
 
     @property

@@ -67,5 +67,5 @@ def switch_off(model: STMA, parts: Sequence[str]) -> None:
     """
     for part in parts:
         if part not in PARTS:
-            raise SettingsError(f"no part is called {part!r}; use {', '.join(PARTS)}")
+            raise SettingsError(f"no part is called {part!r}", f"use {', '.join(PARTS)}")
         PARTS[part](model)

@@ -107,7 +107,8 @@ class ClipMaker:
                 return clip
         raise DataError(
             f"no object was found in {TRIES} clips: none covers {100 * SMALLEST_SHARE:g} % of a first frame or more; "
-            f"label maps hold object ids from 1, and {VOID} is ignored: correct them"
+            f"label maps hold object ids from 1, and {VOID} is ignored",
+            "correct them",
         )
 
     def _surround(self, rng: np.random.Generator, scene: Scene) -> None:

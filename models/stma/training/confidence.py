@@ -109,7 +109,7 @@ def gather(model: STMA, clips: Iterable[Clip], config: SegmenterConfig) -> Evide
             regions.extend(region_similarity(predicted == i, truth == i) for i in segmenter.object_ids)
             numbers.extend(number for _ in segmenter.object_ids)
     if not seen:
-        raise DataError("no clip has a second frame; ask for clips of two frames or more")
+        raise DataError("no clip has a second frame", "ask for clips of two frames or more")
     return Evidence(
         torch.from_numpy(np.stack(seen)), torch.tensor(regions, dtype=torch.float32), torch.tensor(numbers)
     )
@@ -124,15 +124,15 @@ def fit(head: MaskQuality, evidence: Evidence, config: FitConfig) -> FitReport:
     generator = torch.Generator().manual_seed(config.seed)
     count = int(evidence.clip.max()) + 1
     if count < 2:
-        raise DataError("one clip cannot be both learned from and kept apart; ask for 10 clips or more")
+        raise DataError("one clip cannot be both learned from and kept apart", "ask for 10 clips or more")
     order = torch.randperm(count, generator=generator)
     held = torch.isin(evidence.clip, order[: max(1, int(config.held_share * count))])
     before = _agreement(head, evidence, held)
     empty = is_empty(evidence.seen)
     if not (config.visible or (empty & ~held).any()):
         raise DataError(
-            "no mask of the clips is empty, so there is nothing to learn; ask for more clips, or set visible to "
-            "learn from visible masks too"
+            "no mask of the clips is empty, so there is nothing to learn",
+            "ask for more clips, or set visible to learn from visible masks too",
         )
     head.requires_grad_(True)
     if (empty & ~held).any():

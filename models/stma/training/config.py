@@ -67,17 +67,17 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.disturbed_share <= 1:
-            raise SettingsError(f"disturbed_share is {self.disturbed_share}; use a share of 0 to 1")
+            raise SettingsError(f"disturbed_share is {self.disturbed_share}", "use a share of 0 to 1")
         if not 1 <= self.mask_sharpness < math.inf:
-            raise SettingsError(f"mask_sharpness is {self.mask_sharpness}; use 1 (as predicted) or more")
+            raise SettingsError(f"mask_sharpness is {self.mask_sharpness}", "use 1 (as predicted) or more")
         for name in ("scored_frames", "scored_windows"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is {getattr(self, name)}; use 1 or more")
+                raise SettingsError(f"{name} is {getattr(self, name)}", "use 1 or more")
         for name in ("label_sharpness", "readout_sharpness"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise SettingsError(
-                    f"{name} is drawn from {low} to {high}; use two positive numbers, lowest first"
+                    f"{name} is drawn from {low} to {high}", "use two positive numbers, lowest first"
                 )
 
 
@@ -120,19 +120,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.uses < 1 or self.batch % self.uses:
             raise SettingsError(
-                f"a batch of {self.batch} clips cannot be made of clips that are used {self.uses} times; "
-                "use a divisor of the batch"
+                f"a batch of {self.batch} clips cannot be made of clips that are used {self.uses} times",
+                "use a divisor of the batch",
             )
         for name in ("minutes", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
-                raise SettingsError(f"{name} is {value}; use a number above 0")
+                raise SettingsError(f"{name} is {value}", "use a number above 0")
         for name, least in (("steps", 1), ("seed", 0), ("validate_minutes", 0)):
             value = getattr(self, name)
             if value is not None and not value >= least:
-                raise SettingsError(f"{name} is {value}; use {least} or more")
+                raise SettingsError(f"{name} is {value}", f"use {least} or more")
         if not 0 <= self.statistics_until <= 1:
-            raise SettingsError(f"statistics_until is {self.statistics_until}; use a share of 0 to 1")
+            raise SettingsError(f"statistics_until is {self.statistics_until}", "use a share of 0 to 1")
 
     @property
     def shape(self) -> ModelConfig:
@@ -142,5 +142,5 @@ class TrainConfig:
             SettingsError: `model` is no known name.
         """
         if self.model not in MODEL_CONFIGS:
-            raise SettingsError(f"model {self.model!r} is unknown; use one of {', '.join(MODEL_CONFIGS)}")
+            raise SettingsError(f"model {self.model!r} is unknown", f"use one of {', '.join(MODEL_CONFIGS)}")
         return self.network or MODEL_CONFIGS[self.model]

@@ -77,7 +77,7 @@ def _names(model: STMA, prefix: str) -> list[str]:
     names = [name for name in model.state_dict() if name == prefix or name.startswith(prefix + ".")]
     if not names:
         modules = ", ".join(name for name, _ in model.named_children())
-        raise SettingsError(f"no part of the network is called {prefix!r}; its modules are {modules}")
+        raise SettingsError(f"no part of the network is called {prefix!r}", f"its modules are {modules}")
     return names
 
 

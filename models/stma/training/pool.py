@@ -70,7 +70,8 @@ def read_image(path: Path) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if _is_whole(content) else None
     if image is None:
         raise DataError(
-            f"{path} is not a readable image, or is cut short; remove it or replace it by a JPEG or PNG file"
+            f"{path} is not a readable image, or is cut short",
+            "remove it or replace it by a JPEG or PNG file",
         )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
@@ -92,10 +93,10 @@ def read_label(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.mode not in ("P", "L", "1"):
-                raise DataError(f"{path} has mode {image.mode}; save label maps as indexed (palette) PNG")
+                raise DataError(f"{path} has mode {image.mode}", "save label maps as indexed (palette) PNG")
             label = np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
-        raise DataError(f"{path} is not a readable label map; remove it or save it again as PNG") from error
+        raise DataError(f"{path} is not a readable label map", "remove it or save it again as PNG") from error
     label[label == VOID] = 0
     return label
 
@@ -119,7 +120,7 @@ def matched(pair: LabelledImage, image: np.ndarray, label: np.ndarray) -> tuple[
     if image.shape[:2] != label.shape:
         sizes = [f"{part.shape[1]} x {part.shape[0]}" for part in (label, image)]
         raise DataError(
-            f"{pair.label} has {sizes[0]} pixels and {pair.image} {sizes[1]}; save both at the same size"
+            f"{pair.label} has {sizes[0]} pixels and {pair.image} {sizes[1]}", "save both at the same size"
         )
     return image, label
 
@@ -147,7 +148,7 @@ def _validation_names(splits: Path) -> set[str]:
     except (ValueError, AttributeError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}; mend it')
+        raise DataError(f'{splits} is not JSON of the form {{"validation": ["dataset/sequence"]}}', "mend it")
     return set(names)
 
 
@@ -159,7 +160,7 @@ def scan(root: Path) -> TrainingPool:
     """
     if not root.is_dir():
         raise DataError(
-            f"training folder {root} does not exist; give a folder with video/, still/ or plain/ in it"
+            f"training folder {root} does not exist", "give a folder with video/, still/ or plain/ in it"
         )
     splits = root / "splits.json"
     validation = _validation_names(splits) if splits.is_file() else set()
@@ -171,8 +172,8 @@ def scan(root: Path) -> TrainingPool:
     unknown = validation - {sequence.name for sequence in every}
     if unknown:
         raise DataError(
-            f"{splits} names {', '.join(sorted(unknown))}, of which {root / 'video'} holds no two labelled frames; "
-            "correct the names, or add frames"
+            f"{splits} names {', '.join(sorted(unknown))}, of which {root / 'video'} holds no two labelled frames",
+            "correct the names, or add frames",
         )
     stills = tuple(
         pair for folder in sorted((root / "still").glob("*")) for pair in _pairs(folder, folder.name)
@@ -186,7 +187,7 @@ def scan(root: Path) -> TrainingPool:
     )
     if not every and not stills:
         raise DataError(
-            f"{root} holds no labelled clip or still; expected video/<dataset>/<sequence>/00000.jpg + .png"
+            f"{root} holds no labelled clip or still", "expected video/<dataset>/<sequence>/00000.jpg + .png"
         )
     return pool
 
@@ -201,6 +202,7 @@ def scan_to_train(root: Path) -> TrainingPool:
     if not pool.sequences and not pool.stills:
         raise DataError(
             f'nothing of {root} is left to train on: all its sequences are named under "validation" in '
-            "splits.json; take some out of it, or add sequences or stills"
+            "splits.json",
+            "take some out of it, or add sequences or stills",
         )
     return pool

@@ -43,7 +43,7 @@ def write_shards(root: Path, pool: TrainingPool, out: Path, side: int, limit: in
         OutputError: the folder holds shards already, or cannot be written.
     """
     if any(out.glob(SHARDS)):
-        raise OutputError(f"{out} holds shards already; give another folder, or remove them")
+        raise OutputError(f"{out} holds shards already", "give another folder, or remove them")
     parts: list[Path] = []
     try:
         with writing(out):
@@ -68,7 +68,7 @@ def _write_parts(members: Iterable[tuple[str, bytes]], out: Path, limit: int, pa
         # A name that is long or not ASCII takes headers of its own.
         size = len(member.tobuf()) + _padded(len(content), tarfile.BLOCKSIZE)
         if _closed(size) > limit:
-            raise SettingsError(f"{name} alone is larger than a shard of {limit} bytes; use a larger limit")
+            raise SettingsError(f"{name} alone is larger than a shard of {limit} bytes", "use a larger limit")
         if archive is None or _closed(used + size) > limit:
             if archive is not None:
                 archive.close()
@@ -98,7 +98,7 @@ def unpack_shards(folder: Path, root: Path) -> int:
     """
     shards = sorted(folder.glob(SHARDS))
     if not shards:
-        raise DataError(f"{folder} holds no {SHARDS}; give the folder that stma pack wrote")
+        raise DataError(f"{folder} holds no {SHARDS}", "give the folder that stma pack wrote")
     _require_all(folder, {shard.name for shard in shards})
     for shard in shards:
         try:
@@ -107,7 +107,7 @@ def unpack_shards(folder: Path, root: Path) -> int:
                 with tarfile.open(fileobj=file) as archive:
                     archive.extractall(root, filter="data")
         except tarfile.TarError as error:
-            raise DataError(f"{shard} is damaged ({error}); copy or pack it again") from error
+            raise DataError(f"{shard} is damaged ({error})", "copy or pack it again") from error
     return len(shards)
 
 
@@ -119,9 +119,11 @@ def _require_all(folder: Path, names: set[str]) -> None:
     expected = {f"shard-{number:03d}-of-{count:03d}.tar" for number in range(count)}
     foreign, missing = sorted(names - expected), sorted(expected - names)
     if foreign:
-        raise DataError(f"{folder} holds shards of several runs, {foreign[0]} among them; keep those of one")
+        raise DataError(
+            f"{folder} holds shards of several runs, {foreign[0]} among them", "keep those of one"
+        )
     if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)}; copy all that stma pack wrote")
+        raise DataError(f"{folder} lacks {', '.join(missing)}", "copy all that stma pack wrote")
 
 
 def _require_end(file: BinaryIO) -> None:

@@ -116,7 +116,8 @@ class Sources:
 def _no_object(kind: str) -> DataError:
     return DataError(
         f"{TRIES} pictures of {kind}/ show no object of {SMALLEST_CUT} pixels or more to cut out; label maps hold "
-        f"object ids from 1, and {VOID} is ignored: correct them, or give pictures of larger objects"
+        f"object ids from 1, and {VOID} is ignored",
+        "correct them, or give pictures of larger objects",
     )
 
 

@@ -64,7 +64,7 @@ def stress_clip(pool: TrainingPool, kind: str, number: int, seed: int = 0) -> St
         DataError: the pool has no validation sequence or no photograph for a background, or the kind is unknown.
     """
     if kind not in KINDS:
-        raise DataError(f"no hard clips are called {kind!r}; use one of {', '.join(KINDS)}")
+        raise DataError(f"no hard clips are called {kind!r}", f"use one of {', '.join(KINDS)}")
     require_sources(pool)
     rng = np.random.default_rng((seed, KINDS.index(kind), number))
     paths = _paths(rng, kind)
@@ -75,8 +75,8 @@ def require_sources(pool: TrainingPool) -> None:
     """Raise DataError where a pool has no validation sequence or no photograph for a background."""
     if not pool.validation or not pool.plain:
         raise DataError(
-            "hard clips need objects of validation sequences and plain photographs; name sequences in splits.json "
-            "and put photographs into plain/<dataset>/"
+            "hard clips need objects of validation sequences and plain photographs",
+            "name sequences in splits.json and put photographs into plain/<dataset>/",
         )
 
 
@@ -150,8 +150,8 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
             part = box_slices(box)
             return CutOut((image[part].copy(),), (alpha[part].copy(),))
     raise DataError(
-        f"no object in the validation sequences is {SMALLEST_CUT} pixels large; name sequences with larger objects in "
-        "splits.json"
+        f"no object in the validation sequences is {SMALLEST_CUT} pixels large",
+        "name sequences with larger objects in splits.json",
     )
 
 

@@ -86,11 +86,12 @@ class Trainer:
             OutputError: the folder of the run cannot be made.
         """
         if config.steps is None and config.minutes is None:
-            raise SettingsError("training has no end; give a number of steps or of minutes")
+            raise SettingsError("training has no end", "give a number of steps or of minutes")
         shape = config.shape
         if config.fixed_statistics and config.initial_weights is None:
             raise SettingsError(
-                "fixed statistics are those of initial weights, and none are given; give some, or leave it out"
+                "fixed statistics are those of initial weights, and none are given",
+                "give some, or leave it out",
             )
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -135,8 +136,8 @@ class Trainer:
         model = load_model(self.config.initial_weights).model
         if model.config != shape:
             raise WeightsError(
-                f"{self.config.initial_weights} is not a {self.config.model} model of that shape; give weights of one, "
-                "or name another model"
+                f"{self.config.initial_weights} is not a {self.config.model} model of that shape",
+                "give weights of one, or name another model",
             )
         if self.config.renewed:
             renew(model, STMA(model.config), self.config.renewed)
@@ -265,8 +266,8 @@ class Trainer:
         self._unusable = 0 if usable else self._unusable + 1
         if self._unusable == UNUSABLE_STEPS:
             raise SettingsError(
-                f"the gradients of {UNUSABLE_STEPS} steps in a row are not finite numbers, so the run has diverged; "
-                "begin another with a lower learning rate"
+                f"the gradients of {UNUSABLE_STEPS} steps in a row are not finite numbers, so the run has diverged",
+                "begin another with a lower learning rate",
             )
 
     def _report(
@@ -325,7 +326,8 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
             raise WeightsError(
-                f"{self.checkpoint} cannot be resumed ({error}); give another folder for the run, or remove the file"
+                f"{self.checkpoint} cannot be resumed ({error})",
+                "give another folder for the run, or remove the file",
             ) from error
         self.step, self.clips_drawn, self.seconds = state["step"], state["clips_drawn"], state["seconds"]
 
@@ -338,8 +340,8 @@ class Trainer:
         ]
         if changes:
             raise SettingsError(
-                f"the network of {self.checkpoint} is another ({', '.join(changes)}); give the model and network "
-                "that the run was begun with, or another folder for the run"
+                f"the network of {self.checkpoint} is another ({', '.join(changes)})",
+                "give the model and network that the run was begun with, or another folder for the run",
             )
 
     def _set_results_aside(self) -> None:

@@ -91,13 +91,14 @@ def require_scorable(sequence: VideoSequence) -> None:
             if (width, height) != size:
                 raise DataError(
                     f"{sequence.name} cannot be scored: {path} has {width} x {height} pixels and {frames[0].image} "
-                    f"{size[0]} x {size[1]}; bring its frames and label maps to one size, or take it out of splits.json"
+                    f"{size[0]} x {size[1]}",
+                    "bring its frames and label maps to one size, or take it out of splits.json",
                 )
     given = sequence.frames[:-2]  # an object is scored from the frame after, up to the last
     if not any(read_label(frame.label).any() for frame in given):
         raise DataError(
-            f"{sequence.name} cannot be scored: it shows no object before its last two frames; give it three "
-            "frames or more with an object on the first, or take it out of splits.json"
+            f"{sequence.name} cannot be scored: it shows no object before its last two frames",
+            "give it three frames or more with an object on the first, or take it out of splits.json",
         )
 
 
@@ -108,7 +109,7 @@ def _stated_size(path: Path, turns: bool) -> tuple[int, int]:
             turned = turns and image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
     except (OSError, SyntaxError) as error:  # PIL takes some damage for a false syntax
-        raise DataError(f"{path} is not a readable image; restore it or save it again") from error
+        raise DataError(f"{path} is not a readable image", "restore it or save it again") from error
 
 
 @dataclass(frozen=True)

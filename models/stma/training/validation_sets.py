@@ -113,9 +113,9 @@ def run_sets(
     known = (REAL, SPARSE, REVERSED, LOOPED, *KINDS)
     for name in settings.sets:
         if name not in known:
-            raise SettingsError(f"no set is called {name!r}; use {', '.join(known)}")
+            raise SettingsError(f"no set is called {name!r}", f"use {', '.join(known)}")
     if not pool.validation:
-        raise DataError('there is no sequence to score; name some under "validation" in splits.json')
+        raise DataError("there is no sequence to score", 'name some under "validation" in splits.json')
     for name in settings.sets:
         _require_clips(pool, name, settings.frames)
     counts = {name: settings.clips if name in KINDS else len(pool.validation) for name in settings.sets}
@@ -138,7 +138,8 @@ def _require_clips(pool: TrainingPool, name: str, count: int | None) -> None:
             require_scorable(used)
         except DataError as error:
             raise DataError(
-                f"the set {name} uses {len(used.frames)} frames: {error}, or leave out the set"
+                f"the set {name} uses {len(used.frames)} frames: {error.problem}",
+                f"{error.fix}, or leave out the set",
             ) from error
 
 

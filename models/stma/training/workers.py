@@ -9,6 +9,7 @@ from multiprocessing.sharedctypes import RawValue
 import torch
 from torch import Tensor
 
+from stma import errors
 from stma.errors import StmaError
 
 # How PyTorch begins to tell of a worker that was ended.
@@ -47,16 +48,20 @@ def plain_errors(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:
     """
     try:
         yield from _begun(batches)
-    except StmaError as error:
-        kind = type(error)
-        raise kind(str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()) from None
     except (RuntimeError, ConnectionError, EOFError) as error:
         if isinstance(error, RuntimeError) and not str(error).startswith(ENDED):
-            raise
+            raise _of_worker(str(error)) or error from None
         raise StmaError(
-            "a process that prepares clips was ended, mostly for lack of memory; use fewer workers; the same command "
-            "goes on where training was"
+            "a process that prepares clips was ended, mostly for lack of memory",
+            "use fewer workers: the same command goes on where training was",
         ) from error
+
+
+def _of_worker(text: str) -> StmaError | None:
+    """Return the error of stma at the end of a traceback, as which PyTorch passes it on; None where there is none."""
+    kind, _, message = text.rpartition(f"\n{errors.__name__}.")[2].partition(": ")
+    problem, separator, fix = message.strip().rpartition("; ")
+    return getattr(errors, kind)(problem, fix) if separator and kind in vars(errors) else None
 
 
 def _begun(batches: Iterable[list[Tensor]]) -> Iterator[list[Tensor]]:

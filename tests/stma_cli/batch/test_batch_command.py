@@ -99,7 +99,7 @@ def test_the_table_comes_also_when_the_disk_is_full(workplace: Path, monkeypatch
     result = run()
     assert result.exit_code == 1
     assert "3 clips: 3 done" in result.stdout
-    assert "batch.json cannot be written: free some space" in result.stderr
+    assert "batch.json cannot be written; free some space" in result.stderr
 
 
 def test_files_of_others_are_not_touched(workplace: Path) -> None:

@@ -93,7 +93,7 @@ def test_video_alone_and_video_that_cannot_be_read(video: Path, rgb_mask: Path, 
 
 def test_messages_are_parted_into_problem_and_fix() -> None:
     finding = from_error(
-        MaskError("a.png is grey (GIMP: no). It has: edges: save it with: tool -i X."), "x", "a.png"
+        MaskError("a.png is grey (GIMP: no). It has: edges", "save it with: tool -i X"), "x", "a.png"
     )
     assert finding.problem == "it is grey (GIMP: no). It has: edges"
     assert finding.fix == "save it with: tool -i X"

@@ -240,7 +240,7 @@ VIS_VIDEO = {"id": 1, "width": 4, "height": 4, "file_names": ["a/0.jpg", "a/1.jp
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.json", None, "There is no"),
+        ("none.json", None, "there is no"),
         ("a.mp4", "x", "ending of no format"),
         ("a.json", "{", "not valid JSON"),
         ("a.json", {"annotations": []}, "neither COCO nor YouTube-VIS"),
@@ -289,10 +289,10 @@ VIS_VIDEO = {"id": 1, "width": 4, "height": 4, "file_names": ["a/0.jpg", "a/1.jp
             "leaves the frame",
         ),
         ("a.npz", "no archive", "cannot be read as NPZ"),
-        ("a.zip", "x", "is an archive: unpack it"),
+        ("a.zip", "x", "is an archive; unpack it"),
         ("a.npy", "x", "numpy.savez"),
         ("a.png", "x", "is a picture.*--mask FILE"),
-        ("a.txt", "0 0.1 0.1 0.2 0.1 0.2 0.3", "one file of YOLO labels: run stma convert .* --size"),
+        ("a.txt", "0 0.1 0.1 0.2 0.1 0.2 0.3", "one file of YOLO labels; run stma convert .* --size"),
         ("a.json", [{"annotations": [{"result": []}]}], "is a Label Studio export"),
         ("a.json", [{"segmentation": {"size": [1, 1], "counts": [1]}}], "holds SAM's masks.*--mask FILE"),
     ],

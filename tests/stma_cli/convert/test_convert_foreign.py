@@ -341,6 +341,6 @@ def test_npz_with_negative_ids_is_refused(tmp_path: Path) -> None:
     volume = np.zeros((2, 4, 5), np.int16)
     volume[:, 1, 1], volume[1, 0] = 1, -1  # -1 = to be ignored, as some tools write it
     np.savez(tmp_path / "a.npz", labels=volume)
-    with pytest.raises(AnnotationError, match=r"frame 00001 has the negative id -1: write 0"):
+    with pytest.raises(AnnotationError, match=r"frame 00001 has the negative id -1; write 0"):
         to_davis(tmp_path / "a.npz")
     assert not (tmp_path / "out").exists()

@@ -250,7 +250,7 @@ def test_another_size_is_named(truth: Path, tmp_path: Path) -> None:
     save_labels(predictions / "a" / "bear" / "00002.png", label_map((1, 4), size=(48, 60)))
     message = str(failure(predictions, truth))
     assert "a/bear: the prediction of frame 2 is 60x48 and the ground truth 64x48" in message
-    assert message.endswith("scale the predictions to the size of the ground truth.")
+    assert message.endswith("scale the predictions to the size of the ground truth")
 
 
 def test_bad_arguments_are_named(truth: Path, tmp_path: Path) -> None:
@@ -259,12 +259,12 @@ def test_bad_arguments_are_named(truth: Path, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('["bear"]')
     (tmp_path / "blank.txt").write_text("\n")
     cases: list[tuple[list[object], type[StmaError], str]] = [
-        ([truth], SettingsError, "Two folders are needed"),
+        ([truth], SettingsError, "two folders are needed"),
         (["--baseline", "flow", predictions, truth], SettingsError, "takes one folder"),
         (["--baseline", "magic", truth], SettingsError, "choose one of copy, flow, grabcut"),
         (["--baseline", "copy", truth], DataError, "need 00000.jpg in the same folder"),
-        ([predictions, tmp_path / "none"], DataError, "There is no folder"),
-        (["nofolder", truth], DataError, "There is no folder nofolder: check the path of the predictions."),
+        ([predictions, tmp_path / "none"], DataError, "there is no folder"),
+        (["nofolder", truth], DataError, "there is no folder nofolder; check the path of the predictions"),
         ([predictions, tmp_path / "empty"], DataError, "holds no sequence"),
         ([predictions, truth, "--sequences", "dog"], DataError, "choose among a/bear, b/cars"),
         ([predictions, truth, "--sequences", tmp_path / "list.json"], DataError, "called 'validation'"),
@@ -292,7 +292,7 @@ def test_errors_end_with_exit_status_two(truth: Path) -> None:
     command = [sys.executable, "-m", "stma_cli.main", "evaluate", str(truth), str(truth / "none")]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
-    assert finished.stderr.startswith("error: There is no folder")
+    assert finished.stderr.startswith("error: there is no folder")
     assert finished.stdout == ""
 
 

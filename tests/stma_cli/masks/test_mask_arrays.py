@@ -150,7 +150,7 @@ def test_archives_without_a_mask(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez(path, labels=np.ones((2, HEIGHT, WIDTH), np.uint8), frames=np.array(["a", "b"]))
     with pytest.raises(
-        MaskError, match=r"holds the masks of a clip: run stma convert .* then give --mask masks"
+        MaskError, match=r"holds the masks of a clip; run stma convert .* then give --mask masks"
     ):
         read(path)
     np.savez(path, a=LABELS, b=LABELS)

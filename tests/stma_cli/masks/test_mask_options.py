@@ -122,11 +122,11 @@ def test_names_given_later_hold_for_all_frames(masks: Path) -> None:
     [
         ([], "add --mask"),
         (["a.png", "b.png"], "name every file"),
-        (["0=a.png", "b.png"], "Frame 0 has 2 masks"),
+        (["0=a.png", "b.png"], "frame 0 has 2 masks"),
         (["dog=a.png", "dog=b.png"], "two masks named dog"),
         (["dog=indexed.png"], "holds 2 objects"),
         (["dog=empty.png"], "empty.png is empty"),
-        (["one=a.png", "two=a.png"], "Nothing is left of one"),
+        (["one=a.png", "two=a.png"], "nothing is left of one"),
         (["120=absent.png"], "no mask file absent.png"),
         (["-1=a.png"], "the frame -1, but frames count from 0.*or --mask 0:-1=a.png for an object called -1"),
         (["-12:dog=a.png"], "the frame -12, but frames count from 0"),
@@ -217,7 +217,7 @@ def test_labelme_leaves_the_masks_among_the_frames(masks: Path) -> None:
         (masks / "frames" / name).touch()
     expanded = ("1=frames/f1.json", "2=frames/f2.JSON")
     assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == expanded
-    with pytest.raises(MaskError, match=r"f1.json and f1.tif .* are both masks of frame 1: move one"):
+    with pytest.raises(MaskError, match=r"f1.json and f1.tif .* are both masks of frame 1; move one"):
         expand_folders(["frames"], ["f0", "f1", "f2"], masks)
     (masks / "frames" / "f0.jpg").touch()  # so that f0.tif is no frame
     assert expand_folders(["frames"], ["f0", "f1", "f2"], masks / "frames") == ("0=frames/f0.tif", *expanded)
@@ -227,7 +227,7 @@ def test_labelme_leaves_the_masks_among_the_frames(masks: Path) -> None:
     ("files", "words"),
     [
         ([], "holds no mask"),
-        (["first.png"], "first.png is named after no frame.* or move it elsewhere.$"),
+        (["first.png"], "first.png is named after no frame.* or move it elsewhere$"),
         (
             ["cat.png", "dog.png"],
             "one object .*, give --mask cat=drawn/cat.png --mask dog=drawn/dog.png and so",
@@ -251,10 +251,10 @@ def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: s
     given = {"npz": "x.npz", "youtube-vis": "x.json", "binary": "x", "yolo": "x"}.get(kind, "x.xml")
     run_command("convert", "drawn", "--to", kind, "-o", given)
     with pytest.raises(
-        InputError, match=r"^x.*: run stma convert .* -o masks --to davis.*, then give --mask masks"
+        InputError, match=r"^x.*; run stma convert .* -o masks --to davis.*, then give --mask masks"
     ) as error:
         read_mask_options([given], WIDTH, HEIGHT)
-    command = str(error.value).split(": run stma ")[1].split(", then")[0]
+    command = error.value.fix.removeprefix("run stma ").split(", then")[0]
     run_command(*command.replace("WIDTHxHEIGHT", f"{WIDTH}x{HEIGHT}").split())
     read = read_mask_options(["masks"], WIDTH, HEIGHT)
     frame = 0 if kind == "cvat-video" else 3  # which loses the names of frames
@@ -266,10 +266,10 @@ def test_the_command_that_converts_masks_is_named_and_works(masks: Path, kind: s
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a.zip", r"a\.zip is an archive: unpack it"),
+        ("a.zip", r"a\.zip is an archive; unpack it"),
         (
             "a.txt",
-            r"a\.txt is one file of YOLO labels: run stma convert labels -o masks --to davis --from yolo",
+            r"a\.txt is one file of YOLO labels; run stma convert labels -o masks --to davis --from yolo",
         ),
     ],
 )
@@ -302,7 +302,7 @@ def test_a_folder_of_folders_may_be_of_clips_or_of_objects(masks: Path) -> None:
 def test_a_frame_in_a_folder_and_beside_it_is_refused(masks: Path) -> None:
     (masks / "drawn").mkdir()
     (masks / "drawn" / "00007.png").write_bytes((masks / "indexed.png").read_bytes())
-    with pytest.raises(MaskError, match="Frame 7 has 2 masks"):
+    with pytest.raises(MaskError, match="frame 7 has 2 masks"):
         read_mask_options(["drawn", "7=a.png"], WIDTH, HEIGHT)
 
 
@@ -367,8 +367,8 @@ def test_objects_on_further_pictures_of_a_file_are_told(masks: Path) -> None:
 def test_a_file_that_marks_only_other_frames_is_not_called_empty(masks: Path, option: str) -> None:
     coco(masks / "late.json", ["f_0.jpg", "f_4.jpg"], {1: 2})
     words = {
-        "late.json": "late.json marks nothing on frame 0, but on f_4.jpg: give --mask 4=late.json",
-        "ball=late.json": "late.json marks nothing on f_0.jpg, but on f_4.jpg: give the number",
+        "late.json": "late.json marks nothing on frame 0, but on f_4.jpg; give --mask 4=late.json",
+        "ball=late.json": "late.json marks nothing on f_0.jpg, but on f_4.jpg; give the number",
     }
     with pytest.raises(MaskError, match=words[option]):
         read_mask_options([option], WIDTH, HEIGHT)

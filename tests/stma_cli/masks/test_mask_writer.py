@@ -104,4 +104,4 @@ def test_folder_without_permission(tmp_path: Path) -> None:
 
 def test_permission_message_has_a_fix(tmp_path: Path) -> None:
     message = str(output_error(tmp_path, PermissionError(errno.EACCES, "Permission denied")))
-    assert message.endswith("choose another place for it, or change the permissions.")
+    assert message.endswith("choose another place for it, or change the permissions")

@@ -35,7 +35,7 @@ class ListSink:
     def write(self, frame: Frame, labels: np.ndarray) -> None:
         time.sleep(self._slow)
         if self._fail_at == frame.index:
-            raise OutputError("The disk is full: free some space.")
+            raise OutputError("the disk is full", "free some space")
         self.rows.append((frame.index, labels))
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class ListSink:
 def frames(count: int, start: int = 0, damaged_at: int | None = None) -> Iterator[Frame]:
     for index in range(start, start + count):
         if index == damaged_at:
-            raise VideoError("frame is damaged: copy the file again.")
+            raise VideoError("frame is damaged", "copy the file again")
         yield Frame(index, np.zeros((*SIZE, 3), np.uint8), Fraction(index, 25), f"{index:05d}")
 
 

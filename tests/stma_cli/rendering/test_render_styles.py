@@ -52,9 +52,9 @@ def test_objects_that_are_not_there_are_refused() -> None:
         rendered(Style.MATTE, objects="dog")
     with pytest.raises(MaskError, match=r"--overlay-objects asks for 2"):
         make_renderer(RenderSettings(objects="2"), NAMES, option="--overlay-objects")
-    with pytest.raises(MaskError, match="names no object: give"):
+    with pytest.raises(MaskError, match="names no object; give"):
         rendered(Style.MATTE, objects=" , ")
-    with pytest.raises(MaskError, match="have no names: give ids"):
+    with pytest.raises(MaskError, match="have no names; give ids"):
         make_renderer(RenderSettings(objects="cat"), {})
     matte = make_renderer(RenderSettings(Style.MATTE, objects="1"), {}).render(FRAME, labels())
     np.testing.assert_array_equal(matte, np.where(labels() == 1, 255, 0))

@@ -60,7 +60,7 @@ def test_a_run_that_is_refused_leaves_no_folder(
     small_workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_model(*given: object) -> None:
-        raise OutputError("no")
+        raise OutputError("no", "none")
 
     monkeypatch.setattr(segment_run, "set_up_model", no_model)
     assert run().exit_code != 0

@@ -251,7 +251,7 @@ def test_a_disk_that_is_full_for_a_checkpoint_is_called_so(workplace: Path) -> N
     Path(f"full/.{CHECKPOINT_FILE}.part").symlink_to("/dev/full")
     result = run("--out", "full", "--force")
     assert isinstance(result.exception, OutputError)
-    assert str(result.exception).startswith("The disk is full")
+    assert str(result.exception).startswith("the disk is full")
 
 
 @pytest.mark.parametrize("size", [0, 1000])

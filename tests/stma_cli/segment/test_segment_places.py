@@ -62,9 +62,9 @@ def test_the_overlay_of_the_run_is_known_from_any_folder(
 @pytest.mark.parametrize(
     ("mask", "overlay", "message"),
     [
-        ("given", "given", "--overlay given is the folder of the masks given: choose another folder."),
+        ("given", "given", "--overlay given is the folder of the masks given; choose another folder"),
         ("3=given/00003.png", "given", "--mask 00003.png lies in --overlay given"),
-        ("first.webp", "first.webp", "--overlay first.webp is a mask given: choose another name."),
+        ("first.webp", "first.webp", "--overlay first.webp is a mask given; choose another name"),
     ],
 )
 def test_overlays_never_replace_the_masks_given(

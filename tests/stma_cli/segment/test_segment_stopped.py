@@ -69,7 +69,7 @@ def test_nothing_is_left_of_an_overlay_where_the_run_cannot_begin(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(*arguments: object) -> None:
-        raise OutputError("no space")
+        raise OutputError("no space", "free some")
 
     monkeypatch.setattr(Checkpoint, "save", no_space)
     before = set(workplace.iterdir())

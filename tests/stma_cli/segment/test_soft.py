@@ -86,4 +86,4 @@ def test_what_cannot_be() -> None:
     assert "folder of the masks" in refused_segment(*WORDS, "--soft", "a", "--out", "a")
     Path("mine").mkdir()
     Path("mine/file").touch()
-    assert "mine is not empty: choose another folder with --soft" in refused_segment(*WORDS, "--soft", "mine")
+    assert "mine is not empty; choose another folder with --soft" in refused_segment(*WORDS, "--soft", "mine")
