@@ -11,8 +11,10 @@ from stma_cli.masks.label_image import read_image_annotation
 from stma_cli.masks.sam import is_sam_folder, read_sam_folder
 
 FIRST = WantedPicture()
-SAYS_NOTHING = "it is empty and says nothing"  # of a mask beside others
-HOW_TO_ERASE = "to erase, paint 0 on 255 in an indexed PNG"
+SAYS_NOTHING = "it marks nothing and is ignored"  # of a mask beside others
+HOW_TO_ERASE = (
+    "to erase objects on its frame, fill an indexed PNG with 255 (as predicted) and paint 0 over them"
+)
 
 
 def is_picture(path: Path) -> bool:

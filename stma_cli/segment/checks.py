@@ -65,8 +65,8 @@ def mostly_given(masks: int, frames: int | None) -> bool:
 def given_note(where: str) -> str:
     """Return what to say about it; `where` begins the sentence."""
     return (
-        f"{where}, and each is taken as given for the objects that it shows, all others stay as predicted: to follow "
-        "objects from their first masks alone, as scores ask for, add --first-mask-only"
+        f"{where}; each counts as a correction: the objects that it shows are taken as given. To follow objects from "
+        "their first masks alone, as benchmarks do, add --first-mask-only"
     )
 
 

@@ -13,6 +13,7 @@ from stma.errors import SettingsError
 from stma_cli.natural_order import named_by_number
 from stma_cli.note import Note
 from stma_cli.video.colour import ColourTags
+from stma_cli.wording import counted
 
 DEFAULT_FOLDER_RATE = Fraction(24)  # a folder of images has no clock; 24 is the rate of DAVIS
 
@@ -138,6 +139,6 @@ def check_range(start: int, end: int | None) -> None:
 def start_beyond_end(path: Path, start: int, frame_count: int, stems: Sequence[str] = ()) -> SettingsError:
     """Return the error for a range that begins after the last frame; `stems` are the names of a folder's frames."""
     return SettingsError(
-        f"the range starts at frame {start}, but {path} has {frame_count} frames",
-        f"give a start between 0 and {frame_count - 1}{named_by_number(start, stems)}",
+        f"the range starts at frame {start}, but {path} has {counted(frame_count, 'frame')}",
+        f"give a start from 0 to {frame_count - 1}{named_by_number(start, stems)}",
     )

@@ -129,7 +129,7 @@ def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(wor
     Path("masks/three").mkdir()
     for frame in range(COUNT):
         save_mask(f"masks/three/{frame:05d}.png", 3)
-    told = "more than half of the frames have a mask in three, and each is taken as given"
+    told = "more than half of the frames have a mask in three; each counts as a correction"
     assert told in run("--dry-run").stdout
     assert told in run().stdout
     assert document()["clips"][2]["given"] == COUNT

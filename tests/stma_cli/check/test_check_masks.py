@@ -75,9 +75,9 @@ def test_empty(video: Path, tmp_path: Path) -> None:
     assert found(video, empty, f"1={good}")["empty"].level is Level.NOTE
     later = run_check(video, [str(good), f"2={empty}"], quick=True).masks
     assert [(finding.code, finding.problem) for finding in later] == [
-        ("empty", "it is empty and says nothing")
+        ("empty", "it marks nothing and is ignored")
     ]
-    assert "paint 0 on 255" in later[0].fix
+    assert "255 (as predicted) and paint 0" in later[0].fix
     assert found(video, f"cat={empty}", f"dog={good}")["empty"].level is Level.ERROR
 
 
@@ -99,8 +99,8 @@ def test_what_holds_for_several_files_is_printed_once(video: Path, tmp_path: Pat
     empties = [save_indexed(tmp_path / f"{name}.png", 0 * block()) for name in ("a", "b")]
     options = [word for frame, file in enumerate(empties, 1) for word in ("--mask", f"{frame}={file}")]
     said = run_command("check", video, "--quick", "--mask", good, *options)
-    assert said.count("it is empty") == 1
-    assert f"note: 2 files ({empties[0]}, {empties[1]}): it is empty and says nothing. Fix:" in said
+    assert said.count("it marks nothing") == 1
+    assert f"note: 2 files ({empties[0]}, {empties[1]}): it marks nothing and is ignored. Fix:" in said
 
 
 def test_specks_and_pinholes(video: Path, tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def test_empty_first_mask_with_a_later_one(masks: Path) -> None:
     assert read[0].object_ids == ()
     assert read[7].object_ids == (1,)
     assert (read[0].notes, read[7].notes) == (
-        ("it is empty and says nothing; to erase, paint 0 on 255 in an indexed PNG",),
+        (
+            "it marks nothing and is ignored; to erase objects on its frame, fill an indexed PNG with 255 (as "
+            "predicted) and paint 0 over them",
+        ),
         (),
     )
     with pytest.raises(MaskError, match="empty, all of it is background"):

@@ -115,7 +115,7 @@ def test_a_range_of_the_masks_of_the_whole_video(tmp_path: Path, clip: Path, mas
     assert all(tinted(pixels, index) for index, (_, pixels) in enumerate(frames, start=5))
     run_overlay(clip, masks, "-o", tmp_path / "still.png", "--start", 5, "--still", 6)
     assert tinted(np.asarray(Image.open(tmp_path / "still.png")), 6)
-    with pytest.raises(SettingsError, match="has 20 frames; give a start between 0 and 19"):
+    with pytest.raises(SettingsError, match="has 20 frames; give a start from 0 to 19"):
         run_overlay(clip, masks, "-o", tmp_path / "late.mp4", "--start", 20)
 
 

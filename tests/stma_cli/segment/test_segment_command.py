@@ -122,7 +122,7 @@ def test_numbers_in_the_names_of_frames_are_told_from_those_that_count(workplace
     there = r"from 0 to 11 \(frame 1005 is number 4 here\)"
     assert re.search(there, refused("plate", "--mask", "1005=first.png"))
     assert "(frame" not in refused("plate", "--mask", "1013=first.png")
-    there = "between 0 and 11 (frame 1003 is number 2 here)"
+    there = "from 0 to 11 (frame 1003 is number 2 here)"
     assert there in refused("plate", "--mask", "first.png", "--start", "1003")
     result = run("plate", "--mask", "first.png", "--end", "1010")
     assert "plate has 12 images (frame 1010 is number 9 here)" in result.stdout
@@ -132,10 +132,10 @@ def test_masks_on_most_frames_are_told_and_only_the_first_is_used_on_request(wor
     Path("truth").mkdir()
     for frame in range(COUNT):
         save_mask(f"truth/{frame:05d}.png", *((1, 0, 4) if frame < 3 else (0, 1, 0, 7)))
-    told = "note     10 of 10 frames have a mask, and each is taken as given"
+    told = "note     10 of 10 frames have a mask; each counts as a correction"
     result = run("clip.mp4", "--mask", "truth", "--out", "all")
     assert told in result.stdout
-    assert "as given for the objects that it shows, all others stay as predicted" in result.stdout
+    assert "the objects that it shows are taken as given" in result.stdout
     assert told in run("clip.mp4", "--mask", "truth", "--out", "beyond", "--end", "1000").stdout
     assert "have a mask" not in run("clip.mp4", "--mask", "first.png", "--out", "first").stdout
     result = run("clip.mp4", "--mask", "truth", "--first-mask-only", "--end", "9", "--out", "a")
@@ -182,9 +182,11 @@ def test_a_folder_of_sams_masks_is_one_mask(workplace: Path) -> None:
 def test_the_same_note_on_several_masks_is_said_once(workplace: Path) -> None:
     masks = [word for frame in range(1, 6) for word in ("--mask", f"{frame}=empty.png")]
     result = run("clip.mp4", "--mask", "first.png", *masks, "--out", "a")
-    said = [line for line in result.stdout.splitlines() if "says nothing" in line]
+    said = [line for line in result.stdout.splitlines() if "marks nothing" in line]
     assert len(said) == 1
-    assert said[0].startswith("note     masks of 5 frames (1, 2, 3, 4, ...), each: it is empty and says")
+    assert said[0].startswith(
+        "note     masks of 5 frames (1, 2, 3, 4, ...), each: it marks nothing and is ignored"
+    )
 
 
 def test_a_mask_of_frame_1_may_be_of_pictures_numbered_from_1(workplace: Path) -> None:
@@ -260,8 +262,8 @@ def test_folder_of_frames_keeps_its_names(workplace: Path) -> None:
         (["clip.mp4", "--mask", "2=first.png", "--start", "5"], "frame 2 is before --start 5"),
         (["clip.mp4", "--mask", "8=first.png", "--end", "5"], "frame 8 is not before --end 5"),
         (["clip.mp4", "--mask", "first.png", "--start", "5", "--end", "5"], "--end of 6 or more"),
-        (["clip.mp4", "--mask", "first.png", "--start", "50"], "give a start between 0 and 9"),
-        (["clip.mp4", "--mask", "first.png", "--start", "50s"], "give a start between 0 and 9"),
+        (["clip.mp4", "--mask", "first.png", "--start", "50"], "give a start from 0 to 9"),
+        (["clip.mp4", "--mask", "first.png", "--start", "50s"], "give a start from 0 to 9"),
         (["clip.mp4", "--mask", "first.png", "--end", "0"], "--end of 1 or more"),
         (["clip.mp4", "--mask", "first.png", "--end", "0.5"], "give one such as 120, 65.2s or 1:05.2"),
         (["clip.mp4", "--mask", "first.png", "--overlay", "clip.mp4"], "is the video itself"),

@@ -72,7 +72,7 @@ def test_a_folder_backward(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "frames", ["a1.png", "a2.png", "a10.png"])
     frames = list(open_video(folder).frames_backward(1, 9))
     assert [(frame.index, frame.name) for frame in frames] == [(2, "a10"), (1, "a2")]
-    with pytest.raises(SettingsError, match="between 0 and 2"):
+    with pytest.raises(SettingsError, match="from 0 to 2"):
         next(open_video(folder).frames_backward(5, 9))
 
 
@@ -80,7 +80,7 @@ def test_ranges_and_damage(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mkv", COUNT, options={"preset": "ultrafast", "g": "10"})
     source = open_video(path)
     assert next(source.frames_backward(0, 500)).index == COUNT - 1
-    with pytest.raises(SettingsError, match="between 0 and 59"):
+    with pytest.raises(SettingsError, match="from 0 to 59"):
         next(source.frames_backward(60, 70))
     content = path.read_bytes()
     cut = tmp_path / "cut.mkv"

@@ -72,7 +72,7 @@ def test_range_beyond_the_end(tmp_path: Path) -> None:
     source = open_video(make_clip(tmp_path / "clip.mp4", 6))
     assert len(list(source.frames(4, 99))) == 2
     assert any("has 6 frames" in note for note in source.notes)
-    with pytest.raises(SettingsError, match="give a start between 0 and 5"):
+    with pytest.raises(SettingsError, match="give a start from 0 to 5"):
         list(source.frames(6))
     with pytest.raises(SettingsError, match="give an end of 4 or more"):
         list(source.frames(3, 3))
