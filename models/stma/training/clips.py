@@ -34,7 +34,7 @@ from stma.training.motion import (
     affine_walk,
     elastic_walk,
     placement,
-    warp,
+    warps,
     zoom_walk,
 )
 from stma.training.pool import TrainingPool
@@ -136,14 +136,11 @@ class ClipMaker:
         camera = self._camera(rng, labels[0], base)
         jitter = _seen_by(camera, jitter)
         colour = draw_colour(rng, 0.8)
+        placed = warps(jitter, base, side)
         frames = [
-            colour.apply(warp(image, move @ base, side, None, False, REFLECT))
-            for image, move in zip(images, jitter, strict=True)
+            colour.apply(place.picture(image, REFLECT)) for place, image in zip(placed, images, strict=True)
         ]
-        maps = [
-            warp(label, move @ base, side, None, True, REFLECT)
-            for label, move in zip(labels, jitter, strict=True)
-        ]
+        maps = [place.labels(label, REFLECT) for place, label in zip(placed, labels, strict=True)]
         blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
         scene = Scene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
@@ -168,15 +165,15 @@ class ClipMaker:
         moves = _seen_by(camera, moves)
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
-        frames = [place(image, False, REFLECT) for place in placed]
-        maps = [place(label, True, REFLECT) for place in placed]
+        placed = warps(moves, base, side, fields)
+        frames = [place.picture(image, REFLECT) for place in placed]
+        maps = [place.labels(label, REFLECT) for place in placed]
         parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
             blur_whole(frames, moves, shutter),
             maps,
-            [place(parts, True, UNKNOWN) for place in placed],
+            [place.labels(parts, UNKNOWN) for place in placed],
             shutter,
             camera,
         )
@@ -202,14 +199,14 @@ class ClipMaker:
         camera = self._camera(rng)
         moves = _seen_by(camera, affine_walk(rng, count, side, CAMERA.over(count)))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
-        frames = [place(background, False, REFLECT) for place in placed]
+        placed = warps(moves, base, side, fields)
+        frames = [place.picture(background, REFLECT) for place in placed]
         parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
         scene = Scene(
             blur_whole(frames, moves, shutter),
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
-            [place(parts, True, UNKNOWN) for place in placed],
+            [place.labels(parts, UNKNOWN) for place in placed],
             shutter,
             camera,
         )
@@ -233,7 +230,7 @@ class ClipMaker:
         side = self.config.crop
         x, y = (float(at) for at in rng.uniform(0.3, 0.7, 2) * side)
         if label is not None and base is not None:
-            rows, columns = np.nonzero(warp(label, base, side, None, True, REFLECT))
+            rows, columns = np.nonzero(Warp(base, side).labels(label, REFLECT))
             if len(rows):
                 pick = rng.integers(len(rows))
                 x, y = float(columns[pick]), float(rows[pick])

@@ -11,7 +11,7 @@ from stma.config import LEARNING_OBJECTS
 from stma.training.clips import REFLECT, Clip, crop_about, finished
 from stma.training.colour import draw_colour
 from stma.training.layers import Scene, blur_whole, draw_shutter, paste_at
-from stma.training.motion import MotionRange, Warp, affine_walk, elastic_walk, placement
+from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warps
 from stma.training.sources import CutOut, bounds, box_slices
 
 CAMERA = MotionRange(shift=0.12, rotation=6.0, log_scale=0.12, elastic=0.01)
@@ -69,12 +69,12 @@ class FrameClips:
         base = self._crop(rng)
         moves = affine_walk(rng, count, side, WHOLE.over(count))
         fields = elastic_walk(rng, count, side, WHOLE.elastic)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
+        placed = warps(moves, base, side, fields)
         picture = draw_colour(rng, COLOUR).apply(self._frame)
         shutter = draw_shutter(rng, BLURRED_SHARE)
-        frames = blur_whole([place(picture, False, REFLECT) for place in placed], moves, shutter)
+        frames = blur_whole([place.picture(picture, REFLECT) for place in placed], moves, shutter)
         return Scene(
-            frames, [place(self._labels, True, REFLECT) for place in placed], self._nothing(), shutter
+            frames, [place.labels(self._labels, REFLECT) for place in placed], self._nothing(), shutter
         )
 
     def _taken_apart(self, rng: np.random.Generator) -> Scene:
@@ -85,10 +85,7 @@ class FrameClips:
         colour = draw_colour(rng, COLOUR)
         behind, picture = colour.apply(self._behind), colour.apply(self._frame)
         shutter = draw_shutter(rng, BLURRED_SHARE)
-        frames = [
-            Warp(move @ base, side, field)(behind, False, REFLECT)
-            for move, field in zip(moves, fields, strict=True)
-        ]
+        frames = [place.picture(behind, REFLECT) for place in warps(moves, base, side, fields)]
         scene = Scene(
             blur_whole(frames, moves, shutter), self._nothing(), self._nothing(), shutter, tuple(moves)
         )
