@@ -8,9 +8,10 @@ from typing import Any
 from stma.config import SegmenterConfig
 from stma.process import prepare_process
 from stma.training.ablation import switch_off
+from stma.training.config import ValidationSettings
 from stma.training.pool import scan
 from stma.training.validate import ClipResult
-from stma.training.validation_sets import ValidationSettings, run_sets, summary
+from stma.training.validation_sets import run_sets, summary
 from stma.weights import load_model
 from stma.weights_file import ModelInfo
 

@@ -17,6 +17,7 @@ from stma.evaluation import DatasetScore
 from stma.network.model import STMA
 from stma.process import prepare_process
 from stma.resize import size_for_objects
+from stma.training.config import ValidationSettings
 from stma.training.pool import TrainingPool, VideoSequence
 from stma.training.stress import KINDS, require_sources, stress_clip
 from stma.training.validate import ClipResult, follow_clip, read_frames, require_scorable
@@ -25,29 +26,6 @@ REAL, SPARSE, REVERSED, LOOPED = "real", "sparse", "reversed", "looped"
 SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 LOOPED_FRAMES = 501
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is scored, and by how many.
-
-    Attributes:
-        sets: names of sets; one that is named twice is scored once.
-        clips: per composed set.
-        frames: per real clip, None for all.
-        seed: of the composed clips.
-        workers: processes that share the clips.
-        threads: CPU threads of all of them together.
-        sized: whether the working size of each clip is what suits its objects, see `size_for_objects`.
-    """
-
-    sets: tuple[str, ...]
-    clips: int = 8  # enough for a mean to a point or two
-    frames: int | None = None
-    seed: int = 0
-    workers: int = 1  # a process of its own costs seconds to start
-    threads: int = 1
-    sized: bool = False  # a size is typed otherwise
 
 
 @dataclass(frozen=True)
