@@ -96,7 +96,7 @@ def validate(
     scored = score_model(
         data, model, listed(without), config, settings, lambda line: typer.echo(line, err=True)
     )
-    print_sets(scored.rows, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
+    print_sets(scored.sets, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
     if json_file is not None:
         head = {
             "model": scored.model.name,
@@ -108,4 +108,4 @@ def validate(
             "focus": focus,
             "memory": asdict(config.memory),
         }
-        write_json(json_file, {**head, "sets": scored.rows})
+        write_json(json_file, {**head, "sets": [each.plain() for each in scored.sets]})
