@@ -17,7 +17,7 @@ from stma.training.layers import (
     CUT_OUT_SIZES,
     DISTRACTOR,
     PASSING_SIZES,
-    Scene,
+    LayeredScene,
     bars,
     blur_whole,
     draw_absence,
@@ -50,7 +50,7 @@ UNKNOWN = cv2.BORDER_CONSTANT  # of regions: beyond a layer's border its picture
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """One training clip.
 
     Attributes:
@@ -82,11 +82,11 @@ class ClipMaker:
         self.sources = Sources(pool, config)
         self.config = config
 
-    def numbered(self, seed: int, index: int) -> Clip:
+    def numbered(self, seed: int, index: int) -> TrainingClip:
         """Clip number `index` of the endless stream that a seed stands for."""
         return self.draw(np.random.default_rng((seed, index)))
 
-    def draw(self, rng: np.random.Generator) -> Clip:
+    def draw(self, rng: np.random.Generator) -> TrainingClip:
         """Draw one clip with at least one visible object in its first frame.
 
         Raises:
@@ -111,7 +111,7 @@ class ClipMaker:
             "correct them",
         )
 
-    def _surround(self, rng: np.random.Generator, scene: Scene) -> None:
+    def _surround(self, rng: np.random.Generator, scene: LayeredScene) -> None:
         """Let things come up beside the objects or leave them, and bars pass in front of all, as often as the settings
         say."""
         config = self.config
@@ -128,7 +128,7 @@ class ClipMaker:
             drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))
             paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
 
-    def _real(self, rng: np.random.Generator) -> Scene:
+    def _real(self, rng: np.random.Generator) -> LayeredScene:
         images, labels = self.sources.frames(rng)
         base = _crop_matrix(rng, labels[0], self.config.crop)
         jitter = affine_walk(rng, len(images), self.config.crop, JITTER.over(len(images)))
@@ -142,7 +142,7 @@ class ClipMaker:
         ]
         maps = [place.labels(label, REFLECT) for place, label in zip(placed, labels, strict=True)]
         blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
-        scene = Scene(frames, maps, blank, camera=camera)
+        scene = LayeredScene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
             number = _free_number(maps) if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
@@ -153,7 +153,7 @@ class ClipMaker:
                 self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
 
-    def _moving_still(self, rng: np.random.Generator) -> Scene:
+    def _moving_still(self, rng: np.random.Generator) -> LayeredScene:
         image, label = self.sources.still(rng)
         side, count = self.config.crop, self.config.frames
         base = _crop_matrix(rng, label, side)
@@ -170,7 +170,7 @@ class ClipMaker:
         maps = [place.labels(label, REFLECT) for place in placed]
         parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
-        scene = Scene(
+        scene = LayeredScene(
             blur_whole(frames, moves, shutter),
             maps,
             [place.labels(parts, UNKNOWN) for place in placed],
@@ -189,7 +189,7 @@ class ClipMaker:
             self._paste(rng, scene, self.sources.cut_out(rng), _free_number([label]))
         return scene
 
-    def _composite(self, rng: np.random.Generator) -> Scene:
+    def _composite(self, rng: np.random.Generator) -> LayeredScene:
         side, count = self.config.crop, self.config.frames
         background = self.sources.background(rng)
         background = draw_colour(rng, 1.0).apply(background)
@@ -203,7 +203,7 @@ class ClipMaker:
         frames = [place.picture(background, REFLECT) for place in placed]
         parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
-        scene = Scene(
+        scene = LayeredScene(
             blur_whole(frames, moves, shutter),
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
             [place.labels(parts, UNKNOWN) for place in placed],
@@ -239,7 +239,7 @@ class ClipMaker:
     def _paste(
         self,
         rng: np.random.Generator,
-        scene: Scene,
+        scene: LayeredScene,
         cut_out: CutOut,
         number: int,
         sizes: tuple[float, float] = CUT_OUT_SIZES,
@@ -331,8 +331,8 @@ def crop_about(
 
 
 def finished(
-    rng: np.random.Generator, scene: Scene, max_objects: int, smallest: float = SMALLEST_SHARE
-) -> Clip | None:
+    rng: np.random.Generator, scene: LayeredScene, max_objects: int, smallest: float = SMALLEST_SHARE
+) -> TrainingClip | None:
     """Number the objects from 1 in random order that cover a share of `smallest` of the first frame or more; None when
     it shows none."""
     maps = scene.maps
@@ -345,4 +345,4 @@ def finished(
     table[ids] = np.arange(1, len(ids) + 1)
     frames = np.stack([degrade(rng, frame) for frame in scene.frames])
     regions = np.stack(scene.regions)[:, 4::8, 4::8]  # of the pixel at the centre of each cell
-    return Clip(frames, table[np.stack(maps)], np.ascontiguousarray(regions), len(ids))
+    return TrainingClip(frames, table[np.stack(maps)], np.ascontiguousarray(regions), len(ids))

@@ -19,7 +19,7 @@ from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.network.quality import MaskQuality, is_empty
 from stma.segmenter import Segmenter
-from stma.training.clips import Clip, ClipMaker
+from stma.training.clips import ClipMaker, TrainingClip
 from stma.training.config import DataConfig, FitConfig
 from stma.training.pool import TrainingPool
 
@@ -47,13 +47,13 @@ class FitReport:
     after: Calibration
 
 
-def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[Clip]:
+def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[TrainingClip]:
     """`count` clips of a pool, made one at a time; the same seed gives the same."""
     maker = ClipMaker(pool, config)
     return (maker.numbered(seed, index) for index in range(count))
 
 
-def gather(model: STMA, clips: Iterable[Clip], config: SegmenterConfig) -> Evidence:
+def gather(model: STMA, clips: Iterable[TrainingClip], config: SegmenterConfig) -> Evidence:
     """Follow the objects of clips, and keep what the head is shown of every predicted mask.
 
     Args:

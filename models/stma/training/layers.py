@@ -19,7 +19,7 @@ LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart tha
 
 
 @dataclass(frozen=True)
-class Scene:
+class LayeredScene:
     """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps.
 
     `shutter` is the share of the time between two frames that the camera's shutter is open; 0 blurs nothing. `camera`
@@ -121,7 +121,7 @@ def bars(rng: np.random.Generator, texture: np.ndarray) -> CutOut:
 
 def paste(
     rng: np.random.Generator,
-    scene: Scene,
+    scene: LayeredScene,
     cut_out: CutOut,
     number: int,
     motion: MotionRange,
@@ -160,7 +160,7 @@ def paste(
 
 def paste_at(
     rng: np.random.Generator,
-    scene: Scene,
+    scene: LayeredScene,
     cut_out: CutOut,
     number: int,
     motion: MotionRange,

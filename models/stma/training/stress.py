@@ -17,7 +17,7 @@ from stma.training.sources import TRIES, CutOut, bounds, box_slices, drawn_objec
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
 FRAMES = 40
-SMALLEST_CUT = 20  # pixels of the longer side of a cut-out
+LEAST_LONGER_SIDE = 20  # pixels of a cut-out
 SCALE = 4.0  # factor of growth over a clip
 EVERY = 7  # frames of a held-out sequence between the ones that cut-outs come from
 
@@ -146,11 +146,11 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
             continue
         alpha = np.where(label == number, 255, 0).astype(np.uint8)
         box = bounds(alpha)
-        if max(box[2:]) >= SMALLEST_CUT:
+        if max(box[2:]) >= LEAST_LONGER_SIDE:
             part = box_slices(box)
             return CutOut((image[part].copy(),), (alpha[part].copy(),))
     raise DataError(
-        f"no object in the validation sequences is {SMALLEST_CUT} pixels large",
+        f"no object in the validation sequences is {LEAST_LONGER_SIDE} pixels large",
         "name sequences with larger objects in splits.json",
     )
 
