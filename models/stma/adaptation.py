@@ -17,7 +17,7 @@ from stma.labels import ids_in
 from stma.network.model import STMA
 from stma.resize import model_size, resize_frame, resize_labels
 from stma.training.clip import ClipBatch, run_clip
-from stma.training.clips import Clip
+from stma.training.clips import TrainingClip
 from stma.training.config import LossConfig
 from stma.training.frame_clips import FrameClips
 from stma.training.parameters import fix_statistics, freeze
@@ -125,7 +125,7 @@ def _go_back(network: STMA, model: STMA, share: float) -> None:
         mine.copy_(torch.lerp(before.to(mine.device), mine, share))
 
 
-def clip_batch(clip: Clip, objects: int) -> ClipBatch:
+def clip_batch(clip: TrainingClip, objects: int) -> ClipBatch:
     """One clip as a batch, with columns for so many objects."""
     return ClipBatch(*(part[None] for part in clip.tensors(objects)))
 

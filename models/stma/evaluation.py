@@ -15,6 +15,7 @@ from stma.errors import DataError
 from stma.labels import ids_in
 from stma.metrics import boundary_accuracy, region_similarity
 
+REGION, BOUNDARY, MEAN = MEASURES = ("J", "F", "J&F")  # names of the measures, as files and tables have them
 COVERED = 0.5  # share of a true object that an id must cover to own it
 
 
@@ -29,6 +30,10 @@ class Score:
     def mean(self) -> float:
         """J&F, the mean of J and F."""
         return (self.region + self.boundary) / 2
+
+    def plain(self) -> dict[str, float]:
+        """The measures by their names, in the order of `MEASURES`."""
+        return {REGION: self.region, BOUNDARY: self.boundary, MEAN: self.mean}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stma.config import SegmenterConfig
 from stma_cli.bench.settings import SHORTEST_RUN
 from stma_cli.commands.model_options import (
     DeviceOption,
@@ -31,16 +32,18 @@ def bench(
     precision: Annotated[
         str,
         typer.Option(help=f"Number formats of the model: {', '.join(Precision)}, with commas between."),
-    ] = "auto",
-    device: DeviceOption = "auto",
+    ] = SegmenterConfig.precision,
+    device: DeviceOption = SegmenterConfig.device,
     threads: ThreadsOption = None,
-    chunk: Annotated[int, typer.Option(min=1, help="Frames the model takes at once.")] = 4,
-    refine_edges: RefineEdgesOption = True,
-    focus: FocusOption = True,
+    chunk: Annotated[
+        int, typer.Option(min=1, help="Frames the model takes at once.")
+    ] = SegmenterConfig.chunk,
+    refine_edges: RefineEdgesOption = SegmenterConfig.refine_edges,
+    focus: FocusOption = SegmenterConfig.focus,
     graphs: Annotated[
         bool,
         typer.Option("--graphs/--no-graphs", help="With CUDA replay a frame's step as one graph, or not."),
-    ] = True,
+    ] = SegmenterConfig.graphs,
     frames: Annotated[int, typer.Option(min=1, help="Frames per repeat; 20 or more for a fair mean.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Repeats, for median and quartiles.")] = 5,
     pipeline: Annotated[

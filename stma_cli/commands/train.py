@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
+from stma.config import USUAL_SIZE, SegmenterConfig
+from stma.training.config import DataConfig, LossConfig, TrainConfig
 from stma_cli.commands.model_options import DeviceOption, WithoutOption, at_most_usable
+
+
+def _as_typed(between: tuple[float, float]) -> str:
+    """A range as `_range` reads it."""
+    return ",".join(f"{end:g}" for end in between)
 
 
 def train(
@@ -13,7 +20,7 @@ def train(
     run: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of checkpoints and logs; a run in it is resumed.")
     ] = Path("runs/small"),
-    model: Annotated[str, typer.Option(help="Architecture: small or tiny.")] = "small",
+    model: Annotated[str, typer.Option(help="Architecture: small or tiny.")] = TrainConfig.model,
     network: Annotated[
         str,
         typer.Option(
@@ -38,7 +45,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="End after so many minutes of training, resumed time included.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Clips per step and process.")] = TrainConfig.batch,
     uses: Annotated[
         int,
         typer.Option(
@@ -46,81 +53,89 @@ def train(
             help="Times that a clip is learned from, mirrored half of the later times; more than 1 where the log shows "
             "that data takes longer than the model.",
         ),
-    ] = 1,
-    crop: Annotated[int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")] = 256,
-    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 4,
+    ] = TrainConfig.uses,
+    crop: Annotated[
+        int, typer.Option(min=64, help="Side of the training crops, a multiple of 16.")
+    ] = DataConfig.crop,
+    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = DataConfig.frames,
     scored_frames: Annotated[
         int,
         typer.Option(
             min=1, help="Of them, frames at the end that are learned from; those before only fill the memory."
         ),
-    ] = 3,
+    ] = LossConfig.scored_frames,
     scored_windows: Annotated[
         int,
         typer.Option(
             min=1, help="Times that so many frames are learned from, with watched ones before each."
         ),
-    ] = 1,
+    ] = LossConfig.scored_windows,
     windowed: Annotated[
         bool,
         typer.Option(
             "--windowed",
             help="Frames that are learned from read labels near by alone, as those of a video do.",
         ),
-    ] = False,
+    ] = LossConfig.windowed,
     disturbed: Annotated[
         float, typer.Option(min=0, max=1, help="Share of remembered masks that are damaged.")
-    ] = 0.3,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 8e-4,
+    ] = LossConfig.disturbed_share,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = TrainConfig.learning_rate,
     ema: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of the averaged weights that a step keeps; 0 for no average."),
-    ] = 0.998,
+    ] = TrainConfig.ema,
     embedding_rate: Annotated[
         float, typer.Option(min=0, help="Factor on the embedding's learning rate; 0 freezes it.")
-    ] = 1.0,
+    ] = TrainConfig.embedding_rate,
     fixed_statistics: Annotated[
         bool,
         typer.Option("--fixed-statistics", help="With --init: batch norms keep the statistics they have."),
-    ] = False,
+    ] = TrainConfig.fixed_statistics,
     statistics_until: Annotated[
         float,
         typer.Option(
             min=0, max=1, help="Share of the run after which batch norms keep the statistics they then have."
         ),
-    ] = 1.0,
+    ] = TrainConfig.statistics_until,
     hard_pixels: Annotated[
         float,
         typer.Option(min=0.01, max=1, help="Share of hardest pixels in the loss from 70 % of the run on."),
-    ] = 0.25,
+    ] = TrainConfig.hard_pixels[1],
     region_weight: Annotated[
         float, typer.Option(min=0, help="Weight of the loss on dense correspondence.")
-    ] = 0.15,
+    ] = LossConfig.region_weight,
     label_sharpness: Annotated[
         str,
         typer.Option(help="Range that the sharpness of the labels is drawn from, as the decoder reads them."),
-    ] = "2.5,5",
-    readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = "1,2.2",
-    real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of clips from real video.")] = 0.5,
+    ] = _as_typed(LossConfig.label_sharpness),
+    readout_sharpness: Annotated[str, typer.Option(help="The same for the ID association.")] = _as_typed(
+        LossConfig.readout_sharpness
+    ),
+    real_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of clips from real video.")
+    ] = DataConfig.real_share,
     max_objects: Annotated[
         int,
         # a label is a byte, of which 255 is what is not followed
         typer.Option(min=1, max=254, help="Objects that are followed in a clip, at most."),
-    ] = 3,
-    max_gap: Annotated[int, typer.Option(min=1, help="Largest step between two frames of a clip.")] = 6,
+    ] = DataConfig.max_objects,
+    max_gap: Annotated[
+        int, typer.Option(min=1, help="Largest step between two frames of a clip.")
+    ] = DataConfig.max_gap,
     blur: Annotated[
         float, typer.Option(min=0, max=1, help="Share of synthetic clips that blur along their motion.")
-    ] = 0.4,
+    ] = DataConfig.blur_probability,
     bars: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which bars pass in front of all.")
-    ] = 0.12,
+    ] = DataConfig.bars_probability,
     shadows: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that cast a shadow.")
-    ] = 0.0,
+    ] = DataConfig.shadow_probability,
     moving: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of pasted objects cut from real clips, with their motion."),
-    ] = 0.0,
+    ] = DataConfig.moving_probability,
     look_alikes: Annotated[
         float,
         typer.Option(
@@ -128,44 +143,48 @@ def train(
             max=1,
             help="Share of real clips in which an object's twin moves beside it, and of composed ones alike.",
         ),
-    ] = 0.0,
+    ] = DataConfig.look_alike_probability,
     absences: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pasted objects that are out of sight for a while.")
-    ] = 0.0,
+    ] = DataConfig.absence_probability,
     close_ups: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of clips in which the camera draws back from a close-up."),
-    ] = 0.0,
+    ] = DataConfig.close_up_probability,
     newcomers: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips in which things come up beside the objects.")
-    ] = 0.0,
+    ] = DataConfig.newcomer_probability,
     leavers: Annotated[
         float,
         typer.Option(min=0, max=1, help="Share of clips in which something in front of an object leaves it."),
-    ] = 0.0,
+    ] = DataConfig.leaver_probability,
     refine_edges: Annotated[
         bool,
         typer.Option(
             "--refine-edges/--no-refine-edges",
             help="Score masks also as inference refines them along the colours of the frame.",
         ),
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the weights and of the stream of clips.")] = 0,
+    ] = LossConfig.refine_edges,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the weights and of the stream of clips.")
+    ] = TrainConfig.seed,
     threads: Annotated[
         int,
         typer.Option(
             min=1, callback=at_most_usable, help="CPU threads of the model, no more than the usable cores."
         ),
-    ] = 2,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = 1,
-    validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 20.0,
+    ] = TrainConfig.threads,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare clips.")] = TrainConfig.workers,
+    validate_minutes: Annotated[
+        float, typer.Option(help="Minutes between validations.")
+    ] = TrainConfig.validate_minutes,
     validation_size: Annotated[
         int, typer.Option(min=0, help="Working size of the validation; 0 for the clips' own.")
-    ] = 480,
+    ] = USUAL_SIZE,
     validation_frames: Annotated[
         int | None, typer.Option(min=3, help="Frames per validation clip.", show_default="all")
     ] = None,
-    device: DeviceOption = "auto",
+    device: DeviceOption = TrainConfig.device,
 ) -> None:
     """Train a model from scratch on labelled clips and stills; a stopped run goes on where it was.
 
@@ -173,9 +192,7 @@ def train(
 
     Several GPUs: torchrun --nproc_per_node=4 -m stma_cli.main train data --minutes 60
     """
-    from stma.config import SegmenterConfig
     from stma.errors import SettingsError
-    from stma.training.config import DataConfig, LossConfig, TrainConfig
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
     from stma_cli.training.run import learn
@@ -203,7 +220,7 @@ def train(
         workers=workers,
         validate_minutes=validate_minutes,
         device=device,
-        hard_pixels=(1.0, hard_pixels),
+        hard_pixels=(TrainConfig.hard_pixels[0], hard_pixels),
         loss=LossConfig(
             region_weight=region_weight,
             scored_frames=scored_frames,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from stma.config import MemoryConfig, SegmenterConfig
+from stma.training.config import ValidationSettings
 from stma_cli.commands.model_options import (
     AdaptOption,
     DeviceOption,
@@ -32,7 +34,7 @@ def validate(
             "small, scale (composed of held-out objects, exact truth).",
         ),
     ] = "real",
-    clips: Annotated[int, typer.Option(min=1, help="Clips of each composed set.")] = 8,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each composed set.")] = ValidationSettings.clips,
     frames: Annotated[
         int | None, typer.Option(min=3, help="Frames of each real clip.", show_default="all")
     ] = None,
@@ -45,15 +47,15 @@ def validate(
         ),
     ] = "",
     without: WithoutOption = "",
-    refine_edges: RefineEdgesOption = True,
-    adapt: AdaptOption = 0,
-    focus: FocusOption = True,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = Precision.AUTO,
+    refine_edges: RefineEdgesOption = SegmenterConfig.refine_edges,
+    adapt: AdaptOption = SegmenterConfig.adapt,
+    focus: FocusOption = SegmenterConfig.focus,
+    device: DeviceOption = SegmenterConfig.device,
+    precision: PrecisionOption = Precision(SegmenterConfig.precision),
     threads: ThreadsOption = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")
-    ] = 1,
+    ] = ValidationSettings.workers,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all scores to this file.", show_default=False)
     ] = None,
@@ -64,9 +66,7 @@ def validate(
     """
     from rich.console import Console
 
-    from stma.config import MemoryConfig, SegmenterConfig
     from stma.errors import SettingsError
-    from stma.training.validation_sets import ValidationSettings
     from stma_cli.comma_list import listed
     from stma_cli.config.field_settings import with_settings
     from stma_cli.evaluate.show_validation import print_sets
@@ -96,7 +96,7 @@ def validate(
     scored = score_model(
         data, model, listed(without), config, settings, lambda line: typer.echo(line, err=True)
     )
-    print_sets(scored.rows, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
+    print_sets(scored.sets, f"{scored.model.name} ({scored.model.sha256[:12]})", Console())
     if json_file is not None:
         head = {
             "model": scored.model.name,
@@ -108,4 +108,4 @@ def validate(
             "focus": focus,
             "memory": asdict(config.memory),
         }
-        write_json(json_file, {**head, "sets": scored.rows})
+        write_json(json_file, {**head, "sets": [each.plain() for each in scored.sets]})

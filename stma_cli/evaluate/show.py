@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stma.evaluation import DatasetScore, Score
+from stma.evaluation import MEASURES, DatasetScore, Score
 from stma.saving import replacing
 from stma_cli.tables import print_line, print_rows
 from stma_cli.wording import counted
 
-COLUMNS = ("sequence", "object", "frames", "J", "F", "J&F")
+COLUMNS = ("sequence", "object", "frames", *MEASURES)
 
 
 def print_table(total: DatasetScore, title: str, console: Console) -> None:
@@ -41,14 +41,14 @@ def json_text(total: DatasetScore, settings: dict[str, str | None]) -> str:
     """Return the scores as JSON; `settings` (what was scored) stands at its top."""
     document = {
         **settings,
-        "over_objects": _as_dict(total.over_objects),
-        "over_sequences": _as_dict(total.over_sequences),
+        "over_objects": total.over_objects.plain(),
+        "over_sequences": total.over_sequences.plain(),
         "sequences": [
             {
                 "name": sequence.name,
-                **_as_dict(sequence.score),
+                **sequence.score.plain(),
                 "objects": [
-                    {"id": item.object_id, "frames": item.frames, **_as_dict(item.score)}
+                    {"id": item.object_id, "frames": item.frames, **item.score.plain()}
                     for item in sequence.objects
                 ],
                 "notes": list(sequence.notes),
@@ -74,12 +74,8 @@ def write_csv(path: Path, total: DatasetScore) -> None:
         for sequence in total.sequences:
             for item in sequence.objects:
                 row = [sequence.name, item.object_id, item.frames]
-                writer.writerow([*row, *(f"{value:.6f}" for value in _as_dict(item.score).values())])
-
-
-def _as_dict(score: Score) -> dict[str, float]:
-    return {"J": score.region, "F": score.boundary, "J&F": score.mean}
+                writer.writerow([*row, *(f"{value:.6f}" for value in item.score.plain().values())])
 
 
 def _texts(score: Score) -> list[str]:
-    return [f"{100 * value:.1f}" for value in _as_dict(score).values()]
+    return [f"{100 * value:.1f}" for value in score.plain().values()]

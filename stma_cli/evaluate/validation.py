@@ -3,24 +3,25 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stma.config import SegmenterConfig
 from stma.process import prepare_process
 from stma.training.ablation import switch_off
+from stma.training.config import ValidationSettings
 from stma.training.pool import scan
+from stma.training.scores import SetSummary
 from stma.training.validate import ClipResult
-from stma.training.validation_sets import ValidationSettings, run_sets, summary
+from stma.training.validation_sets import run_sets, summary
 from stma.weights import load_model
 from stma.weights_file import ModelInfo
 
 
 @dataclass(frozen=True)
 class ScoredModel:
-    """A model and its figures, one row per set as of `summary`."""
+    """A model and its scores, set by set."""
 
     model: ModelInfo
-    rows: list[dict[str, Any]]
+    sets: list[SetSummary]
 
 
 def score_model(

@@ -7,7 +7,8 @@ from pathlib import Path
 from stma.calibration import Calibration
 from stma.config import SegmenterConfig
 from stma.process import prepare_process
-from stma.training.confidence import CALIBRATION_DATA, FitConfig, drawn_clips, fit, gather
+from stma.training.confidence import drawn_clips, fit, gather
+from stma.training.config import CALIBRATION_DATA, FitConfig
 from stma.training.pool import scan_to_train
 from stma.weights import load_model, save_weights
 

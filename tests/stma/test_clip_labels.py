@@ -13,7 +13,7 @@ from training_pairs import write_pair
 from stma.training.clips import ClipMaker
 from stma.training.config import DataConfig
 from stma.training.frame_clips import FrameClips
-from stma.training.layers import Scene
+from stma.training.layers import LayeredScene
 from stma.training.pool import scan
 from stma.training.sources import cut_from_clip
 
@@ -52,7 +52,7 @@ def agreement(frames: list[np.ndarray], maps: list[np.ndarray]) -> list[float]:
 @pytest.mark.parametrize("kind", ["_real", "_moving_still"])
 def test_labels_of_clips_lie_on_their_objects(maker: ClipMaker, kind: str) -> None:
     for seed in range(12):
-        scene: Scene = getattr(maker, kind)(np.random.default_rng(seed))
+        scene: LayeredScene = getattr(maker, kind)(np.random.default_rng(seed))
         shown = [index for index, labels in enumerate(scene.maps) if np.count_nonzero(labels) > 150]
         frames, maps = ([part[index] for index in shown] for part in (scene.frames, scene.maps))
         assert min(agreement(frames, maps), default=1) > 0.75, seed

@@ -16,7 +16,8 @@ from stma.network.quality import SMALLEST, STATISTICS, MaskQuality, is_empty
 from stma.segmenter import Segmenter
 from stma.step_graphs import Recording
 from stma.training import confidence
-from stma.training.confidence import CALIBRATION_DATA, Evidence, FitConfig, drawn_clips, fit, gather
+from stma.training.confidence import Evidence, drawn_clips, fit, gather
+from stma.training.config import CALIBRATION_DATA, FitConfig
 from stma.training.pool import scan
 
 CONFIG = MODEL_CONFIGS["tiny"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stma.config import LEARNING_OBJECTS
-from stma.training.clips import Clip
+from stma.training.clips import TrainingClip
 from stma.training.frame_clips import FrameClips
 
 SIDE = 96
@@ -25,7 +25,7 @@ def clips() -> FrameClips:
     return FrameClips(*annotated(), SIDE, 5, 120)
 
 
-def drawn(clips: FrameClips, seed: int) -> Clip:
+def drawn(clips: FrameClips, seed: int) -> TrainingClip:
     clip = clips.draw(np.random.default_rng(seed))
     assert clip is not None
     return clip

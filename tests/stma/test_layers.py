@@ -9,7 +9,7 @@ from stma.training.colour import shutter_blur
 from stma.training.layers import (
     BARS_SIZES,
     DISTRACTOR,
-    Scene,
+    LayeredScene,
     Shadow,
     bars,
     blur_whole,
@@ -27,12 +27,12 @@ FAST = MotionRange(shift=3.0, rotation=0.0, log_scale=0.0, elastic=0.0)
 WHITE = CutOut((np.full((20, 20, 3), 255, dtype=np.uint8),), (np.full((20, 20), 255, dtype=np.uint8),))
 
 
-def empty_scene(shutter: float = 0.0) -> Scene:
+def empty_scene(shutter: float = 0.0) -> LayeredScene:
     def blank() -> np.ndarray:
         return np.zeros((SIDE, SIDE), dtype=np.uint8)
 
     frames = [np.zeros((SIDE, SIDE, 3), dtype=np.uint8) for _ in range(FRAMES)]
-    return Scene(frames, [blank() for _ in frames], [blank() for _ in frames], shutter)
+    return LayeredScene(frames, [blank() for _ in frames], [blank() for _ in frames], shutter)
 
 
 def test_a_pasted_cut_out_is_seen_where_it_is_labelled() -> None:

@@ -12,7 +12,7 @@ from stma.training.motion import (
     affine_walk,
     elastic_walk,
     placement,
-    warp,
+    warps,
     zoom_walk,
 )
 
@@ -75,8 +75,22 @@ def test_a_box_of_a_crop_is_warped_as_the_whole_of_it(bends: bool) -> None:
     matrix = placement(35, 25, 40, 30, 20, 1.4)
     field = elastic_walk(rng, 3, 80, 0.05)[2] if bends else None
     box = (slice(10, 61), slice(25, 70))
-    whole = warp(image, matrix, 80, field, False, cv2.BORDER_CONSTANT)
-    part = Warp(matrix, 80, field, box)(image, False, cv2.BORDER_CONSTANT)
+    whole = Warp(matrix, 80, field).picture(image, cv2.BORDER_CONSTANT)
+    part = Warp(matrix, 80, field, box).picture(image, cv2.BORDER_CONSTANT)
     assert part.shape == (51, 45, 3)
     assert np.abs(part.astype(int) - whole[box]).max() <= 8, "coordinates are rounded to a 32nd of a pixel"
     assert np.mean(part != whole[box]) < 0.05
+
+
+@pytest.mark.parametrize("bends", [False, True])
+def test_labels_are_moved_as_their_picture_and_never_mixed(bends: bool) -> None:
+    labels = np.zeros((50, 70), np.uint8)
+    labels[10:40, 15:55] = 200
+    rng, base = np.random.default_rng(1), placement(35, 25, 40, 40, 10, 1.3)
+    moves = affine_walk(rng, 4, 80, OBJECT)
+    fields = elastic_walk(rng, 4, 80, 0.03) if bends else None
+    for place in warps(moves, base, 80, fields):
+        moved, picture = place.labels(labels, cv2.BORDER_CONSTANT), place.picture(labels, cv2.BORDER_CONSTANT)
+        assert set(np.unique(moved)) == {0, 200}
+        assert len(np.unique(picture)) > 2
+        assert np.mean((picture > 100) != (moved > 100)) < 0.05

@@ -10,9 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stma.config import MODEL_CONFIGS
 from stma.device import Precision
 from stma.network.entries import join_entries
-from stma.network.label_propagation import LabelEntry
+from stma.network.label_propagation import LabelEntry, PropagatedLabels
 from stma.network.model import STMA
 from stma.network.soft_masks import certainty_of, masks_from_logits, sharpen_foreground, soft_aggregation
+from stma.training.ablation import switch_off
 
 TINY = MODEL_CONFIGS["tiny"]
 
@@ -119,6 +120,30 @@ def test_what_was_a_guess_is_less_certain_and_never_quite_nothing() -> None:
     assert certainty.gt(0).all(), "its logarithm is finite"
     assert certainty_of(masks, 0.0).eq(1).all()
     assert certainty_of(torch.zeros(1, 0, 2, 2), 4.0).eq(1).all(), "without objects all is background"
+
+
+def test_without_the_newest_frame_the_decoder_sees_nothing_that_it_says() -> None:
+    model = tiny_network()
+    torch.nn.init.normal_(model.decoder.label.weight)
+    frames, masks = two_frames()
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    features = model.embed(frames)
+    entry = model.remember_first(features.frames(0, 1), masks, valid)
+    test = model.encode_test(features.frames(1, 2), model.encode_references([entry], valid[:, None]))
+    draft = model.decoder.draft(test.context, torch.rand(1, 3, TINY.value_width, 4, 6))
+    told = torch.rand(6, 1, 3, 8, 12)
+    labels = PropagatedLabels(told[0], told[1], told[2], told[3:].permute(1, 2, 0, 3, 4))
+    other = told.clone()
+    other[[2, 5]] = torch.rand(2, 1, 3, 8, 12)  # what the newest frame says
+    changed = PropagatedLabels(other[0], other[1], other[2], other[3:].permute(1, 2, 0, 3, 4))
+
+    def differ() -> bool:
+        before, after = (model.decoder(test.context, draft, each).logits for each in (labels, changed))
+        return not torch.equal(before, after)
+
+    assert differ()
+    switch_off(model, ["newest"])
+    assert not differ()
 
 
 class NoWaiting(TorchDispatchMode):

@@ -13,7 +13,7 @@ from stma.errors import DataError
 from stma.training import clips, sources
 from stma.training.clips import ClipDataset, ClipMaker
 from stma.training.config import DataConfig, TrainConfig
-from stma.training.layers import Scene
+from stma.training.layers import LayeredScene
 from stma.training.pool import read_image, scan
 from stma.training.shards import write_shards
 from stma.training.sources import CutOut, Sources
@@ -53,7 +53,7 @@ def test_a_pasted_object_shares_its_number_with_none_that_comes_later(
     shared = []
     paste = maker._paste
 
-    def noted(rng: np.random.Generator, scene: Scene, cut_out: CutOut, number: int) -> None:
+    def noted(rng: np.random.Generator, scene: LayeredScene, cut_out: CutOut, number: int) -> None:
         shared.append(any((labels == number).any() for labels in scene.maps))
         paste(rng, scene, cut_out, number)
 

@@ -1,5 +1,6 @@
 """Shards carry a training folder whole."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,25 @@ def test_packing_mixes_no_runs_and_leaves_no_halves(training_folder: Path, tmp_p
     with pytest.raises(OutputError, match="holds shards already"):
         write_shards(folder, pool, out, 64, 30_000)
     assert sorted(out.iterdir()) == written
+
+
+def test_no_shard_is_left_where_one_cannot_be_named(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def full_at_the_second(path: Path, target: Path) -> Path:
+        if "001-of" in target.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, target)
+
+    out = tmp_path / "shards"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", full_at_the_second)
+        with pytest.raises(OutputError, match="disk is full"):
+            write_shards(training_folder, scan(training_folder), out, 64, 60_000)
+    assert not list(out.iterdir())
+    assert len(write_shards(training_folder, scan(training_folder), out, 64, 60_000)) > 1
 
 
 def test_a_file_is_no_folder_for_shards(training_folder: Path, tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from stma.device import Precision
 from stma.errors import SettingsError, StmaError
+from stma.evaluation import Score
 from stma.network.model import STMA
 from stma.training import trainer as training
 from stma.training.clip_loss import ClipLoss
 from stma.training.config import DataConfig, TrainConfig
 from stma.training.ema import AveragedModel
-from stma.training.plot import read_log
-from stma.training.trainer import BEST, TRAIN_LOG, VALIDATION_LOG, StepReport, Trainer
+from stma.training.plot import TRAIN_LOG, VALIDATION_LOG, read_log
+from stma.training.scores import ValidationScores
+from stma.training.trainer import BEST, StepReport, Trainer
 from stma.weights import load_model
 
 
@@ -28,6 +30,11 @@ def config(**changes: Any) -> TrainConfig:
     return TrainConfig(
         **{"model": "tiny", "data": DataConfig(crop=64, frames=3, max_objects=2), **plain, **changes}
     )
+
+
+def scored(score: float) -> ValidationScores:
+    """Of one sequence, with J and F alike."""
+    return ValidationScores(Score(score, score), {"a": score})
 
 
 def marked(trainer: Trainer, value: float) -> None:
@@ -40,11 +47,11 @@ def test_the_best_weights_are_those_of_the_best_score(training_folder: Path, tmp
     for value, score in ((0.25, 0.5), (0.5, 0.4), (0.75, 0.5)):
         trainer.step += 1
         marked(trainer, value)
-        trainer._validate(lambda model, group, score=score: {"J&F": score})  # type: ignore[misc]
+        trainer._validate(lambda model, group, score=score: scored(score))  # type: ignore[misc]
         assert float(load_model(str(tmp_path / BEST)).model.label_propagation.unlikeness.detach()) == 0.25
     trainer.step += 1
     marked(trainer, 1.0)
-    trainer._validate(lambda model, group: {"J&F": 0.6})
+    trainer._validate(lambda model, group: scored(0.6))
     assert float(load_model(str(tmp_path / BEST)).model.label_propagation.unlikeness.detach()) == 1.0
 
 
@@ -63,7 +70,7 @@ def test_a_row_that_a_full_disk_cut_short_stops_no_later_run(training_folder: Pa
     trainer.save()
     for name in (TRAIN_LOG, VALIDATION_LOG):
         (tmp_path / name).write_text('{"step": 1, "J&F": 0.5, "loss": 1.0}\n{"step": 2, "J&')
-    trainer.train(validate=lambda model, group: {"J&F": 0.4})
+    trainer.train(validate=lambda model, group: scored(0.4))
     assert [row["step"] for row in read_log(tmp_path / TRAIN_LOG)] == [1, 2, 3]
     assert [row["J&F"] for row in read_log(tmp_path / VALIDATION_LOG)] == [0.5, 0.4]
     assert not (tmp_path / BEST).exists(), "the row before the damaged one counts"

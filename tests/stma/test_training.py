@@ -11,6 +11,7 @@ from training_pairs import write_pair
 
 from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError, OutputError, SettingsError, WeightsError
+from stma.evaluation import Score
 from stma.network.model import STMA
 from stma.training.clip import ClipBatch, run_clip
 from stma.training.clips import ClipDataset
@@ -19,6 +20,7 @@ from stma.training.distributed import Group
 from stma.training.plot import plot_run, read_log
 from stma.training.pool import scan
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.training.scores import ValidationScores
 from stma.training.trainer import StepReport, Trainer
 from stma.training.validate import Validator, read_frames
 from stma.weights import load_model, save_weights
@@ -86,7 +88,7 @@ def test_another_network_does_not_go_on_with_a_run(training_folder: Path, tmp_pa
 def test_scores_of_a_run_without_its_checkpoint_do_not_count(training_folder: Path, tmp_path: Path) -> None:
     def run(score: float) -> None:
         trainer = Trainer(training_folder, tmp_path, config(steps=1, seed=int(10 * score)))
-        trainer.train(validate=lambda model, group: {"J": score, "F": score, "J&F": score})
+        trainer.train(validate=lambda model, group: ValidationScores(Score(score, score), {}))
 
     run(0.9)
     before = (tmp_path / "best.safetensors").read_bytes()
@@ -124,7 +126,7 @@ def test_run_learns_validates_and_plots(training_folder: Path, tmp_path: Path) -
 def test_a_validation_that_fails_leaves_what_was_learned(
     every: float, training_folder: Path, tmp_path: Path
 ) -> None:
-    def fail(model: STMA, group: Group) -> dict[str, object]:
+    def fail(model: STMA, group: Group) -> ValidationScores:
         raise DataError("00001.png is damaged", "restore it")
 
     trainer = Trainer(training_folder, tmp_path, config(steps=2, validate_minutes=every))

@@ -17,6 +17,7 @@ NOWHERE = -10.0  # logit where an object was not looked for: below that of the l
 LABEL_FLOOR = 1e-3  # what the shipped weights were trained with; 1e-2 costs them 0.3 points of J
 # of an object: its mask, the others', its mask from annotated frames and from the newest, 3 matches
 LABEL_MAPS = 7
+NEWEST_MAPS = (3, 6)  # of these, the mask and the match of the newest frame
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from stma.errors import SettingsError
+from stma.network.decoder import NEWEST_MAPS
 from stma.network.model import STMA
 from stma.network.stml import STMLBlock
 
-NEWEST_MAPS = (3, 6)  # of what the decoder sees of the labels: mask and match of the newest frame
 CLOSED = -30.0  # before the sigmoid: nothing of the old memory passes the gate
 
 

@@ -17,7 +17,7 @@ from stma.training.layers import (
     CUT_OUT_SIZES,
     DISTRACTOR,
     PASSING_SIZES,
-    Scene,
+    LayeredScene,
     bars,
     blur_whole,
     draw_absence,
@@ -34,7 +34,7 @@ from stma.training.motion import (
     affine_walk,
     elastic_walk,
     placement,
-    warp,
+    warps,
     zoom_walk,
 )
 from stma.training.pool import TrainingPool
@@ -50,7 +50,7 @@ UNKNOWN = cv2.BORDER_CONSTANT  # of regions: beyond a layer's border its picture
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """One training clip.
 
     Attributes:
@@ -82,11 +82,11 @@ class ClipMaker:
         self.sources = Sources(pool, config)
         self.config = config
 
-    def numbered(self, seed: int, index: int) -> Clip:
+    def numbered(self, seed: int, index: int) -> TrainingClip:
         """Clip number `index` of the endless stream that a seed stands for."""
         return self.draw(np.random.default_rng((seed, index)))
 
-    def draw(self, rng: np.random.Generator) -> Clip:
+    def draw(self, rng: np.random.Generator) -> TrainingClip:
         """Draw one clip with at least one visible object in its first frame.
 
         Raises:
@@ -111,7 +111,7 @@ class ClipMaker:
             "correct them",
         )
 
-    def _surround(self, rng: np.random.Generator, scene: Scene) -> None:
+    def _surround(self, rng: np.random.Generator, scene: LayeredScene) -> None:
         """Let things come up beside the objects or leave them, and bars pass in front of all, as often as the settings
         say."""
         config = self.config
@@ -128,7 +128,7 @@ class ClipMaker:
             drawn = bars(rng, draw_colour(rng, 1.0).apply(picture))
             paste(rng, scene, drawn, DISTRACTOR, CAMERA, BARS_SIZES)
 
-    def _real(self, rng: np.random.Generator) -> Scene:
+    def _real(self, rng: np.random.Generator) -> LayeredScene:
         images, labels = self.sources.frames(rng)
         base = _crop_matrix(rng, labels[0], self.config.crop)
         jitter = affine_walk(rng, len(images), self.config.crop, JITTER.over(len(images)))
@@ -136,16 +136,13 @@ class ClipMaker:
         camera = self._camera(rng, labels[0], base)
         jitter = _seen_by(camera, jitter)
         colour = draw_colour(rng, 0.8)
+        placed = warps(jitter, base, side)
         frames = [
-            colour.apply(warp(image, move @ base, side, None, False, REFLECT))
-            for image, move in zip(images, jitter, strict=True)
+            colour.apply(place.picture(image, REFLECT)) for place, image in zip(placed, images, strict=True)
         ]
-        maps = [
-            warp(label, move @ base, side, None, True, REFLECT)
-            for label, move in zip(labels, jitter, strict=True)
-        ]
+        maps = [place.labels(label, REFLECT) for place, label in zip(placed, labels, strict=True)]
         blank = [np.zeros((side, side), dtype=np.uint8) for _ in frames]
-        scene = Scene(frames, maps, blank, camera=camera)
+        scene = LayeredScene(frames, maps, blank, camera=camera)
         if self.sources.cuttable and rng.random() < self.config.paste_probability:
             number = _free_number(maps) if rng.random() < 0.6 else DISTRACTOR
             self._paste(rng, scene, self.sources.cut_out(rng), number)
@@ -156,7 +153,7 @@ class ClipMaker:
                 self._paste(rng, scene, twin, number, _sizes_of(maps[0], side))
         return scene
 
-    def _moving_still(self, rng: np.random.Generator) -> Scene:
+    def _moving_still(self, rng: np.random.Generator) -> LayeredScene:
         image, label = self.sources.still(rng)
         side, count = self.config.crop, self.config.frames
         base = _crop_matrix(rng, label, side)
@@ -168,15 +165,15 @@ class ClipMaker:
         moves = _seen_by(camera, moves)
         fields = elastic_walk(rng, count, side, STILL.elastic)
         image = draw_colour(rng, 1.0).apply(image)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
-        frames = [place(image, False, REFLECT) for place in placed]
-        maps = [place(label, True, REFLECT) for place in placed]
+        placed = warps(moves, base, side, fields)
+        frames = [place.picture(image, REFLECT) for place in placed]
+        maps = [place.labels(label, REFLECT) for place in placed]
         parts = partition(rng, label.shape[0], label.shape[1], 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
-        scene = Scene(
+        scene = LayeredScene(
             blur_whole(frames, moves, shutter),
             maps,
-            [place(parts, True, UNKNOWN) for place in placed],
+            [place.labels(parts, UNKNOWN) for place in placed],
             shutter,
             camera,
         )
@@ -192,7 +189,7 @@ class ClipMaker:
             self._paste(rng, scene, self.sources.cut_out(rng), _free_number([label]))
         return scene
 
-    def _composite(self, rng: np.random.Generator) -> Scene:
+    def _composite(self, rng: np.random.Generator) -> LayeredScene:
         side, count = self.config.crop, self.config.frames
         background = self.sources.background(rng)
         background = draw_colour(rng, 1.0).apply(background)
@@ -202,14 +199,14 @@ class ClipMaker:
         camera = self._camera(rng)
         moves = _seen_by(camera, affine_walk(rng, count, side, CAMERA.over(count)))
         fields = elastic_walk(rng, count, side, CAMERA.elastic)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
-        frames = [place(background, False, REFLECT) for place in placed]
+        placed = warps(moves, base, side, fields)
+        frames = [place.picture(background, REFLECT) for place in placed]
         parts = partition(rng, height, width, 1, BACKGROUND_REGIONS)
         shutter = draw_shutter(rng, self.config.blur_probability)
-        scene = Scene(
+        scene = LayeredScene(
             blur_whole(frames, moves, shutter),
             [np.zeros((side, side), dtype=np.uint8) for _ in range(count)],
-            [place(parts, True, UNKNOWN) for place in placed],
+            [place.labels(parts, UNKNOWN) for place in placed],
             shutter,
             camera,
         )
@@ -233,7 +230,7 @@ class ClipMaker:
         side = self.config.crop
         x, y = (float(at) for at in rng.uniform(0.3, 0.7, 2) * side)
         if label is not None and base is not None:
-            rows, columns = np.nonzero(warp(label, base, side, None, True, REFLECT))
+            rows, columns = np.nonzero(Warp(base, side).labels(label, REFLECT))
             if len(rows):
                 pick = rng.integers(len(rows))
                 x, y = float(columns[pick]), float(rows[pick])
@@ -242,7 +239,7 @@ class ClipMaker:
     def _paste(
         self,
         rng: np.random.Generator,
-        scene: Scene,
+        scene: LayeredScene,
         cut_out: CutOut,
         number: int,
         sizes: tuple[float, float] = CUT_OUT_SIZES,
@@ -334,8 +331,8 @@ def crop_about(
 
 
 def finished(
-    rng: np.random.Generator, scene: Scene, max_objects: int, smallest: float = SMALLEST_SHARE
-) -> Clip | None:
+    rng: np.random.Generator, scene: LayeredScene, max_objects: int, smallest: float = SMALLEST_SHARE
+) -> TrainingClip | None:
     """Number the objects from 1 in random order that cover a share of `smallest` of the first frame or more; None when
     it shows none."""
     maps = scene.maps
@@ -348,4 +345,4 @@ def finished(
     table[ids] = np.arange(1, len(ids) + 1)
     frames = np.stack([degrade(rng, frame) for frame in scene.frames])
     regions = np.stack(scene.regions)[:, 4::8, 4::8]  # of the pixel at the centre of each cell
-    return Clip(frames, table[np.stack(maps)], np.ascontiguousarray(regions), len(ids))
+    return TrainingClip(frames, table[np.stack(maps)], np.ascontiguousarray(regions), len(ids))

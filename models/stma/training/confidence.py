@@ -19,36 +19,9 @@ from stma.metrics import region_similarity
 from stma.network.model import STMA
 from stma.network.quality import MaskQuality, is_empty
 from stma.segmenter import Segmenter
-from stma.training.clips import Clip, ClipMaker
-from stma.training.config import DataConfig
+from stma.training.clips import ClipMaker, TrainingClip
+from stma.training.config import DataConfig, FitConfig
 from stma.training.pool import TrainingPool
-
-CALIBRATION_DATA = DataConfig(
-    crop=320,
-    frames=30,  # as long as it takes to lose an object
-    real_share=0.25,  # the network knows the training sequences: it loses less there than it will elsewhere
-    max_gap=3,
-    moving_probability=0.5,
-    absence_probability=0.5,  # an object that is away must not look like one that was lost
-    leaver_probability=0.25,
-    newcomer_probability=0.1,
-    shadow_probability=0.3,
-)
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How the head learns."""
-
-    # also what judges masks that can be seen: it warns of more that are lost, but ranks worse
-    visible: bool = False
-    steps: int = 1500  # a second or two: the head has 9,000 weights
-    batch: int = 256  # masks
-    # AdamW peak, then half a cosine: a head that learns anew, or faster, warns too often
-    learning_rate: float = 3e-4
-    ridge: float = 0.01  # on the weights that judge empty masks: few clips have many of these
-    held_share: float = 0.2  # of the clips, kept apart to tell what was gained
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,13 +47,13 @@ class FitReport:
     after: Calibration
 
 
-def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[Clip]:
+def drawn_clips(pool: TrainingPool, config: DataConfig, count: int, seed: int) -> Iterator[TrainingClip]:
     """`count` clips of a pool, made one at a time; the same seed gives the same."""
     maker = ClipMaker(pool, config)
     return (maker.numbered(seed, index) for index in range(count))
 
 
-def gather(model: STMA, clips: Iterable[Clip], config: SegmenterConfig) -> Evidence:
+def gather(model: STMA, clips: Iterable[TrainingClip], config: SegmenterConfig) -> Evidence:
     """Follow the objects of clips, and keep what the head is shown of every predicted mask.
 
     Args:

@@ -144,3 +144,54 @@ class TrainConfig:
         if self.model not in MODEL_CONFIGS:
             raise SettingsError(f"model {self.model!r} is unknown", f"use one of {', '.join(MODEL_CONFIGS)}")
         return self.network or MODEL_CONFIGS[self.model]
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """What is scored, and by how many.
+
+    Attributes:
+        sets: names of sets; one that is named twice is scored once.
+        clips: per composed set.
+        frames: per real clip, None for all.
+        seed: of the composed clips.
+        workers: processes that share the clips.
+        threads: CPU threads of all of them together.
+        sized: whether the working size of each clip is what suits its objects, see `size_for_objects`.
+    """
+
+    sets: tuple[str, ...]
+    clips: int = 8  # enough for a mean to a point or two
+    frames: int | None = None
+    seed: int = 0
+    workers: int = 1  # a process of its own costs seconds to start
+    threads: int = 1
+    sized: bool = False  # a size is typed otherwise
+
+
+CALIBRATION_DATA = DataConfig(
+    crop=320,
+    frames=30,  # as long as it takes to lose an object
+    real_share=0.25,  # the network knows the training sequences: it loses less there than it will elsewhere
+    max_gap=3,
+    moving_probability=0.5,
+    absence_probability=0.5,  # an object that is away must not look like one that was lost
+    leaver_probability=0.25,
+    newcomer_probability=0.1,
+    shadow_probability=0.3,
+)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the confidence learns, see `stma.training.confidence`."""
+
+    # also what judges masks that can be seen: it warns of more that are lost, but ranks worse
+    visible: bool = False
+    steps: int = 1500  # a second or two: the head has 9,000 weights
+    batch: int = 256  # masks
+    # AdamW peak, then half a cosine: a head that learns anew, or faster, warns too often
+    learning_rate: float = 3e-4
+    ridge: float = 0.01  # on the weights that judge empty masks: few clips have many of these
+    held_share: float = 0.2  # of the clips, kept apart to tell what was gained
+    seed: int = 0

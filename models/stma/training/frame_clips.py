@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 
 from stma.config import LEARNING_OBJECTS
-from stma.training.clips import REFLECT, Clip, crop_about, finished
+from stma.training.clips import REFLECT, TrainingClip, crop_about, finished
 from stma.training.colour import draw_colour
-from stma.training.layers import Scene, blur_whole, draw_shutter, paste_at
-from stma.training.motion import MotionRange, Warp, affine_walk, elastic_walk, placement
+from stma.training.layers import LayeredScene, blur_whole, draw_shutter, paste_at
+from stma.training.motion import MotionRange, affine_walk, elastic_walk, placement, warps
 from stma.training.sources import CutOut, bounds, box_slices
 
-CAMERA = MotionRange(shift=0.12, rotation=6.0, log_scale=0.12, elastic=0.01)
-WHOLE = MotionRange(shift=0.15, rotation=8.0, log_scale=0.2, elastic=0.03)
-OBJECT = MotionRange(shift=0.15, rotation=12.0, log_scale=0.15, elastic=0.025)
+BEHIND_MOTION = MotionRange(shift=0.12, rotation=6.0, log_scale=0.12, elastic=0.01)
+WHOLE_MOTION = MotionRange(shift=0.15, rotation=8.0, log_scale=0.2, elastic=0.03)
+OBJECT_MOTION = MotionRange(shift=0.15, rotation=12.0, log_scale=0.15, elastic=0.025)
 SMALLEST = 8  # pixels of an object in a clip: a person marked it, so it is no noise
 ATTEMPTS = 10  # a clip is drawn about a pixel of an object, so that most show one
 WHOLE_SHARE = 0.4  # of clips in which the frame moves as a whole: nothing is filled in there
@@ -55,7 +55,7 @@ class FrameClips:
         hole = cv2.dilate((labels > 0).astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8))
         self._behind = cv2.inpaint(np.ascontiguousarray(frame), hole, FILL_RADIUS, cv2.INPAINT_TELEA)
 
-    def draw(self, rng: np.random.Generator) -> Clip | None:
+    def draw(self, rng: np.random.Generator) -> TrainingClip | None:
         """Draw one clip whose first frame shows an object; None where all are too small to be seen."""
         for _ in range(ATTEMPTS):
             scene = self._whole(rng) if rng.random() < WHOLE_SHARE else self._taken_apart(rng)
@@ -64,32 +64,29 @@ class FrameClips:
                 return clip
         return None
 
-    def _whole(self, rng: np.random.Generator) -> Scene:
+    def _whole(self, rng: np.random.Generator) -> LayeredScene:
         side, count = self._side, self._count
         base = self._crop(rng)
-        moves = affine_walk(rng, count, side, WHOLE.over(count))
-        fields = elastic_walk(rng, count, side, WHOLE.elastic)
-        placed = [Warp(move @ base, side, field) for move, field in zip(moves, fields, strict=True)]
+        moves = affine_walk(rng, count, side, WHOLE_MOTION.over(count))
+        fields = elastic_walk(rng, count, side, WHOLE_MOTION.elastic)
+        placed = warps(moves, base, side, fields)
         picture = draw_colour(rng, COLOUR).apply(self._frame)
         shutter = draw_shutter(rng, BLURRED_SHARE)
-        frames = blur_whole([place(picture, False, REFLECT) for place in placed], moves, shutter)
-        return Scene(
-            frames, [place(self._labels, True, REFLECT) for place in placed], self._nothing(), shutter
+        frames = blur_whole([place.picture(picture, REFLECT) for place in placed], moves, shutter)
+        return LayeredScene(
+            frames, [place.labels(self._labels, REFLECT) for place in placed], self._nothing(), shutter
         )
 
-    def _taken_apart(self, rng: np.random.Generator) -> Scene:
+    def _taken_apart(self, rng: np.random.Generator) -> LayeredScene:
         side, count = self._side, self._count
         base = self._crop(rng)
-        moves = affine_walk(rng, count, side, CAMERA.over(count))
-        fields = elastic_walk(rng, count, side, CAMERA.elastic)
+        moves = affine_walk(rng, count, side, BEHIND_MOTION.over(count))
+        fields = elastic_walk(rng, count, side, BEHIND_MOTION.elastic)
         colour = draw_colour(rng, COLOUR)
         behind, picture = colour.apply(self._behind), colour.apply(self._frame)
         shutter = draw_shutter(rng, BLURRED_SHARE)
-        frames = [
-            Warp(move @ base, side, field)(behind, False, REFLECT)
-            for move, field in zip(moves, fields, strict=True)
-        ]
-        scene = Scene(
+        frames = [place.picture(behind, REFLECT) for place in warps(moves, base, side, fields)]
+        scene = LayeredScene(
             blur_whole(frames, moves, shutter), self._nothing(), self._nothing(), shutter, tuple(moves)
         )
         for number in rng.permutation(self._marked) + 1:
@@ -97,7 +94,9 @@ class FrameClips:
             box = bounds(alpha)
             part = box_slices(box)
             cut_out = CutOut((np.ascontiguousarray(picture[part]),), (np.ascontiguousarray(alpha[part]),))
-            paste_at(rng, scene, cut_out, int(number), OBJECT, base @ placement(0, 0, box[0], box[1], 0, 1))
+            paste_at(
+                rng, scene, cut_out, int(number), OBJECT_MOTION, base @ placement(0, 0, box[0], box[1], 0, 1)
+            )
         return scene
 
     def _nothing(self) -> list[np.ndarray]:

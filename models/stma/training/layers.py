@@ -19,7 +19,7 @@ LONGEST_BLUR = 0.08  # share of the crop's side: training takes frames apart tha
 
 
 @dataclass(frozen=True)
-class Scene:
+class LayeredScene:
     """A clip in the making, a list item per frame: (H, W, 3) frames, (H, W) label maps and (H, W) region maps.
 
     `shutter` is the share of the time between two frames that the camera's shutter is open; 0 blurs nothing. `camera`
@@ -121,7 +121,7 @@ def bars(rng: np.random.Generator, texture: np.ndarray) -> CutOut:
 
 def paste(
     rng: np.random.Generator,
-    scene: Scene,
+    scene: LayeredScene,
     cut_out: CutOut,
     number: int,
     motion: MotionRange,
@@ -160,7 +160,7 @@ def paste(
 
 def paste_at(
     rng: np.random.Generator,
-    scene: Scene,
+    scene: LayeredScene,
     cut_out: CutOut,
     number: int,
     motion: MotionRange,
@@ -204,8 +204,8 @@ def paste_at(
         if box is None:
             continue
         placed = Warp(matrix, side, field, box)
-        image = placed(source, False, cv2.BORDER_REPLICATE)
-        alpha = placed(outline, False, cv2.BORDER_CONSTANT)
+        image = placed.picture(source, cv2.BORDER_REPLICATE)
+        alpha = placed.picture(outline, cv2.BORDER_CONSTANT)
         soft = cv2.GaussianBlur(alpha, (0, 0), softness).astype(np.float32)[..., None] / 255
         layer = np.concatenate([image * soft, soft], axis=2)  # (h, w, 4): light adds up, so alpha goes first
         layer = shutter_blur(layer, shifts[time], scene.shutter, longest)
@@ -216,7 +216,7 @@ def paste_at(
         frame[:] = layer[..., :3] + frame * (1 - layer[..., 3:])
         covered = alpha > 127
         labels[covered] = number
-        scene.regions[time][box][covered] = placed(parts, True, cv2.BORDER_CONSTANT)[covered]
+        scene.regions[time][box][covered] = placed.labels(parts, cv2.BORDER_CONSTANT)[covered]
 
 
 def _reach(
@@ -245,7 +245,7 @@ def _darken(
     box = _reach(outline, matrix, frame.shape[0], field, 4 * blur + 2)
     if box is None:
         return
-    laid = Warp(matrix, frame.shape[0], field, box)(outline, False, cv2.BORDER_CONSTANT)
+    laid = Warp(matrix, frame.shape[0], field, box).picture(outline, cv2.BORDER_CONSTANT)
     dark = shadow.depth / 255 * cv2.GaussianBlur(laid, (0, 0), blur).astype(np.float32)
     frame[box] = frame[box] * (1 - dark[..., None])
 

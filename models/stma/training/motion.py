@@ -1,5 +1,6 @@
 """Smooth random motion: affine walks and elastic deformation for the layers of a synthetic clip."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -120,7 +121,7 @@ class Warp:
         self,
         matrix: np.ndarray,
         side: int,
-        field: np.ndarray | None,
+        field: np.ndarray | None = None,
         box: tuple[slice, slice] | None = None,
     ) -> None:
         """Prepare a warp.
@@ -144,16 +145,28 @@ class Warp:
                 inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2],
             )
 
-    def __call__(self, image: np.ndarray, nearest: bool, border: int) -> np.ndarray:
-        """Warp an (H, W[, C]) layer."""
-        interpolation = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    def picture(self, picture: np.ndarray, border: int) -> np.ndarray:
+        """Warp an (H, W[, C]) picture or alpha; `border` is what OpenCV takes for the pixels beyond it."""
+        return self._warped(picture, cv2.INTER_LINEAR, border)
+
+    def labels(self, labels: np.ndarray, border: int) -> np.ndarray:
+        """Warp an (H, W) map of numbers, of which none is mixed; `border` as of `picture`."""
+        return self._warped(labels, cv2.INTER_NEAREST, border)
+
+    def _warped(self, layer: np.ndarray, interpolation: int, border: int) -> np.ndarray:
         if self._places is None:
-            return cv2.warpAffine(image, self._matrix, self._size, flags=interpolation, borderMode=border)
-        return cv2.remap(image, *self._places, interpolation, borderMode=border)
+            return cv2.warpAffine(layer, self._matrix, self._size, flags=interpolation, borderMode=border)
+        return cv2.remap(layer, *self._places, interpolation, borderMode=border)
 
 
-def warp(
-    image: np.ndarray, matrix: np.ndarray, side: int, field: np.ndarray | None, nearest: bool, border: int
-) -> np.ndarray:
-    """Warp one (H, W[, C]) layer to a side x side crop, see `Warp`."""
-    return Warp(matrix, side, field)(image, nearest, border)
+def warps(
+    moves: Sequence[np.ndarray],
+    base: np.ndarray,
+    side: int,
+    fields: Sequence[np.ndarray | None] | None = None,
+) -> list[Warp]:
+    """One warp per frame of a layer that `base` takes to the crop, where its moves and fields displace it."""
+    return [
+        Warp(move @ base, side, field)
+        for move, field in zip(moves, fields or [None] * len(moves), strict=True)
+    ]

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from stma.evaluation import MEASURES
 from stma.saving import replacing, writing
+
+TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG = "train.jsonl", "gradients.jsonl", "validation.jsonl"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -45,7 +48,7 @@ def plot_run(run: Path) -> Path | None:
     """Draw `train.jsonl` and `validation.jsonl` of a run folder to `training.png`; None when nothing was logged."""
     from matplotlib.figure import Figure
 
-    train, validation = read_log(run / "train.jsonl"), read_log(run / "validation.jsonl")
+    train, validation = read_log(run / TRAIN_LOG), read_log(run / VALIDATION_LOG)
     if not train:
         return None
     steps = np.array([row["step"] for row in train])
@@ -61,7 +64,7 @@ def plot_run(run: Path) -> Path | None:
     left.set(xlabel="step", ylabel="loss, running mean", yscale="log")
     left.legend()
     right.plot(*_smooth(steps, np.array([row["iou"] for row in train])), label="training IoU, running mean")
-    for name in ("J", "F", "J&F"):
+    for name in MEASURES:
         if validation:
             right.plot(
                 [r["step"] for r in validation],

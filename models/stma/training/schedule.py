@@ -22,6 +22,6 @@ def learning_rate(peak: float, warm_up: int, step: int, done: float) -> float:
 
 
 def hard_share(config: TrainConfig, done: float) -> float:
-    """Share of hardest pixels: all for the first fifth, then falling to its last value at 70 % of the run."""
+    """Share of hardest pixels: its first value for a fifth of the run, then falling to its last at 70 % of it."""
     first, last = config.hard_pixels
     return first + (last - first) * min(1.0, max(0.0, (done - 0.2) / 0.5))

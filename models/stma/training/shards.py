@@ -28,7 +28,7 @@ JPEG_QUALITY = 85  # about what the eye and the network cannot tell from the ori
 
 
 def write_shards(root: Path, pool: TrainingPool, out: Path, side: int, limit: int) -> list[Path]:
-    """Write a training folder as `shard-000-of-012.tar` and so on, all of them or none.
+    """Write a training folder as `shard-000-of-012.tar` and so on; after an error none of them is left.
 
     Args:
         root: the training folder that `pool` was scanned from.
@@ -49,13 +49,13 @@ def write_shards(root: Path, pool: TrainingPool, out: Path, side: int, limit: in
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
             _write_parts(_members(root, pool, side), out, limit, parts)
-            return [
-                part.rename(out / f"shard-{number:03d}-of-{len(parts):03d}.tar")
-                for number, part in enumerate(parts)
-            ]
-    finally:
+            for number, part in enumerate(parts):
+                parts[number] = part.rename(out / f"shard-{number:03d}-of-{len(parts):03d}.tar")
+    except BaseException:
         for part in parts:
             part.unlink(missing_ok=True)
+        raise
+    return parts
 
 
 def _write_parts(members: Iterable[tuple[str, bytes]], out: Path, limit: int, parts: list[Path]) -> None:

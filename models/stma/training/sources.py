@@ -23,7 +23,7 @@ from stma.training.pool import (
     true_label,
 )
 
-SMALLEST_CUT = 12  # pixels of the shorter side of a cut-out
+LEAST_SHORTER_SIDE = 12  # pixels of a cut-out
 SMALLEST_BOX = 400  # pixels of the box around it
 TRIES = 1000  # random frames and objects to look at before it is said that none will do
 
@@ -115,8 +115,8 @@ class Sources:
 
 def _no_object(kind: str) -> DataError:
     return DataError(
-        f"{TRIES} pictures of {kind}/ show no object of {SMALLEST_CUT} pixels or more to cut out; label maps hold "
-        f"object ids from 1, and {VOID} is ignored",
+        f"{TRIES} pictures of {kind}/ show no object of {LEAST_SHORTER_SIDE} pixels or more to cut out; label maps "
+        f"hold object ids from 1, and {VOID} is ignored",
         "correct them, or give pictures of larger objects",
     )
 
@@ -169,7 +169,7 @@ def bounds(alpha: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _large_enough(box: tuple[int, int, int, int]) -> bool:
-    return box[2] * box[3] >= SMALLEST_BOX and min(box[2:]) >= SMALLEST_CUT
+    return box[2] * box[3] >= SMALLEST_BOX and min(box[2:]) >= LEAST_SHORTER_SIDE
 
 
 def box_slices(box: tuple[int, int, int, int]) -> tuple[slice, slice]:

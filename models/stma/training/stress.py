@@ -10,14 +10,14 @@ import numpy as np
 
 from stma.errors import DataError
 from stma.training.colour import shutter_blur
-from stma.training.motion import CAMERA, OBJECT, affine_walk, elastic_walk, placement, warp
+from stma.training.motion import CAMERA, OBJECT, Warp, affine_walk, elastic_walk, placement, warps
 from stma.training.pool import TrainingPool, read_image, read_pair
 from stma.training.sources import TRIES, CutOut, bounds, box_slices, drawn_object, varied
 
 KINDS = ("crossing", "return", "fast", "blur", "small", "scale")
 SIDE = 320  # pixels of the square frames
 FRAMES = 40
-SMALLEST_CUT = 20  # pixels of the longer side of a cut-out
+LEAST_LONGER_SIDE = 20  # pixels of a cut-out
 SCALE = 4.0  # factor of growth over a clip
 EVERY = 7  # frames of a held-out sequence between the ones that cut-outs come from
 
@@ -133,7 +133,7 @@ def _background(rng: np.random.Generator, pool: TrainingPool) -> list[np.ndarray
     height, width = picture.shape[:2]
     base = placement(width / 2, height / 2, SIDE / 2, SIDE / 2, 0, SIDE / min(height, width) * 1.3)
     moves = affine_walk(rng, FRAMES, SIDE, CAMERA)
-    return [warp(picture, move @ base, SIDE, None, False, cv2.BORDER_REFLECT_101) for move in moves]
+    return [place.picture(picture, cv2.BORDER_REFLECT_101) for place in warps(moves, base, SIDE)]
 
 
 def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
@@ -146,11 +146,11 @@ def _cut_out(rng: np.random.Generator, pool: TrainingPool) -> CutOut:
             continue
         alpha = np.where(label == number, 255, 0).astype(np.uint8)
         box = bounds(alpha)
-        if max(box[2:]) >= SMALLEST_CUT:
+        if max(box[2:]) >= LEAST_LONGER_SIDE:
             part = box_slices(box)
             return CutOut((image[part].copy(),), (alpha[part].copy(),))
     raise DataError(
-        f"no object in the validation sequences is {SMALLEST_CUT} pixels large",
+        f"no object in the validation sequences is {LEAST_LONGER_SIDE} pixels large",
         "name sequences with larger objects in splits.json",
     )
 
@@ -170,8 +170,9 @@ def _paste(
     for time, frame in enumerate(frames):
         x, y, scale = path.x[time] * SIDE, path.y[time] * SIDE, path.size[time] * SIDE / max(height, width)
         matrix = placement(width / 2, height / 2, x, y, turn[time], scale)
-        image = warp(source, matrix, SIDE, fields[time], False, cv2.BORDER_REPLICATE)
-        alpha = warp(outline, matrix, SIDE, fields[time], False, cv2.BORDER_CONSTANT)
+        placed = Warp(matrix, SIDE, fields[time])
+        image = placed.picture(source, cv2.BORDER_REPLICATE)
+        alpha = placed.picture(outline, cv2.BORDER_CONSTANT)
         labels[time][alpha > 127] = number
         soft = cv2.GaussianBlur(alpha, (0, 0), 0.7)
         after = min(time + 1, FRAMES - 1)

@@ -1,6 +1,5 @@
 """The training loop: resumable, bounded by steps or minutes, validated with the real `Segmenter`."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from stma.config import ModelConfig
 from stma.device import learning_autocast, resolve_device, resolve_precision
 from stma.errors import OutputError, SettingsError, StmaError, WeightsError
+from stma.evaluation import MEAN
 from stma.network.model import STMA
 from stma.saving import write_saved, writing
 from stma.training.ablation import switch_off
@@ -31,17 +31,17 @@ from stma.training.parameters import (
     parameter_groups,
     renew,
 )
-from stma.training.plot import append_row, read_log
+from stma.training.plot import GRADIENTS_LOG, TRAIN_LOG, VALIDATION_LOG, append_row, read_log
 from stma.training.pool import TrainingPool, scan_to_train
 from stma.training.replay import Replay
 from stma.training.schedule import hard_share, learning_rate, progress
+from stma.training.scores import ValidationScores
 from stma.training.workers import Workers, plain_errors
 from stma.weights import load_model, save_weights
 
 ENDLESS = 1 << 30
 UNUSABLE_STEPS = 10  # in a row: one clip may overflow, so many are a run that has diverged
 GRADIENTS_EVERY = 50  # steps: a module that stops learning shows as a norm of zero
-TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG = "train.jsonl", "gradients.jsonl", "validation.jsonl"
 BEST = "best.safetensors"
 EARLIER = "earlier-"  # begins the names of what a run without its checkpoint left: its scores are no others' to beat
 STOPPED = 2.0  # told to all processes in place of the progress
@@ -150,7 +150,7 @@ class Trainer:
     def train(
         self,
         on_step: Callable[[StepReport], None] = lambda report: None,
-        validate: Callable[[STMA, Group], dict[str, Any]] | None = None,
+        validate: Callable[[STMA, Group], ValidationScores] | None = None,
     ) -> None:
         """Train to the end of the schedule; checkpoints and validates on the way.
 
@@ -177,7 +177,7 @@ class Trainer:
     def _train(
         self,
         on_step: Callable[[StepReport], None],
-        validate: Callable[[STMA, Group], dict[str, Any]] | None,
+        validate: Callable[[STMA, Group], ValidationScores] | None,
     ) -> None:
         config = self.config
         if self.group.leads and not self.checkpoint.is_file():
@@ -284,16 +284,16 @@ class Trainer:
             clips_per_second=round(self.config.batch * self.group.size / (data + model), 3),
         )
 
-    def _validate(self, validate: Callable[[STMA, Group], dict[str, Any]]) -> None:
+    def _validate(self, validate: Callable[[STMA, Group], ValidationScores]) -> None:
         self.group.average_buffers(self.average.model)
         scores = validate(self.average.model, self.group)
         if not self.group.leads:
             return
-        best = max((row["J&F"] for row in read_log(self.run / VALIDATION_LOG)), default=-1.0)
-        append_row(
-            self.run / VALIDATION_LOG, {"step": self.step, "seconds": round(self.seconds, 1), **scores}
-        )
-        if scores["J&F"] > best:
+        log = self.run / VALIDATION_LOG
+        best = max((row[MEAN] for row in read_log(log)), default=-1.0)
+        row = {"step": self.step, "seconds": round(self.seconds, 1), **scores.plain()}
+        append_row(log, row)
+        if row[MEAN] > best:
             save_weights(self.average.model, self.run / BEST)
 
     def save(self) -> None:
@@ -348,4 +348,4 @@ class Trainer:
         with writing(self.run):
             for name in (TRAIN_LOG, GRADIENTS_LOG, VALIDATION_LOG, BEST, f"{BEST}.sha256"):
                 if (self.run / name).is_file():
-                    os.replace(self.run / name, self.run / f"{EARLIER}{name}")
+                    (self.run / name).replace(self.run / f"{EARLIER}{name}")

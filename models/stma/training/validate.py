@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -17,6 +16,7 @@ from stma.network.model import STMA
 from stma.segmenter import Segmenter
 from stma.training.distributed import Group
 from stma.training.pool import VideoSequence, read_label, read_pair
+from stma.training.scores import ValidationScores
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ class Validator:
         for sequence in self._watched:
             require_scorable(sequence)
 
-    def __call__(self, model: STMA, group: Group) -> dict[str, Any]:
-        """Mean J, F and J&F over sequences and the J&F of each; the same on every process."""
+    def __call__(self, model: STMA, group: Group) -> ValidationScores:
+        """The scores of all sequences; the same on every process."""
         mine = [
             follow_clip(model, sequence.name, read_frames(sequence), self.config).score
             for sequence in self._watched[group.rank :: group.size]
@@ -139,12 +139,7 @@ class Validator:
             assert isinstance(part, Iterable)
             every.extend(part)
         mean = DatasetScore(tuple(every)).over_sequences
-        return {
-            "J": round(mean.region, 4),
-            "F": round(mean.boundary, 4),
-            "J&F": round(mean.mean, 4),
-            "sequences": {s.name: round(s.score.mean, 4) for s in sorted(every, key=lambda s: s.name)},
-        }
+        return ValidationScores(mean, {score.name: score.score.mean for score in every})
 
     @property
     def _watched(self) -> tuple[VideoSequence, ...]:

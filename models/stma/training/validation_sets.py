@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain, cycle, islice
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,9 @@ from stma.evaluation import DatasetScore
 from stma.network.model import STMA
 from stma.process import prepare_process
 from stma.resize import size_for_objects
+from stma.training.config import ValidationSettings
 from stma.training.pool import TrainingPool, VideoSequence
+from stma.training.scores import SetSummary
 from stma.training.stress import KINDS, require_sources, stress_clip
 from stma.training.validate import ClipResult, follow_clip, read_frames, require_scorable
 
@@ -25,29 +26,6 @@ REAL, SPARSE, REVERSED, LOOPED = "real", "sparse", "reversed", "looped"
 SPARSE_EVERY = 5  # frames of a real clip: 25 frames per second become 5
 LOOPED_FRAMES = 501
 EARLY, LATE = (40, 60), (480, 500)  # frames of a looped clip whose J is compared
-
-
-@dataclass(frozen=True)
-class ValidationSettings:
-    """What is scored, and by how many.
-
-    Attributes:
-        sets: names of sets; one that is named twice is scored once.
-        clips: per composed set.
-        frames: per real clip, None for all.
-        seed: of the composed clips.
-        workers: processes that share the clips.
-        threads: CPU threads of all of them together.
-        sized: whether the working size of each clip is what suits its objects, see `size_for_objects`.
-    """
-
-    sets: tuple[str, ...]
-    clips: int = 8  # enough for a mean to a point or two
-    frames: int | None = None
-    seed: int = 0
-    workers: int = 1  # a process of its own costs seconds to start
-    threads: int = 1
-    sized: bool = False  # a size is typed otherwise
 
 
 @dataclass(frozen=True)
@@ -171,27 +149,23 @@ def _follow(job: _NumberedClip) -> ClipResult:
     return _here[0].follow(job)
 
 
-def summary(name: str, results: list[ClipResult]) -> dict[str, Any]:
-    """Means of one set: J, F, J&F over clips, the worst clip, identity switches and the calibration."""
-    mean = DatasetScore(tuple(result.score for result in results)).over_sequences
-    worst = min(results, key=lambda result: result.score.score.mean)
+def summary(name: str, results: list[ClipResult]) -> SetSummary:
+    """What the results of one set say together."""
     masks = [mask for result in results for mask in result.masks]
-    row: dict[str, Any] = {
-        "set": name,
-        "clips": len(results),
-        "J": mean.region,
-        "F": mean.boundary,
-        "J&F": mean.mean,
-        "worst": {"name": worst.score.name, "J&F": worst.score.score.mean},
-        "seconds per frame": _mean([result.seconds_per_frame for result in results]),
-        "switches": sum(result.switches for result in results),
-        "confidence": asdict(calibration([m.confidence for m in masks], [m.region for m in masks])),
-        "sequences": {result.score.name: result.score.score.mean for result in results},
-    }
-    if name == LOOPED:
-        row["early J"] = _mean([result.region(*EARLY) for result in results])
-        row["late J"] = _mean([result.region(*LATE) for result in results])
-    return row
+    return SetSummary(
+        name=name,
+        mean=DatasetScore(tuple(result.score for result in results)).over_sequences,
+        sequences={result.score.name: result.score.score.mean for result in results},
+        seconds_per_frame=_mean([result.seconds_per_frame for result in results]),
+        switches=sum(result.switches for result in results),
+        confidence=calibration([m.confidence for m in masks], [m.region for m in masks]),
+        drift=_drift(results) if name == LOOPED else None,
+    )
+
+
+def _drift(results: list[ClipResult]) -> tuple[float, float]:
+    early, late = (_mean([result.region(*frames) for result in results]) for frames in (EARLY, LATE))
+    return early, late
 
 
 def _mean(values: list[float]) -> float:

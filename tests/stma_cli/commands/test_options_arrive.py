@@ -3,12 +3,15 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
+from stma.config import SegmenterConfig
+from stma.training.config import FitConfig, TrainConfig
 from stma_cli.batch.engine_name import EngineName
 
 # What each command hands its work to, and its arguments.
@@ -115,3 +118,20 @@ def test_an_option_changes_what_the_work_is_given(
     assert handed_over(name, beside | {option: changed}, monkeypatch) != handed_over(
         name, beside, monkeypatch
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("train", TrainConfig()),
+        ("train", SegmenterConfig()),
+        ("validate", replace(SegmenterConfig(), size=None)),
+        ("calibrate", SegmenterConfig()),
+        ("calibrate", FitConfig()),
+    ],
+)
+def test_without_options_the_work_is_given_the_defaults_of_the_library(
+    name: str, default: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert repr(default) in handed_over(name, {}, monkeypatch)

@@ -14,13 +14,16 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
+from stma.calibration import Calibration
 from stma.config import MODEL_CONFIGS
 from stma.errors import DataError, SettingsError
+from stma.evaluation import Score
 from stma.network.entries import join_entries
 from stma.network.model import STMA
 from stma.training import validation_sets
 from stma.training.ablation import PARTS, switch_off
 from stma.training.pool import scan
+from stma.training.scores import SetSummary
 from stma.training.validate import read_frames
 from stma.training.validation_sets import LOOPED, REAL, REVERSED, played
 from stma.weights import save_weights
@@ -65,11 +68,16 @@ def test_a_place_that_is_none_is_refused_before_the_long_work(training_folder: P
 @pytest.mark.parametrize("terminal", [True, False])
 def test_nothing_of_the_rows_is_cut_off_at_80_columns(terminal: bool) -> None:
     worst = "crossing/a_clip_with_a_name_that_is_longer_than_a_line_of_a_terminal_with_80_columns"
-    confidence = {"precision": 0.87, "warnings": 1003, "spearman": -0.26}
-    row = {"set": "crossing", "clips": 120, "J": 1.0, "F": 0.166, "J&F": 0.583, "switches": 1024}
-    row |= {"seconds per frame": 10.27, "confidence": confidence, "worst": {"name": worst, "J&F": 0.145}}
+    found = SetSummary(
+        name="crossing",
+        mean=Score(1.0, 0.166),
+        sequences={worst: 0.145} | {f"crossing/{number}": 0.6 for number in range(119)},
+        seconds_per_frame=10.27,
+        switches=1024,
+        confidence=Calibration(spearman=-0.26, precision=0.87, recall=None, warnings=1003, pairs=9000),
+    )
     stream = io.StringIO()
-    print_sets([row], "small (8c5b667a19a4)", Console(file=stream, width=80, force_terminal=terminal))
+    print_sets([found], "small (8c5b667a19a4)", Console(file=stream, width=80, force_terminal=terminal))
     shown = stream.getvalue()
     assert "…" not in shown
     cells = ["crossing", "120", "100.0", "16.6", "58.3", "10.27", "1024", "-0.26", "87 % of 1003"]
