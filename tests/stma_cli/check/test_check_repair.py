@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from media import make_clip
+from pictures import save_indexed
 from PIL import Image
 
 from stma.errors import OutputError, SettingsError
@@ -126,6 +127,33 @@ def test_specks_and_pinholes_go(video: Path, tmp_path: Path) -> None:
     result, mended = repaired(video, tmp_path / "mask.png", tmp_path / "out.png")
     assert np.array_equal(mended, truth())
     assert len(result.repair.changes) == 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("repainted", [True, False])
+def test_what_a_correction_says_stays(video: Path, tmp_path: Path, repainted: bool) -> None:
+    labels = np.full((HEIGHT, WIDTH), 255, dtype=np.uint8)
+    labels[70:73, 100:104] = 0  # erases
+    if repainted:
+        labels[truth() == 1] = 1
+        labels[30:33, 30:33] = 255  # within object 1
+    mask = save_indexed(tmp_path / "mask.png", labels)
+    result = run_check(video, [f"0={mask}"], fix=tmp_path / "out.png")
+    assert result.repair is not None
+    assert result.repair.path is None, result.repair.changes
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_correction_is_cleaned_round_what_it_leaves(video: Path, tmp_path: Path, grey: bool) -> None:
+    expected = truth()
+    expected[60:, :60] = expected[2:5, 2:5] = 255
+    labels = expected.copy()
+    labels[80, 20] = 1  # a speck on what is left
+    labels[55, 110] = 0  # a pinhole of object 2
+    mask = (save if grey else save_indexed)(tmp_path / "mask.png", labels)
+    result = run_check(video, [f"0={mask}"], fix=tmp_path / "out.png")
+    assert {"specks", "holes", "left"} <= {finding.code for finding in result.masks}
+    assert [finding.code for finding in result.after] == ["left"]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
 
 
 def test_scaled(video: Path, tmp_path: Path) -> None:
