@@ -88,9 +88,10 @@ def test_links_among_the_masks_are_followed(clips: Path, tmp_path: Path) -> None
 
 
 def test_masks_beside_the_clips(clips: Path) -> None:
-    touch(clips, "b2.png", "deep/frames.json")
+    touch(clips, "b2.png", "deep/frames.json", "deep/er/c.v1.npy")
     pairs = by_name(clips, clips)
     assert pairs["b2"].masks == (str(clips / "b2.png"),)
+    assert pairs["deep/er/c.v1"].masks == (str(clips / "deep/er/c.v1.npy"),)
     assert pairs["deep/frames"].masks == (str(clips / "deep/frames.json"),)
     assert "there is no mask for it" in str(pairs["b10"].problem)
 

@@ -52,6 +52,22 @@ def test_a_plane_of_ids(tmp_path: Path, dtype: type) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.npz").labels, LABELS)
 
 
+def test_arrays_in_a_folder_of_masks(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    saved(folder / "00000.npy", LABELS)
+    np.savez(folder / "00008.npz", STACK)
+    by_frame = read_mask_options([str(folder)], WIDTH, HEIGHT)
+    np.testing.assert_array_equal(by_frame[0].labels, LABELS)
+    np.testing.assert_array_equal(by_frame[8].labels, OF_STACK)
+
+
+def test_arrays_among_the_frames(tmp_path: Path) -> None:
+    frames = make_folder(tmp_path / "frames", ["f0.png", "f1.png"], WIDTH, HEIGHT)
+    mask = saved(frames / "f1.npy", LABELS)
+    assert expand_folders([str(frames)], ["f0", "f1"], frames) == (f"1={mask}",)
+
+
 @pytest.mark.parametrize("mask", [plane(PART), plane(PART) * 1.0, plane(PART) * np.uint8(255)])
 def test_one_object(tmp_path: Path, mask: np.ndarray) -> None:
     np.testing.assert_array_equal(read(saved(tmp_path / "a.npy", mask)).labels, plane(PART))
