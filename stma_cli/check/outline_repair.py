@@ -7,6 +7,7 @@ import numpy as np
 from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
 from stma_cli.check.json_outlines import JsonOutline, json_outlines
 from stma_cli.convert.outlines import outlines
+from stma_cli.masks.image_file import require_size
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.readable_json import write_json
@@ -40,7 +41,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
         changes = [change for outline in found for change in _mend(outline, str(path))]
     except AnnotationError as error:
         raise MaskError(error.problem, error.fix) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise MaskError(*has_wrong_field(path, error)) from error
     if changes:
         write_json(out, content)
@@ -52,8 +53,10 @@ def _mend(outline: JsonOutline, source: str) -> list[str]:
 
     Raises:
         AnnotationError: when there is no sensible repair.
+        MaskError: when the picture is too large.
     """
     what, named = outline.what, f"{source}: {outline.what}"
+    require_size(*outline.size, source)
     try:
         points = read_points(outline.raw, named)
     except TooFewPointsError:
