@@ -37,7 +37,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     try:
         found = json_outlines(content, width, height)
         if found is None:
-            raise MaskError(f"{path} is of no kind that --fix repairs", "move its points as told")
+            raise MaskError(*not_repairable(path))
         changes = [change for outline in found for change in _mend(outline, str(path))]
     except AnnotationError as error:
         raise MaskError(error.problem, error.fix) from error
@@ -46,6 +46,14 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     if changes:
         write_json(out, content)
     return tuple(changes)
+
+
+def not_repairable(path: Path) -> tuple[str, str]:
+    """Return problem and fix of a mask that `stma check --fix` has nothing to do for, as SAM's and arrays are."""
+    return (
+        f"{path} is neither a picture nor JSON with the outlines of one",
+        "leave --fix out, as SAM's masks, arrays and run lengths need no repair",
+    )
 
 
 def _mend(outline: JsonOutline, source: str) -> list[str]:

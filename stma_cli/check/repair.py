@@ -9,7 +9,7 @@ import numpy as np
 from stma.errors import MaskError, OutputError
 from stma.labels import LEAVE, ids_in
 from stma.palette import davis_palette
-from stma_cli.check.outline_repair import repair_outlines
+from stma_cli.check.outline_repair import not_repairable, repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
 from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
@@ -19,6 +19,7 @@ from stma_cli.masks.colours import full_palette, ids_from_colours, packed, unpac
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
+from stma_cli.masks.reader import is_picture
 from stma_cli.wording import counted, shortened
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
@@ -49,6 +50,8 @@ def repair_mask(path: Path, survey: VideoSurvey, out: Path, correction: bool = F
         OutputError: when `out` is there already, of another kind or cannot be written.
     """
     is_json = path.suffix.lower() == ".json"
+    if not is_json and not is_picture(path):
+        raise MaskError(*not_repairable(path))
     _require_place(out, ".json" if is_json else ".png")
     info = survey.info
     if info is None:

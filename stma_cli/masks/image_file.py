@@ -35,8 +35,14 @@ def read_picture(path: Path) -> MaskPicture:
     """Read a mask picture without changing any value.
 
     Raises:
-        MaskError: when the file is missing, damaged, animated, too large, a JPEG or no picture.
+        MaskError: when the file is missing, a folder, damaged, animated, too large, a JPEG or no picture.
     """
+    if path.is_dir():
+        raise MaskError(
+            f"{path} is a folder and not one mask",
+            "give a file in it, or where its masks are named after their frames, the folder without a number or name "
+            "before it",
+        )
     if not path.is_file():
         raise MaskError(f"there is no mask file {path}", "check the path given with --mask")
     try:

@@ -1,5 +1,6 @@
 """`stma check --fix`: what is repaired passes the check and is read as it was meant."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -203,6 +204,23 @@ def test_good_mask_is_left_alone(video: Path, tmp_path: Path) -> None:
     assert result.repair is not None
     assert result.repair.path is None
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "out"), [("sam", "out.png"), ("sam", "out.json"), ("a.npy", "out.png"), ("sam.json", "out.json")]
+)
+def test_what_needs_no_repair_is_said_to(video: Path, tmp_path: Path, name: str, out: str) -> None:
+    (tmp_path / "sam").mkdir()
+    (tmp_path / "sam" / "metadata.csv").write_text("id,area,bbox_x0,bbox_y0\n")
+    save(tmp_path / "sam" / "0.png", (truth() > 0) * np.uint8(255))
+    np.save(tmp_path / "a.npy", truth())
+    rows = [{"segmentation": {"size": [HEIGHT, WIDTH], "counts": [99, HEIGHT * WIDTH - 99]}}]
+    (tmp_path / "sam.json").write_text(json.dumps(rows))
+    result = run_check(video, [str(tmp_path / name)], fix=tmp_path / out)
+    refused = next(finding for finding in result.masks if finding.code == "not-repaired")
+    assert refused.problem == "it is neither a picture nor JSON with the outlines of one"
+    assert "leave --fix out" in refused.fix
+    assert not (tmp_path / out).exists()
 
 
 def test_nothing_is_overwritten(video: Path, tmp_path: Path) -> None:
