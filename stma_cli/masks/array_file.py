@@ -39,12 +39,7 @@ def read_array_annotation(
     planes = _planes(path)
     rows, columns = planes.shape[-2:]
     fit = fit_size(columns, rows, width, height, str(path))
-    lowest, largest = planes.min(), planes.max()
-    if not 0 <= lowest <= largest <= LARGEST_ID:
-        raise MaskError(
-            f"{path} holds values from {lowest} to {largest}",
-            f"save ids of 1 to {LARGEST_ID}, and 0 where nothing is marked or known",
-        )
+    largest = planes.max()
     if len(planes) == 1:
         return annotation_of(
             _as_picture(planes[0], int(largest)), path, width, height, object_ids, correction
@@ -69,21 +64,33 @@ def read_array_annotation(
 
 
 def _planes(path: Path) -> np.ndarray:
-    """Return (N, H, W) integers or bools."""
+    """Return (N, H, W) integers or bools, none outside of what ids may be."""
     array = _load(path)
     if array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
     planes = array[None] if array.ndim == 2 else array
     if planes.ndim != 3 or planes.size == 0 or (array.ndim == 3 and array.shape[2] <= 4):
         raise MaskError(f"{path} holds an array of the shape {array.shape}", _SHAPES)
-    if planes.dtype.kind == "f" and np.array_equal(planes, np.rint(planes)):
-        planes = planes.astype(np.int64)
-    if planes.dtype.kind not in "biu":
+    if planes.dtype.kind not in "biu" and not _are_whole(planes):
         raise MaskError(
             f"{path} holds numbers of the type {planes.dtype} that are no ids, as logits and scores are not",
             "save masks, as in numpy.save('mask.npy', logits > 0)",
         )
-    return planes
+    lowest, largest = planes.min(), planes.max()
+    if not 0 <= lowest <= largest <= LARGEST_ID:
+        raise MaskError(
+            f"{path} holds values from {lowest} to {largest}",
+            f"save ids of 1 to {LARGEST_ID}, and 0 where nothing is marked or known",
+        )
+    return planes.astype(np.int32) if planes.dtype.kind == "f" else planes
+
+
+def _are_whole(planes: np.ndarray) -> bool:
+    return (
+        planes.dtype.kind == "f"
+        and bool(np.isfinite(planes).all())
+        and np.array_equal(planes, np.rint(planes))
+    )
 
 
 def _load(path: Path) -> np.ndarray:
