@@ -191,15 +191,18 @@ def holds_results(folder: Path) -> bool:
 
 
 def _holds_masks_alone(folder: Path) -> bool:
-    """Whether all in a folder are files that masks are saved as and frames are not."""
+    """Whether all in a folder are files that masks are saved as and frames are not, or SAM has left it."""
+    from stma_cli.masks.array_file import ARRAY_SUFFIXES
     from stma_cli.masks.image_file import is_label_picture
+    from stma_cli.masks.sam import is_sam_folder
 
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError:
         return False
-    return all(
-        entry.is_file() and (entry.suffix.lower() == ".json" or is_label_picture(entry)) for entry in entries
+    endings = {".json", *ARRAY_SUFFIXES}
+    return is_sam_folder(folder) or all(
+        entry.is_file() and (entry.suffix.lower() in endings or is_label_picture(entry)) for entry in entries
     )
 
 

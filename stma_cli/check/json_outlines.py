@@ -35,7 +35,7 @@ def json_outlines(content: Any, width: int, height: int) -> list[JsonOutline] | 
         width, height: size of the video, for files that do not say their own.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: when a field is missing or of the wrong kind.
+        AttributeError, KeyError, TypeError, ValueError, OverflowError: when a field is missing or of the wrong kind.
     """
     if not isinstance(content, dict):
         return None

@@ -141,7 +141,7 @@ def check_picture(
     except MaskError as error:
         return [*findings, _with_repair(from_error(error, "smoothed", file))], None
     findings += _format_findings(picture, annotation.notes, file)
-    findings += label_findings(np.maximum(annotation.labels, 0), file)
+    findings += label_findings(annotation.labels, file)
     if LEAVE in annotation.labels:
         left = LEFT_VALUE[picture.kind]
         problem = (
@@ -236,8 +236,10 @@ def _check_other(option: MaskOption, survey: VideoSurvey, width: int, height: in
     except InputError as error:
         return _Checked(option, (from_error(error, "unusable", file),), None)
     elsewhere = marked_elsewhere(option, annotation.others, frame, survey.stems)
-    findings = tuple(label_findings(np.maximum(annotation.labels, 0), file))
-    return _Checked(option, findings, annotation.object_ids, elsewhere)
+    findings = label_findings(annotation.labels, file)
+    left = [note for note in annotation.notes if note.code == "left"]
+    findings += [Finding(Level.NOTE, "left", file, note, "nothing, if that is meant") for note in left]
+    return _Checked(option, tuple(findings), annotation.object_ids, elsewhere, bool(left))
 
 
 def _empty_masks(checked: Sequence[_Checked]) -> list[Finding]:

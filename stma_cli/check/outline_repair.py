@@ -7,6 +7,7 @@ import numpy as np
 from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
 from stma_cli.check.json_outlines import JsonOutline, json_outlines
 from stma_cli.convert.outlines import outlines
+from stma_cli.masks.image_file import require_size
 from stma_cli.masks.json_file import load_json
 from stma_cli.masks.polygons import fill_wound, read_points, require_inside, require_simple
 from stma_cli.readable_json import write_json
@@ -36,15 +37,23 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
     try:
         found = json_outlines(content, width, height)
         if found is None:
-            raise MaskError(f"{path} is of no kind that --fix repairs", "move its points as told")
+            raise MaskError(*not_repairable(path))
         changes = [change for outline in found for change in _mend(outline, str(path))]
     except AnnotationError as error:
         raise MaskError(error.problem, error.fix) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise MaskError(*has_wrong_field(path, error)) from error
     if changes:
         write_json(out, content)
     return tuple(changes)
+
+
+def not_repairable(path: Path) -> tuple[str, str]:
+    """Return problem and fix of a mask that `stma check --fix` has nothing to do for, as SAM's and arrays are."""
+    return (
+        f"{path} is neither a picture nor JSON with the outlines of one",
+        "leave --fix out, as SAM's masks, arrays and run lengths need no repair",
+    )
 
 
 def _mend(outline: JsonOutline, source: str) -> list[str]:
@@ -52,8 +61,10 @@ def _mend(outline: JsonOutline, source: str) -> list[str]:
 
     Raises:
         AnnotationError: when there is no sensible repair.
+        MaskError: when the picture is too large.
     """
     what, named = outline.what, f"{source}: {outline.what}"
+    require_size(*outline.size, source)
     try:
         points = read_points(outline.raw, named)
     except TooFewPointsError:

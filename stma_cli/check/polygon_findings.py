@@ -28,6 +28,6 @@ def outline_findings(content: Any, file: str, width: int, height: int) -> list[F
                 require_inside(points, *outline.size, named)
             except AnnotationError as error:
                 findings.append(from_error(error, _CODES.get(type(error), "polygon"), file))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return []  # the reader of the format names the field
     return findings

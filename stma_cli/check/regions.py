@@ -52,7 +52,7 @@ def find_specks(labels: np.ndarray) -> list[Spots]:
     """Return the small parts that lie apart from the rest of their object.
 
     Args:
-        labels: (H, W) integer object ids, 0 = background.
+        labels: (H, W) integer object ids, 0 = background, `LEAVE` = neither.
     """
     found = []
     for object_id in ids_in(labels)[:MOST_OBJECTS]:
@@ -67,7 +67,7 @@ def find_pinholes(labels: np.ndarray) -> list[Spots]:
     """Return the small bits of background that one object encloses.
 
     Args:
-        labels: (H, W) integer object ids, 0 = background.
+        labels: (H, W) integer object ids, 0 = background, `LEAVE` = neither.
     """
     parts: dict[int, list[_Part]] = {}
     for part in _small_parts(labels == 0, _limit(labels, labels.size), 4):
@@ -78,7 +78,7 @@ def find_pinholes(labels: np.ndarray) -> list[Spots]:
             continue
         wider = labels[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1]
         around = np.unique(wider[~np.pad(part.inside, 1)])
-        if len(around) == 1 and around[0] != 0:
+        if len(around) == 1 and around[0] > 0:
             parts.setdefault(int(around[0]), []).append(part)
     return [spots for object_id in sorted(parts) for spots in _together(object_id, parts[object_id], labels)]
 

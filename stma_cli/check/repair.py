@@ -9,7 +9,7 @@ import numpy as np
 from stma.errors import MaskError, OutputError
 from stma.labels import LEAVE, ids_in
 from stma.palette import davis_palette
-from stma_cli.check.outline_repair import repair_outlines
+from stma_cli.check.outline_repair import not_repairable, repair_outlines
 from stma_cli.check.regions import find_pinholes, find_specks
 from stma_cli.check.snapping import Snapped, read_lossy, snap
 from stma_cli.check.turning import TURNS, find_turn, lies_on_its_side
@@ -19,6 +19,7 @@ from stma_cli.masks.colours import full_palette, ids_from_colours, packed, unpac
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import MaskPicture, read_picture
 from stma_cli.masks.label_image import LEFT_VALUE, read_image_annotation
+from stma_cli.masks.reader import is_picture
 from stma_cli.wording import counted, shortened
 
 MOST_ROUNDS = 4  # of removing specks and filling pinholes, as one can make the other
@@ -39,14 +40,18 @@ class Repair:
     changes: tuple[str, ...]
 
 
-def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
+def repair_mask(path: Path, survey: VideoSurvey, out: Path, correction: bool = False) -> Repair:
     """Write a repaired copy of a mask picture or of a JSON with outlines; the source stays as it is.
+
+    A picture is read as for `read_annotation`, as a `correction` or not; pixels that stay as predicted still do.
 
     Raises:
         MaskError: when the mask cannot be repaired without guessing.
         OutputError: when `out` is there already, of another kind or cannot be written.
     """
     is_json = path.suffix.lower() == ".json"
+    if not is_json and not is_picture(path):
+        raise MaskError(*not_repairable(path))
     _require_place(out, ".json" if is_json else ".png")
     info = survey.info
     if info is None:
@@ -54,8 +59,8 @@ def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
     if is_json:
         mended = repair_outlines(path, out, info.width, info.height)
         return Repair(out if mended else None, mended)
-    labels, changes = _labels_and_changes(path)
-    if not ids_in(labels):
+    labels, left, changes = _labels_and_changes(path, correction)
+    if not labels.any():
         raise MaskError(f"{path} is empty, there is nothing to repair", "mark at least one object in it")
     rows, columns = labels.shape
     if lies_on_its_side(columns, rows, info.width, info.height):
@@ -73,19 +78,22 @@ def repair_mask(path: Path, survey: VideoSurvey, out: Path) -> Repair:
     changes += cleaned
     if not changes:
         return Repair(None, ())
-    _write(labels, out, info.width, info.height)
+    _write(np.where(labels == LEAVE, left, labels), out, info.width, info.height)
     return Repair(out, tuple(changes))
 
 
 def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Remove specks and fill pinholes of an (H, W) label map; returns it and a sentence per object."""
+    """Remove specks and fill pinholes of an (H, W) label map; returns it and a sentence per object.
+
+    Pixels of `LEAVE` stay what they are, and specks beside them join them: background would erase.
+    """
     labels = labels.copy()
     removed: dict[int, int] = {}
     filled: dict[int, int] = {}
     for _ in range(MOST_ROUNDS):
         specks = find_specks(labels)
         for spots in specks:
-            labels[spots.where] = 0
+            labels[spots.where] = LEAVE if np.any(labels[_round(spots.where)] == LEAVE) else 0
             removed[spots.object_id] = removed.get(spots.object_id, 0) + spots.count
         pinholes = find_pinholes(labels)
         for spots in pinholes:
@@ -97,6 +105,14 @@ def clean(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return labels, changes + [
         f"{counted(count, 'pinhole')} of object {key} filled" for key, count in filled.items()
     ]
+
+
+def _round(where: np.ndarray) -> np.ndarray:
+    """Return the pixels next to those of an (H, W) bool mask."""
+    import cv2
+
+    grown = cv2.dilate(where.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(grown & ~where)
 
 
 def _require_place(out: Path, ending: str) -> None:
@@ -112,23 +128,26 @@ def _require_place(out: Path, ending: str) -> None:
         )
 
 
-def _labels_and_changes(path: Path) -> tuple[np.ndarray, list[str]]:
-    """Return (H, W) int32 labels at the size of the picture."""
+def _labels_and_changes(path: Path, correction: bool) -> tuple[np.ndarray, int, list[str]]:
+    """Return (H, W) int32 labels at the size of the picture, what is saved for `LEAVE` in them, and changes."""
     lossy = read_lossy(path)
     picture = lossy or read_picture(path)
     rows, columns = picture.pixels.shape[:2]
+    left = LEFT_VALUE.get(picture.kind, 0)
     if lossy is None:
         try:
-            annotation = read_image_annotation(path, columns, rows, ObjectIds())
+            labels = read_image_annotation(path, columns, rows, ObjectIds(), correction).labels
         except MaskError:
             pass  # its edges are smoothed: snapped below
         else:
-            left = LEFT_VALUE.get(picture.kind, 0)
-            given = np.where(annotation.labels == LEAVE, left, annotation.labels).astype(np.int32)
+            given = np.where(labels == LEAVE, left, labels)
             indexed = picture.kind == "index" and np.array_equal(given, picture.pixels)
-            return given, [] if indexed else [_saved(given)]
+            return labels, left, [] if indexed else [_saved(given)]
     labels, changes = _snapped_labels(picture, path)
-    return labels, [*changes, _saved(labels)]
+    changes.append(_saved(labels))
+    if left and (correction or not set(ids_in(labels)) <= {left}):
+        labels = np.where(labels == left, LEAVE, labels)
+    return labels, left, changes
 
 
 def _saved(labels: np.ndarray) -> str:

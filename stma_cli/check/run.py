@@ -71,8 +71,9 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
         result = CheckResult(survey, tuple(findings))
         return result if result.failed or survey.info is None else _with_needs(result, masks)
     option = parse_mask_option(masks[0])
+    corrects = option.frame is not None and option.name is None
     try:
-        repair = repair_mask(option.path, survey, fix)
+        repair = repair_mask(option.path, survey, fix, corrects)
     except MaskError as error:
         known = {finding.problem for finding in findings}
         refused = from_error(error, "not-repaired", str(option.path))

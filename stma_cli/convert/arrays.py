@@ -16,6 +16,7 @@ from stma.errors import AnnotationError
 from stma.labels import id_dtype
 from stma_cli.convert.clip import Clip, LabelledFrame, Source, safe_name
 from stma_cli.masks.annotation import ObjectIds
+from stma_cli.masks.array_file import read_header
 
 _MEMBER = "labels.npy"
 _OTHERS = ("frames", "ids", "names")
@@ -97,11 +98,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, int, int], np.dtype]:
     try:
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran_order, dtype = read(stream)
+        shape, fortran_order, dtype = read_header(stream)
     except ValueError as error:
         raise AnnotationError(f"{path} holds no array ({error})", _EXPORT) from error
     if len(shape) != 3 or fortran_order or dtype.kind not in "biu":

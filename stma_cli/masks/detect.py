@@ -7,7 +7,7 @@ from xml.etree.ElementTree import ParseError, iterparse
 from stma.errors import AnnotationError, InputError
 from stma_cli.mask_formats import Format
 from stma_cli.masks.convertible import not_as_it_is
-from stma_cli.masks.folder import MASK_SUFFIXES
+from stma_cli.masks.folder import PICTURE_SUFFIXES
 from stma_cli.masks.json_file import load_json, other_format
 from stma_cli.masks.labelme import labelme_files
 from stma_cli.masks.sam import sam_rows
@@ -34,7 +34,7 @@ def detect(path: Path) -> Format:
         return _of_xml(path)
     if suffix == ".json":
         return _of_json(load_json(path), path)
-    if suffix in MASK_SUFFIXES:
+    if suffix in PICTURE_SUFFIXES:
         raise AnnotationError(
             f"{path} is a picture, which may be the mask of one frame",
             "give the folder of all frames' masks, or give it as it is, as in stma segment VIDEO --mask FILE",

@@ -7,6 +7,7 @@ import numpy as np
 from stma.errors import MaskError
 from stma.labels import ids_in
 from stma.resize import resize_labels
+from stma_cli.masks.image_file import require_size
 from stma_cli.note import Note
 
 ASPECT_TOLERANCE = 0.01  # relative; 1920x1088 against 1920x1080 still fits, 4:3 against 3:2 does not
@@ -70,10 +71,13 @@ def fit_size(source_width: int, source_height: int, width: int, height: int, sou
         source: the file, for messages.
 
     Raises:
-        MaskError: when the aspect ratios differ by more than 1 %.
+        MaskError: when the aspect ratios differ by more than 1 %, or the mask would take too much memory.
     """
     fit = Fit(source_width, source_height, width, height)
-    if fit.same or _same_shape(source_width, source_height, width, height):
+    if fit.same:
+        return fit
+    require_size(source_width, source_height, source)
+    if _same_shape(source_width, source_height, width, height):
         return fit
     if _same_shape(source_height, source_width, width, height):
         raise MaskError(

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from stma.errors import MaskError
 from stma.natural_order import natural_key
+from stma_cli.masks.array_file import ARRAY_SUFFIXES
 from stma_cli.masks.convertible import convert_first
 from stma_cli.masks.sam import is_sam_folder
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read, shell_command
 
-MASK_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".json"})
+PICTURE_SUFFIXES = frozenset({".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+MASK_SUFFIXES = PICTURE_SUFFIXES | ARRAY_SUFFIXES | {".json"}
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 _NAME_OF_CVAT = re.compile(r"frame_([0-9]{6})")
 
@@ -90,7 +92,8 @@ def masks_in_folder(folder: Path, stems: Sequence[str] = (), video: Path | None 
 
 def _frames_among(files: Sequence[Path], position: Mapping[str, int]) -> frozenset[Path]:
     """Return the pictures in the folder of the frames that are frames: a mask has the name of a JPEG beside it."""
-    pictures = [file for file in files if file.suffix.lower() != ".json" and file.stem in position]
+    kinds = PICTURE_SUFFIXES | JPEG_SUFFIXES
+    pictures = [file for file in files if file.suffix.lower() in kinds and file.stem in position]
     jpegs = {file.stem for file in pictures if file.suffix.lower() in JPEG_SUFFIXES}
     return frozenset(file for file in pictures if file.stem not in jpegs)
 

@@ -35,8 +35,14 @@ def read_picture(path: Path) -> MaskPicture:
     """Read a mask picture without changing any value.
 
     Raises:
-        MaskError: when the file is missing, damaged, animated, too large, a JPEG or no picture.
+        MaskError: when the file is missing, a folder, damaged, animated, too large, a JPEG or no picture.
     """
+    if path.is_dir():
+        raise MaskError(
+            f"{path} is a folder and not one mask",
+            "give a file in it, or where its masks are named after their frames, the folder without a number or name "
+            "before it",
+        )
     if not path.is_file():
         raise MaskError(f"there is no mask file {path}", "check the path given with --mask")
     try:
@@ -80,8 +86,7 @@ def is_whole_png(path: Path) -> bool:
 
 
 def _require_usable(image: Image.Image, path: Path) -> None:
-    if image.width * image.height > LARGEST_PICTURE:
-        raise _too_large(path)
+    require_size(image.width, image.height, path)
     if getattr(image, "n_frames", 1) > 1:
         raise MaskError(
             f"{path} is animated or has several pages",
@@ -94,9 +99,19 @@ def _require_usable(image: Image.Image, path: Path) -> None:
         )
 
 
-def _too_large(path: Path) -> MaskError:
+def require_size(width: int, height: int, source: Path | str) -> None:
+    """Refuse a mask of more pixels than fit into memory, before they are made.
+
+    Raises:
+        MaskError: naming `source`.
+    """
+    if width * height > LARGEST_PICTURE:
+        raise _too_large(source)
+
+
+def _too_large(source: Path | str) -> MaskError:
     return MaskError(
-        f"{path} has more than {LARGEST_PICTURE // 1_000_000} million pixels",
+        f"{source} has more than {LARGEST_PICTURE // 1_000_000} million pixels",
         "save the mask with the width and height of the video",
     )
 

@@ -88,9 +88,10 @@ def test_links_among_the_masks_are_followed(clips: Path, tmp_path: Path) -> None
 
 
 def test_masks_beside_the_clips(clips: Path) -> None:
-    touch(clips, "b2.png", "deep/frames.json")
+    touch(clips, "b2.png", "deep/frames.json", "deep/er/c.v1.npy")
     pairs = by_name(clips, clips)
     assert pairs["b2"].masks == (str(clips / "b2.png"),)
+    assert pairs["deep/er/c.v1"].masks == (str(clips / "deep/er/c.v1.npy"),)
     assert pairs["deep/frames"].masks == (str(clips / "deep/frames.json"),)
     assert "there is no mask for it" in str(pairs["b10"].problem)
 
@@ -107,13 +108,22 @@ def test_labelme_leaves_the_masks_among_the_frames(clips: Path, ending: str) -> 
 
 
 def test_a_folder_of_masks_beside_its_clip_is_no_clip(clips: Path) -> None:
-    touch(clips, "b10/00016.png", "b10/00040.json", "deep/er/c.v1/00000.png", "b2/00000.png", "b2/00001.jpg")
+    touch(clips, "b10/00016.png", "b10/00040.json", "b10/00050.npy")
+    touch(clips, "deep/er/c.v1/00000.png", "b2/00000.png", "b2/00001.jpg")
     Image.new("RGB", (4, 4)).save(clips / "deep/er/c.v1/00001.png")
     pairs = by_name(clips, clips)
     assert pairs["b10"].masks == (str(clips / "b10"),)
     assert pairs["b10"].problem is None
     for frames in ("b2", "deep/er/c.v1"):
         assert f"share the results folder {frames}; rename one" in str(pairs[frames].problem)
+
+
+def test_a_folder_that_sam_has_left_beside_its_clip_is_its_mask(clips: Path) -> None:
+    touch(clips, "b10/0.png", "b10/1.png")
+    (clips / "b10/metadata.csv").write_text("id,area,bbox_x0,bbox_y0\n0,16,0,0\n")
+    pairs = by_name(clips, clips)
+    assert pairs["b10"].masks == (str(clips / "b10"),)
+    assert pairs["b10"].problem is None
 
 
 def test_what_cannot_be_paired_is_a_problem_of_that_clip(clips: Path, tmp_path: Path) -> None:

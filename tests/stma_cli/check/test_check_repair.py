@@ -1,11 +1,13 @@
 """`stma check --fix`: what is repaired passes the check and is read as it was meant."""
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from media import make_clip
+from pictures import save_indexed
 from PIL import Image
 
 from stma.errors import OutputError, SettingsError
@@ -128,6 +130,33 @@ def test_specks_and_pinholes_go(video: Path, tmp_path: Path) -> None:
     assert len(result.repair.changes) == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("repainted", [True, False])
+def test_what_a_correction_says_stays(video: Path, tmp_path: Path, repainted: bool) -> None:
+    labels = np.full((HEIGHT, WIDTH), 255, dtype=np.uint8)
+    labels[70:73, 100:104] = 0  # erases
+    if repainted:
+        labels[truth() == 1] = 1
+        labels[30:33, 30:33] = 255  # within object 1
+    mask = save_indexed(tmp_path / "mask.png", labels)
+    result = run_check(video, [f"0={mask}"], fix=tmp_path / "out.png")
+    assert result.repair is not None
+    assert result.repair.path is None, result.repair.changes
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_correction_is_cleaned_round_what_it_leaves(video: Path, tmp_path: Path, grey: bool) -> None:
+    expected = truth()
+    expected[60:, :60] = expected[2:5, 2:5] = 255
+    labels = expected.copy()
+    labels[80, 20] = 1  # a speck on what is left
+    labels[55, 110] = 0  # a pinhole of object 2
+    mask = (save if grey else save_indexed)(tmp_path / "mask.png", labels)
+    result = run_check(video, [f"0={mask}"], fix=tmp_path / "out.png")
+    assert {"specks", "holes", "left"} <= {finding.code for finding in result.masks}
+    assert [finding.code for finding in result.after] == ["left"]
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
+
+
 def test_scaled(video: Path, tmp_path: Path) -> None:
     large = cv2.resize(truth(), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     result, labels = repaired(video, save(tmp_path / "grey.png", large), tmp_path / "out.png")
@@ -175,6 +204,23 @@ def test_good_mask_is_left_alone(video: Path, tmp_path: Path) -> None:
     assert result.repair is not None
     assert result.repair.path is None
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "out"), [("sam", "out.png"), ("sam", "out.json"), ("a.npy", "out.png"), ("sam.json", "out.json")]
+)
+def test_what_needs_no_repair_is_said_to(video: Path, tmp_path: Path, name: str, out: str) -> None:
+    (tmp_path / "sam").mkdir()
+    (tmp_path / "sam" / "metadata.csv").write_text("id,area,bbox_x0,bbox_y0\n")
+    save(tmp_path / "sam" / "0.png", (truth() > 0) * np.uint8(255))
+    np.save(tmp_path / "a.npy", truth())
+    rows = [{"segmentation": {"size": [HEIGHT, WIDTH], "counts": [99, HEIGHT * WIDTH - 99]}}]
+    (tmp_path / "sam.json").write_text(json.dumps(rows))
+    result = run_check(video, [str(tmp_path / name)], fix=tmp_path / out)
+    refused = next(finding for finding in result.masks if finding.code == "not-repaired")
+    assert refused.problem == "it is neither a picture nor JSON with the outlines of one"
+    assert "leave --fix out" in refused.fix
+    assert not (tmp_path / out).exists()
 
 
 def test_nothing_is_overwritten(video: Path, tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_a_plane_of_ids(tmp_path: Path, dtype: type) -> None:
     np.testing.assert_array_equal(read(tmp_path / "a.npz").labels, LABELS)
 
 
+def test_arrays_in_a_folder_of_masks(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    saved(folder / "00000.npy", LABELS)
+    np.savez(folder / "00008.npz", STACK)
+    by_frame = read_mask_options([str(folder)], WIDTH, HEIGHT)
+    np.testing.assert_array_equal(by_frame[0].labels, LABELS)
+    np.testing.assert_array_equal(by_frame[8].labels, OF_STACK)
+
+
+def test_arrays_among_the_frames(tmp_path: Path) -> None:
+    frames = make_folder(tmp_path / "frames", ["f0.png", "f1.png"], WIDTH, HEIGHT)
+    mask = saved(frames / "f1.npy", LABELS)
+    assert expand_folders([str(frames)], ["f0", "f1"], frames) == (f"1={mask}",)
+
+
 @pytest.mark.parametrize("mask", [plane(PART), plane(PART) * 1.0, plane(PART) * np.uint8(255)])
 def test_one_object(tmp_path: Path, mask: np.ndarray) -> None:
     np.testing.assert_array_equal(read(saved(tmp_path / "a.npy", mask)).labels, plane(PART))
@@ -125,6 +141,7 @@ def test_covered_objects_are_left_out(tmp_path: Path) -> None:
 NESTED = np.stack([plane(WHOLE), plane(PART), plane((slice(4, 12), slice(4, 12)))])
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("array", "words"),
     [
@@ -132,6 +149,11 @@ NESTED = np.stack([plane(WHOLE), plane(PART), plane((slice(4, 12), slice(4, 12))
         (np.stack([LABELS, LABELS]), "several values each, as a clip of label maps"),
         (np.where(plane(PART), -1, LABELS), "holds values from -1 to 7"),
         (LABELS * 10_000, "holds values from 0 to 70000"),
+        (LABELS * 10_000.0, "holds values from 0.0 to 70000.0"),
+        (LABELS * 1e300, r"holds values from 0.0 to 7e\+300"),
+        (np.where(plane(PART), np.inf, 0), "of the type float64 that are no ids"),
+        (np.where(plane(PART), -np.inf, 1), "of the type float64 that are no ids"),
+        (np.where(plane(PART), np.nan, 0), "of the type float64 that are no ids"),
         (LABELS / 2, "of the type float64 that are no ids"),
         (np.zeros((HEIGHT, WIDTH, 3), np.uint8), r"of the shape \(30, 40, 3\)"),
         (np.ones(5, np.uint8), r"of the shape \(5,\)"),
@@ -161,6 +183,16 @@ def test_archives_without_a_mask(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(MaskError, match="no mask file"):
         read(tmp_path / "absent.npy")
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 255), (np.int32, 65535)])
+def test_check_says_what_an_array_leaves(tmp_path: Path, dtype: type, value: int) -> None:
+    video = make_folder(tmp_path / "video", ["0.png"], WIDTH, HEIGHT)
+    labels = np.where(plane(WHOLE), 300 if value > 255 else 1, np.where(plane(APART), value, 0)).astype(dtype)
+    result = run_check(video, [str(saved(tmp_path / "a.npy", labels))], quick=True)
+    left = next(finding for finding in result.masks if finding.code == "left")
+    assert left.level is Level.NOTE
+    assert left.problem.startswith(f"{value} leaves pixels as predicted")
 
 
 def test_check_reads_them_too(tmp_path: Path) -> None:

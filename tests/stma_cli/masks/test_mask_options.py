@@ -204,6 +204,13 @@ def test_a_folder_holds_masks_named_after_their_frames(masks: Path) -> None:
     assert read[60].names == {2: "cat"}
 
 
+@pytest.mark.parametrize("before", ["3", "dog", "3:dog"])
+def test_a_folder_is_not_one_mask(masks: Path, before: str) -> None:
+    (masks / "drawn").mkdir()
+    with pytest.raises(MaskError, match="drawn is a folder and not one mask; give a file in it"):
+        read_mask_options([f"{before}=drawn"], WIDTH, HEIGHT)
+
+
 def test_masks_of_a_folder_of_frames_have_the_names_of_the_frames(masks: Path) -> None:
     folder = masks / "drawn"
     folder.mkdir()
