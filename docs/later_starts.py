@@ -15,13 +15,13 @@ LATER = (15, 30)
 def place(data: Path, out: Path, starts: tuple[int, ...]) -> list[str]:
     """Make the folder; returns the names of its clips."""
     names = []
-    for sequence in json.loads((data / "splits.json").read_text())["validation"]:
+    for sequence in json.loads((data / "splits.json").read_text("utf-8-sig"))["validation"]:
         pictures = sorted((data / "video" / sequence).glob("*.jpg"))
         for start in starts:
             names.append(f"{sequence}_{start}")
             _link(pictures[start:], out / "video" / names[-1])
     _link(pictures[:2], out / "video" / "not" / "validated")  # a training folder holds something to train on
-    (out / "splits.json").write_text(json.dumps({"validation": names}))
+    (out / "splits.json").write_text(json.dumps({"validation": names}), "utf-8")
     return names
 
 

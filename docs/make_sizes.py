@@ -17,7 +17,7 @@ def main() -> None:
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     points = []
     for name in sys.argv[1:]:
-        run = json.loads(Path(name).read_text())
+        run = json.loads(Path(name).read_text("utf-8"))
         real = next(row for row in run["sets"] if row["set"] == "real")
         points.append((1 / real["seconds per frame"], 100 * real["J&F"], run["size"]))
     points.sort()

@@ -86,14 +86,16 @@ def _devices() -> list[Fact]:
         import torch
     except ImportError as error:
         return [Fact("devices", "torch", f"cannot be loaded ({error})", "pip install torch", needed=True)]
-    from stma.device import TORCH_FOR_CUDA, has_native_bf16
+    from stma.device import TORCH_FOR_CUDA, has_fast_int8, has_native_bf16
 
-    bf16, eighths = ("with" if has else "without" for has in (has_fast_bf16(), has_int8_products()))
+    bf16, eighths = ("with" if has else "without" for has in (has_fast_bf16(), has_fast_int8()))
     cores = (
         f"{usable_cores()} cores for this process, {default_threads()} threads by default, {bf16} fast bf16, "
         f"{eighths} fast 8-bit products"
     )
-    facts = [Fact("devices", "cpu", f"{processor_name()}; {cores}")]
+    newer = has_int8_products() and not has_fast_int8()
+    fix = "pip install --upgrade torch: a newer torch has 8-bit products on this CPU" if newer else None
+    facts = [Fact("devices", "cpu", f"{processor_name()}; {cores}", fix)]
     built = torch.version.cuda or getattr(torch.version, "hip", None)
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
@@ -117,7 +119,7 @@ def _devices() -> list[Fact]:
 def processor_name() -> str:
     """Return the name of the CPU, as far as the system tells."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -152,7 +152,7 @@ def _locked(lock: Path, command: str) -> IO[str]:
 
     while True:
         with writing(lock.parent):
-            file = lock.open("w")
+            file = lock.open("w", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,4 +1,4 @@
-"""JSON as all writers share it: readable UTF-8, whatever bytes the names of files hold."""
+"""JSON as all writers of files share it: readable UTF-8, whatever bytes the names of files hold."""
 
 import json
 import re

@@ -2,11 +2,27 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from training_pairs import write_pair
+
+
+@pytest.fixture
+def ascii_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text files are ASCII where nobody names an encoding, as on a system whose code page lacks the letters."""
+    opened = Path.open
+
+    def open_as_there(
+        path: Path, mode: str = "r", buffering: int = -1, encoding: str | None = None, *rest: Any, **more: Any
+    ) -> Any:
+        if "b" not in mode and encoding in (None, "locale"):
+            encoding = "ascii"
+        return opened(path, mode, buffering, encoding, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", open_as_there)
 
 
 @pytest.fixture(scope="session")

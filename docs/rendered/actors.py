@@ -68,7 +68,7 @@ class Stage:
         """A textured body; `ball` is the radius of what collides and falls in its place, 0 for one that is moved."""
         path = self.folder / f"{self.made}.obj"
         self.made += 1
-        path.write_text(_scaled(mesh.read_text(), np.asarray(scale)))
+        path.write_text(_scaled(mesh.read_text("utf-8"), np.asarray(scale)), "utf-8")
         shine = [self.rng.uniform(0, 0.6)] * 3
         visual = p.createVisualShape(p.GEOM_MESH, fileName=str(path), rgbaColor=[1] * 4, specularColor=shine)
         collision = p.createCollisionShape(p.GEOM_SPHERE, radius=ball) if ball else -1
@@ -131,7 +131,7 @@ def person(stage: Stage, size: float, textures: Sequence[int], urdf: Path) -> Ac
     for name, joint in joints.items():
         part = next((worn for part, worn in CLOTHES.items() if part in name), 0)
         p.changeVisualShape(body, joint, textureUniqueId=textures[part], rgbaColor=[1] * 4)
-    motion = json.loads(MOTIONS[rng.integers(len(MOTIONS))].read_text())
+    motion = json.loads(MOTIONS[rng.integers(len(MOTIONS))].read_text("utf-8"))
     frames, goes_on = np.array(motion["Frames"]), motion["Loop"] == "wrap"
     begin, speed = rng.uniform(0, len(frames)), rng.uniform(0.7, 1.4) / frames[0, 0]
     home, facing = np.array([*rng.uniform(-1.3, 1.3, 2), 0]), p.getQuaternionFromEuler([0, 0, rng.uniform(0, 6.3)])

@@ -74,7 +74,8 @@ class Scene:
         floor = self.stage.folder / "floor.obj"
         floor.write_text(
             "v -30 -30 .1\nv 30 -30 .1\nv 30 30 .1\nv -30 30 .1\nvn 0 0 1\n"
-            f"vt 0 0\nvt {tiles} 0\nvt {tiles} {tiles}\nvt 0 {tiles}\nf 1/1/1 2/2/1 3/3/1\nf 1/1/1 3/3/1 4/4/1\n"
+            f"vt 0 0\nvt {tiles} 0\nvt {tiles} {tiles}\nvt 0 {tiles}\nf 1/1/1 2/2/1 3/3/1\nf 1/1/1 3/3/1 4/4/1\n",
+            "utf-8",
         )
         visual = p.createVisualShape(p.GEOM_MESH, fileName=str(floor), rgbaColor=[1] * 4)
         collision = p.createCollisionShape(p.GEOM_BOX, halfExtents=[30, 30, 0.1])
@@ -154,11 +155,11 @@ def _puppet(stage: Stage, slim: bool) -> Path:
     path = COLLECTION / "humanoid" / "humanoid.urdf"
     if slim:
         return path
-    text = path.read_text(errors="ignore")
+    text = path.read_text("utf-8", "ignore")
     text = re.sub(r'(?<=" radius=")[\d.]+', lambda found: f"{1.45 * float(found[0]):.3f}", text)
     text = re.sub(r'(?<=sphere radius = ")[\d.]+', lambda found: f"{1.25 * float(found[0]):.3f}", text)
     thick = stage.folder / "thick.urdf"
-    thick.write_text(text)
+    thick.write_text(text, "utf-8")
     return thick
 
 

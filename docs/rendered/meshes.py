@@ -41,7 +41,7 @@ def make_meshes(folder: Path, seed: int = 1) -> None:
 def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(V, 3) vertices and (F, 3) triangles of an OBJ file."""
     vertices, faces = [], []
-    for line in path.read_text(errors="ignore").splitlines():
+    for line in path.read_text("utf-8", "ignore").splitlines():
         if line.startswith("v "):
             vertices.append([float(number) for number in line.split()[1:4]])
         elif line.startswith("f "):
@@ -64,7 +64,7 @@ def save(path: Path, vertices: np.ndarray, faces: np.ndarray, rng: np.random.Gen
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
     sides = np.abs(facing @ turned).argmax(1)
     places = vertices @ turned * rng.choice([0.25, 0.25, 0.5, 0.75]) + 0.5
-    with path.open("w") as out:
+    with path.open("w", encoding="utf-8") as out:
         for vertex in vertices:
             out.write("v {:.5f} {:.5f} {:.5f}\n".format(*vertex))
         for normal in normals:

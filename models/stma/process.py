@@ -50,7 +50,7 @@ def keep_freed_memory() -> bool:
 def reset_peak_resident() -> bool:
     """Let the peak of resident memory begin anew, where the system can; it then counts what is resident now."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
     except OSError:
         return False
     return True
@@ -66,7 +66,7 @@ def resident() -> int:
 def peak_resident() -> int:
     """Largest resident memory of this process in bytes, since `reset_peak_resident` where that works."""
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text("utf-8", "replace")
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         import psutil

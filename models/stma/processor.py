@@ -36,7 +36,7 @@ def has_int8_products() -> bool:
 def _described() -> str:
     """Maker and instruction sets in the words of Linux; nothing where nobody tells."""
     try:
-        return CPU_DESCRIPTION.read_text()
+        return CPU_DESCRIPTION.read_text("utf-8", "replace")
     except OSError:
         return _told_by_torch()
 

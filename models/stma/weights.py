@@ -47,7 +47,7 @@ def save_weights(model: STMA, path: Path) -> str:
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     with replacing(checksum_file(path)) as temporary:
-        temporary.write_text(f"{checksum}  {path.name}\n")
+        temporary.write_text(f"{checksum}  {path.name}\n", "utf-8", "surrogateescape")
     return checksum
 
 

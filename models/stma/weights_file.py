@@ -112,7 +112,7 @@ def require_checksum(info: ModelInfo) -> None:
         WeightsError: they differ.
     """
     expected = checksum_file(info.path)
-    if expected.is_file() and expected.read_text(errors="replace").split()[:1] != [info.sha256]:
+    if expected.is_file() and expected.read_text("utf-8", "replace").split()[:1] != [info.sha256]:
         raise WeightsError(
             f"{info.path} does not match its checksum in {expected.name}: it is damaged or was changed",
             "restore the file, or install stma again if it came with it",

@@ -1,5 +1,6 @@
 """The tables of `stma batch`, and the same as JSON."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -8,7 +9,6 @@ from rich.console import Console
 from stma_cli.batch.dry_run import ClipPreview, Preview
 from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
-from stma_cli.readable_json import readable_json
 from stma_cli.segment.checks import given_note, mostly_given
 from stma_cli.tables import print_line, print_rows
 from stma_cli.wording import counted, shortened, wall_time
@@ -45,14 +45,14 @@ def print_result(result: BatchResult, console: Console) -> None:
 
 
 def result_json(result: BatchResult) -> str:
-    """Return the result as JSON."""
+    """Return the result as JSON that a pipe of any encoding can hold."""
     document = {
         "interrupted": result.interrupted,
         "seconds": result.seconds,
         "counts": {status.value: result.count(status) for status in Status},
         "clips": [plain_outcome(outcome) for outcome in result.outcomes],
     }
-    return readable_json(document, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def print_preview(preview: Preview, console: Console) -> None:
@@ -79,7 +79,7 @@ def print_preview(preview: Preview, console: Console) -> None:
 
 
 def preview_json(preview: Preview) -> str:
-    """Return the preview as JSON."""
+    """Return the preview as JSON that a pipe of any encoding can hold."""
     rows = [
         {
             "clip": clip.planned.pair.clip.name,
@@ -103,7 +103,7 @@ def preview_json(preview: Preview) -> str:
         "notes": list(preview.notes),
         "clips": rows,
     }
-    return readable_json(document, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def _print_given(clips: Sequence[str], console: Console) -> None:

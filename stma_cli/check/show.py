@@ -1,5 +1,6 @@
 """Shows what a check has found: a table on a terminal, plain lines in a pipe, JSON for programs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -9,7 +10,6 @@ from rich.text import Text
 
 from stma_cli.check.findings import Finding, Level
 from stma_cli.check.run import CheckResult
-from stma_cli.readable_json import readable_json
 from stma_cli.tables import print_line
 from stma_cli.wording import counted, shortened
 
@@ -34,7 +34,7 @@ def print_result(result: CheckResult, console: Console) -> None:
 
 
 def json_text(result: CheckResult) -> str:
-    """Return the result as JSON."""
+    """Return the result as JSON that a pipe of any encoding can hold."""
     info = result.survey.info
     repair = result.repair
     document = {
@@ -55,7 +55,7 @@ def json_text(result: CheckResult) -> str:
             "findings": [asdict(finding) for finding in _sorted(result.after)],
         },
     }
-    return readable_json(document, indent=2)
+    return json.dumps(document, indent=2)
 
 
 def _print_findings(findings: Sequence[Finding], console: Console) -> None:

@@ -21,7 +21,7 @@ def info(
 
     facts = collect()
     if as_json:
-        typer.echo(json.dumps([asdict(fact) for fact in facts], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
     else:
         section = None
         for fact in facts:

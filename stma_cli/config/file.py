@@ -208,7 +208,7 @@ def save_config(path: Path, command: str, values: Mapping[str, Any]) -> Path:
     Args:
         path: the file.
         command: name of the table.
-        values: by key; paths are written relative to the file's folder.
+        values: by key; paths are written relative to the file's folder, or whole where that is on another drive.
 
     Raises:
         SettingsError: when the file exists already, or a file name is not UTF-8.
@@ -279,10 +279,18 @@ def _names_file(name: str | None, text: Any, base: Path) -> bool:
 
 def _toml(value: Any, folder: Path) -> str:
     if isinstance(value, Path):
-        return json.dumps(Path(os.path.relpath(value, folder)).as_posix(), ensure_ascii=False)
+        return json.dumps(_seen_from(folder, value).as_posix(), ensure_ascii=False)
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(item, folder) for item in value)}]"
     return json.dumps(str(value) if isinstance(value, str) else value, ensure_ascii=False)
+
+
+def _seen_from(folder: Path, path: Path) -> Path:
+    """Return a path relative to a folder; the whole path where they lie on two drives of Windows."""
+    try:
+        return Path(os.path.relpath(path, folder))
+    except ValueError:
+        return path.absolute()
 
 
 def _either(names: Mapping[str, Any]) -> str:

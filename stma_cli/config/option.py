@@ -60,9 +60,10 @@ class ConfiguredCommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, or save its options."""
-        target = ctx.params.get("save_config")
-        if target is None:
+        wanted = ctx.params.get("save_config")
+        if wanted is None:
             return super().invoke(ctx)
+        target = Path(wanted)  # Typer before 0.29 makes a path of it only for the function
         given = ctx.meta[f"{__name__}.given"]
         values = {
             option_key(option): ctx.params[option.name]

@@ -13,6 +13,9 @@ from stma_cli.masks.image_file import LARGEST_PICTURE
 from stma_cli.wording import counted
 
 _UNSAFE = frozenset('<>:"/\\|?*')  # in file names, on one system or another
+_DEVICES = frozenset(  # names that Windows keeps for itself
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789")}
+)
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,8 @@ def survey(source: Source) -> Clip:
     """Read a source once without keeping any pixels, so that nothing is written from one that is broken.
 
     Raises:
-        AnnotationError: when it is too large, has no frames, two of one name, frames of several sizes or an
-            impossible id.
+        AnnotationError: when it is too large, has no frames, two whose names differ at most in upper and lower case,
+            frames of several sizes or an impossible id.
         InputError: whatever the format's reader refuses.
     """
     if source.width * source.height > LARGEST_PICTURE:
@@ -126,11 +129,11 @@ def survey(source: Source) -> Clip:
             f"{LARGEST_PICTURE // 1_000_000} million pixels",
             "correct the size, or convert smaller frames",
         )
-    frame_names: dict[str, None] = {}
+    frame_names: dict[str, str] = {}  # by what they are to systems that do not tell upper from lower case
     seen = set(source.declared)
     for frame in source.frames():
         what = f"{source.path}: frame {frame.name}"
-        if frame.name in frame_names:
+        if frame.name.casefold() in frame_names:
             raise AnnotationError(f"{what} is there twice", "give each frame a file name of its own")
         if frame.labels.shape != (source.height, source.width):
             rows, columns = frame.labels.shape
@@ -146,12 +149,12 @@ def survey(source: Source) -> Clip:
         ids = ids_in(frame.labels)
         if ids and max(ids) > LARGEST_ID:
             raise AnnotationError(f"{what} has ids outside 0 to {LARGEST_ID}", "give the objects smaller ids")
-        frame_names[frame.name] = None
+        frame_names[frame.name.casefold()] = frame.name
         seen.update(ids)
     if not frame_names:
         raise AnnotationError(f"{source.path} has no frames", "give one with at least one annotated frame")
     names = {object_id: source.object_ids.name_of(object_id) for object_id in sorted(seen)}
-    ordered = tuple(frame_names)
+    ordered = tuple(frame_names.values())
 
     def frames() -> Iterator[LabelledFrame]:
         count = 0
@@ -220,6 +223,9 @@ def _posix(file_name: object) -> PurePosixPath:
 
 
 def safe_name(name: str, fallback: str) -> str:
-    """Return a name that is a plain file name on every system: no separators, not hidden, not empty."""
+    """Return a name that is a plain file name on every system: no separators, no device, not hidden, not empty."""
     kept = "".join("_" if char in _UNSAFE or not char.isprintable() else char for char in name)
-    return kept.strip(" .")[:200] or fallback
+    stem, dot, rest = (kept.strip(" .")[:200] or fallback).partition(".")
+    if stem.rstrip().casefold() in _DEVICES:  # Windows opens the device whatever the ending
+        stem = f"{stem.rstrip()}_"
+    return f"{stem}{dot}{rest}"

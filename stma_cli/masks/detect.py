@@ -118,7 +118,7 @@ def _is_labelme(file: Path) -> bool:
 def is_yolo(files: list[Path]) -> bool:
     """Return whether the first file with a line in it begins with a row of labels."""
     for file in files:
-        with file.open(encoding="utf-8", errors="replace") as stream:
+        with file.open(encoding="utf-8-sig", errors="replace") as stream:
             line = stream.readline(1 << 20)
         if line.strip():
             return is_label_row(line)

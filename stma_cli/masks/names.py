@@ -35,7 +35,7 @@ def parse_names(file: Path) -> dict[int, str]:
         OSError: when it cannot be read.
         ValueError: when it is damaged or of another tool.
     """
-    content = json.loads(file.read_text("utf-8"))
+    content = json.loads(file.read_text("utf-8-sig"))
     try:
         return {int(row["id"]): str(row["name"]) for row in content["objects"]}
     except (KeyError, TypeError, OverflowError) as error:

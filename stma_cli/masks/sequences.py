@@ -156,7 +156,7 @@ def read_split(path: Path, split: str) -> list[str]:
     if path.suffix.lower() == ".txt":
         return _lines_of(path)
     try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
+        splits = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as JSON ({error})", "give a file with lists of names"

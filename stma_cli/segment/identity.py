@@ -179,7 +179,7 @@ def _hash_mask(path: Path, out: Path | None) -> list[str]:
     """Return the digest of a mask, or a folder of them, and of the names that lie beside a picture."""
     from stma_cli.masks.folder import MASK_SUFFIXES
 
-    names, content = path.with_name(NAMES_FILE), hash_path(path, MASK_SUFFIXES)
+    names, content = path.parent / NAMES_FILE, hash_path(path, MASK_SUFFIXES)
     named = path.is_file() and path.suffix.lower() != ".json" and names.is_file()
     if not named or (out is not None and path.parent.resolve() == out.resolve()):
         return [content]

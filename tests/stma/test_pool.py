@@ -196,6 +196,15 @@ def test_a_split_that_is_no_list_of_names_is_refused(held: str, tmp_path: Path) 
         scan(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.usefixtures("ascii_by_default")
+def test_a_split_is_utf_8_wherever_it_is_read(encoding: str, tmp_path: Path) -> None:
+    write_clip(tmp_path, [marked(1)] * 3)
+    (tmp_path / "video" / "made" / "clip").rename(tmp_path / "video" / "made" / "café")
+    (tmp_path / "splits.json").write_text('{"validation": ["made/café"]}', encoding)
+    assert [sequence.name for sequence in scan(tmp_path).validation] == ["made/café"]
+
+
 def test_a_validation_clip_of_one_frame_is_not_called_absent(tmp_path: Path) -> None:
     write_clip(tmp_path, [marked(1)])
     (tmp_path / "splits.json").write_text('{"validation": ["made/clip"]}')

@@ -30,6 +30,14 @@ def test_round_trip(saved: Path) -> None:
     assert save_weights(loaded.model, again) == loaded.info.sha256
 
 
+@pytest.mark.usefixtures("ascii_by_default")
+def test_names_need_not_be_of_the_code_page(tmp_path: Path) -> None:
+    path = tmp_path / "模型.safetensors"
+    checksum = save_weights(STMA(MODEL_CONFIGS["tiny"]), path)
+    assert checksum_file(path).read_bytes().split() == [checksum.encode(), path.name.encode()]
+    assert load_model(str(path)).info.sha256 == checksum
+
+
 def test_damage_is_found(saved: Path) -> None:
     data = bytearray(saved.read_bytes())
     data[-1] ^= 1

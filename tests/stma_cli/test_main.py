@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from damaging import make_good_files
+from typer.testing import CliRunner
 
 from stma_cli import main
+from stma_cli.information import Fact
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,20 @@ def test_names_that_the_encoding_of_the_output_lacks(
     main.root(version=False)
     print(name, end="", flush=True)
     assert written.getvalue() == printed
+
+
+@pytest.mark.parametrize(
+    "words", [["check", "café😀.mp4"], ["batch", ".", "--dry-run"], ["batch", ".", "-o", "out"], ["info"]]
+)
+def test_json_is_valid_in_any_encoding(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stma_cli.information.collect", lambda: [Fact("versions", "Python", "café😀.mp4")])
+    Path("café😀.mp4").touch()
+    result = CliRunner(charset="ascii").invoke(main.app, [*words, "--json"])
+    assert result.stdout.isascii()
+    assert "café😀" in str(json.loads(result.stdout))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -23,7 +23,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     rows = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text("utf-8").splitlines():
         with suppress(JSONDecodeError):
             row = json.loads(line)
             rows[row["step"]] = row

@@ -144,7 +144,7 @@ def _pairs(folder: Path, dataset: str) -> tuple[LabelledImage, ...]:
 
 def _validation_names(splits: Path) -> set[str]:
     try:
-        names = json.loads(splits.read_text()).get("validation", [])
+        names = json.loads(splits.read_text("utf-8-sig")).get("validation", [])
     except (ValueError, AttributeError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

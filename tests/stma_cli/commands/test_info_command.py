@@ -42,6 +42,15 @@ def test_a_card_that_only_stores_bf16_is_said_to_compute_fp16(monkeypatch: pytes
     assert ", bf16, " in str(found["devices", "cuda:1"]["value"])
 
 
+@pytest.mark.parametrize("works", [True, False])
+def test_8_bit_products_need_a_torch_that_makes_them(works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stma.processor.has_int8_products", lambda: True)
+    monkeypatch.setattr("stma.device.has_fast_int8", lambda: works)
+    cpu = facts()["devices", "cpu"]
+    assert f"{'with' if works else 'without'} fast 8-bit products" in str(cpu["value"])
+    assert ("a newer torch" in str(cpu["fix"])) == (not works)
+
+
 def test_lines_begin_with_their_section() -> None:
     lines = CliRunner().invoke(app, ["info"]).stdout.splitlines()
     sections = [line.split()[0] for line in lines if not line.startswith(" ")]

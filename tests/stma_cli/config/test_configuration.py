@@ -126,7 +126,7 @@ def test_a_folder_of_frames_may_hold_it(clips: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[segment]\nsiez = 3\n", "siez is no option of stma segment: remove it (did you mean size?)"),
+        ("[segment]\nsiez = 3\n", "siez is no option of stma segment; remove it (did you mean size?)"),
         ("[segmnt]\nsize = 3\n", "(did you mean segment?)"),
         ("size = 3\n", "put it below [segment]"),
         ("[segment\n", "is not valid TOML"),
@@ -171,6 +171,19 @@ def test_a_missing_or_binary_file(clips: Path) -> None:
     assert "check the path" in refused(segment("--config", "no.toml"))
     Path("b.toml").write_bytes(b"\xff\xfe\x00")
     assert "not valid TOML" in refused(segment("--config=b.toml"))
+
+
+def test_a_file_on_another_drive_is_saved_with_its_whole_path(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_windows(path: object, start: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("os.path.relpath", on_windows)
+    weights = clips / "mine.safetensors"
+    weights.write_bytes(b"")
+    assert segment("--model", str(weights), "--save-config", "a.toml").exit_code == 0
+    assert f'model = "{weights.resolve().as_posix()}"' in Path("a.toml").read_text("utf-8")
 
 
 def test_saved_options_come_back_without_those_of_one_run(clips: Path) -> None:

@@ -192,6 +192,17 @@ def test_names_cannot_leave_the_target(tmp_path: Path) -> None:
     assert back.names == {1: "../../dog"}
 
 
+def test_names_that_windows_keeps_for_itself_are_changed(tmp_path: Path) -> None:
+    source = save(tmp_path / "c.json", coco("con.jpg", "Aux.v2.jpg", "COM1 .jpg", "console.jpg"))
+    convert_masks(Conversion(source, tmp_path / "masks", Format.DAVIS))
+    assert sorted(path.name for path in (tmp_path / "masks").glob("*.png")) == [
+        "Aux_.v2.png",
+        "COM1_.png",
+        "con_.png",
+        "console.png",
+    ]
+
+
 @pytest.mark.parametrize(
     ("wanted", "name", "message"),
     [
@@ -248,6 +259,7 @@ VIS_VIDEO = {"id": 1, "width": 4, "height": 4, "file_names": ["a/0.jpg", "a/1.jp
         ("a.json", coco("a.jpg", width=None), "has no size"),
         ("a.json", coco("a.jpg", width=10**9, height=10**9), "more than 100 million pixels"),
         ("a.json", coco("a.jpg", "b/a.png"), "there twice"),
+        ("a.json", coco("a.jpg", "A.jpg"), "there twice"),
         ("a.json", {**coco("a.jpg"), "annotations": [3]}, "no list of objects"),
         ("a.json", {**coco("a.jpg"), "categories": [3]}, "field of the wrong kind"),
         ("a.json", coco("a.jpg", width=2), "outside the frame"),

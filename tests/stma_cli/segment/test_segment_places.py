@@ -1,10 +1,10 @@
-"""Where `stma segment` writes its overlay, and what it does not replace there."""
+"""Where `stma segment` finds its masks and writes its overlay, and what it does not replace there."""
 
 from pathlib import Path
 
 import pytest
 from fakes import fake_setup, save_mask
-from media import decoded, make_clip
+from media import decoded, make_clip, make_folder
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -31,6 +31,17 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(folder: Path, *words: str) -> Result:
     options = ["--mask", str(folder / "first.png"), "--out", str(folder / "a")]
     return CliRunner().invoke(app, ["segment", str(folder / "clip.mp4"), *options, *words])
+
+
+def test_masks_among_the_frames_are_found_from_within(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(Path("frames"), ["0.jpg", "1.jpg"], 64, 48)
+    save_mask("frames/0.png", 1)
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(app, ["segment", ".", "--mask", ".", "--out", "../out"])
+    assert result.exit_code == 0, result.output
+    assert len(list((workplace / "out").glob("*.png"))) == 2
 
 
 def test_an_overlay_of_the_same_name_in_another_folder_stays(
