@@ -11,6 +11,8 @@ from PIL import Image
 from stma.errors import OutputError, SettingsError
 from stma.palette import davis_palette
 from stma_cli.check.findings import Level
+from stma_cli.check.regions import find_pinholes
+from stma_cli.check.repair import clean
 from stma_cli.check.run import CheckResult, run_check
 from stma_cli.masks import read_annotation
 
@@ -126,6 +128,17 @@ def test_specks_and_pinholes_go(video: Path, tmp_path: Path) -> None:
     result, mended = repaired(video, tmp_path / "mask.png", tmp_path / "out.png")
     assert np.array_equal(mended, truth())
     assert len(result.repair.changes) == 3  # type: ignore[union-attr]
+
+
+def test_pinholes_that_touch_at_a_corner_are_filled() -> None:
+    labels = truth()
+    labels[20, 30] = labels[21, 31] = 0
+    (pinholes,) = find_pinholes(labels)
+    assert (pinholes.object_id, pinholes.count, pinholes.pixels) == (1, 2, 2)
+    assert (pinholes.x, pinholes.y) == (30, 20)
+    mended, changes = clean(labels)
+    assert np.array_equal(mended, truth())
+    assert changes == ["2 pinholes of object 1 filled"]
 
 
 def test_scaled(video: Path, tmp_path: Path) -> None:
