@@ -40,9 +40,9 @@ class Before:
         return {**self.own.state_dict(), **maps}
 
     @staticmethod
-    def from_state(state: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> "Before":
-        """Restore what `state_dict` gave."""
-        own = BlockCache.from_state(state, device, dtype)
+    def from_state(state: Mapping[str, Any], device: torch.device) -> "Before":
+        """Restore on a device what `state_dict` gave."""
+        own = BlockCache.from_state(state, device)
         return Before(own, state["brightness"].cpu().numpy(), state["found"].cpu().numpy())
 
 

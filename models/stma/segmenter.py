@@ -337,7 +337,7 @@ class Segmenter:
         frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         remembers = state["settings"]["working size"] is not None
         require_same_settings(state["settings"], self._settings(frame_size if remembers else None))
-        self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
+        self.bank.load_state_dict(state["bank"], self.device)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]
         self.frame_size = frame_size
@@ -348,8 +348,6 @@ class Segmenter:
                 self.model.load_state_dict(state["weights"])
         if self._regional:
             before = state["before"]
-            self._regional.before = (
-                None if before is None else Before.from_state(before, self.device, self.precision.dtype)
-            )
+            self._regional.before = None if before is None else Before.from_state(before, self.device)
         self._scene.load_state_dict(state["scene"])
         self._references = None
