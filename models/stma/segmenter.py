@@ -108,7 +108,7 @@ class Segmenter:
     def steps(
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
     ) -> list[Prediction]:
-        """Advance a chunk of frames: the embedding sees them as one batch, the association runs in order.
+        """Advance a chunk of frames in order; the embedding sees them as one batch, on a CPU with focus one by one.
 
         Args:
             frames: (H, W, 3) uint8 RGB each.
@@ -224,8 +224,9 @@ class Segmenter:
         return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
 
     def _predicted(self, pictures: Pictures, seen: Seen | None, cut: bool) -> FrameResult:
-        if seen is not None or self._regional is None:
-            return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0], cut))
+        if self._regional is None:
+            assert seen is not None  # of the chunk
+            return self._steps.predict(self._inputs(seen, cut))
         return self._regional.predict(pictures.given, self.frame_index, partial(self._inputs, cut=cut))
 
     def _associate(
