@@ -13,7 +13,7 @@ from stma.annotation import CheckedMask, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
-from stma.estimate import MemoryEstimate, estimate_memory
+from stma.estimate import ClipShape, Machine, MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.given import (
     GivenMask,
@@ -193,27 +193,13 @@ class Segmenter:
         frames_held: int | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> MemoryEstimate:
-        """What this run needs at its peak; arguments as of `estimate_memory`, but for `frame_size`, which is by default
+        """What this run needs at its peak; arguments as of `ClipShape`, but for `frame_size`, which is by default
         that of the frames so far; errors as of `working_size`."""
         frame_size = frame_size or self._frame_size()
-        height, width = model_size(*frame_size, self.config.size)
-        return estimate_memory(
-            self.model.config,
-            self.config.memory,
-            height,
-            width,
-            objects,
-            self.config.chunk,
-            self.precision.dtype,
-            annotated_frames,
-            frame_size=frame_size,
-            frames_held=frames_held,
-            adapts=self.config.adapt > 0,
-            on_gpu=self.device.type != "cpu",
-            graphs=self.config.graphs and self.device.type == "cuda",
-            in_parts=self._regional is not None,
-            int8=self.precision.int8,
-        )
+        size = model_size(*frame_size, self.config.size)
+        clip = ClipShape(size, objects, annotated_frames, frame_size, frames_held)
+        machine = Machine(self.precision.dtype, self.precision.int8, self.device.type)
+        return estimate_memory(self.model.config, self.config, clip, machine)
 
     def _embedded(self, pictures: Sequence[Pictures]) -> list[Seen]:
         """The whole of each frame."""
