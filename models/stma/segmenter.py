@@ -251,12 +251,12 @@ class Segmenter:
     def _inputs(self, seen: Seen, cut: bool) -> FrameInputs:
         region = None if seen.part is None else seen.part.region
         return FrameInputs(
-            seen,
-            self._reference_cache(),
-            tuple(self.bank.view(group, region, cut) for group in self.bank.groups),
-            self._frame_size(),
-            self.bank.due(self.frame_index),
-            cut,
+            seen=seen,
+            references=self._reference_cache(),
+            views=tuple(self.bank.view(group, region, cut) for group in self.bank.groups),
+            frame_size=self._frame_size(),
+            remembers=self.bank.due(self.frame_index),
+            after_cut=cut,
         )
 
     def _frame_size(self) -> tuple[int, int]:
