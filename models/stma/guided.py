@@ -19,14 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from stma.boundaries import boundary_map, differing
 from stma.bounding import Window, bounding_window
 from stma.hard_labels import (
     Samples,
-    differing,
     hard_labels,
     hard_labels_on_device,
     largest_map,
-    mixed_cells,
     repeated,
     samples,
 )
@@ -112,7 +111,7 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
     cells = largest_map(logits)
     rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
     labels = repeated(cells, rows, columns)
-    near = _widened(mixed_cells(cells))
+    near = _widened(boundary_map(cells))
     undecided = _undecided(near, picture, rows, columns)
     if undecided is None:
         return labels
