@@ -44,7 +44,7 @@ MEBIBYTE = 1 << 20
 PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
 GPU_PROCESS = 1550 * MEBIBYTE  # the same with CUDA's libraries: fitted to runs on an H100, as is
 GPU_WORKSPACE = 32 * MEBIBYTE  # of cuBLAS on a Hopper card
-KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
+KEPT_BY_ALLOCATOR = 0.3  # of the activations, on a CPU, in pieces that fit nothing; fitted as well
 LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted alike
 LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
 LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
@@ -103,7 +103,7 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """Resident memory of a process that computes on the CPU."""
-        following = self.bank + int((1 + KEPT) * self.activations)
+        following = self.bank + int((1 + KEPT_BY_ALLOCATOR) * self.activations)
         return self.weights + max(following, self.learning) + self.frames + self.process
 
 

@@ -39,7 +39,7 @@ MARGIN = RADIUS + 1  # cells around those to decide that have a say: of the wind
 SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
 # largest share in any cell from which a small object is no speck that smoothing rightly takes away
 SURE = 0.9
-KEPT = 0.6  # of its pixels after bilinear upsampling, below which a small object has lost much of itself
+LEAST_KEPT = 0.6  # of its pixels after bilinear upsampling: with fewer a small object has lost much of itself
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 
@@ -222,7 +222,7 @@ def _rescued(index: np.ndarray, plain: np.ndarray, small: np.ndarray) -> np.ndar
         small: (K+1,) bool: which masks, by number, are small.
     """
     before, after = (np.bincount(found, minlength=len(small)) for found in (plain, index))
-    lost = small & (after < KEPT * before)
+    lost = small & (after < LEAST_KEPT * before)
     return np.where(lost[plain] & (index == 0), plain, index)
 
 
@@ -329,7 +329,7 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     inside = _counts(cells, ~near, len(logits))
     small = (masks.flatten(1).amax(1) > SURE) & (inside == 0)
     decided = near[rows][:, columns]
-    lost = small & (_counts(guided, decided, len(logits)) < KEPT * _counts(plain, decided, len(logits)))
+    lost = small & (_counts(guided, decided, len(logits)) < LEAST_KEPT * _counts(plain, decided, len(logits)))
     guided = torch.where(lost[plain] & (guided == 0), plain, guided)
     return torch.where(decided, guided, cells[rows][:, columns])
 
