@@ -29,6 +29,11 @@ def rough_time(seconds: float) -> str:
     return f"{seconds / MINUTE:.0f} min" if seconds < 1.5 * HOUR else f"{seconds / HOUR:.1f} h"
 
 
+def rough_size(count: int) -> str:
+    """Return an estimated number of bytes, rounded to two digits: "430 MB", "1.1 GB"."""
+    return f"{count / 1e9:.1f} GB" if count >= 9.95e8 else f"{round(count, -7) // 1_000_000} MB"
+
+
 def wall_time(seconds: float) -> str:
     """Return "45.2 s", "12 min 3 s" or "2 h 5 min"."""
     if seconds < MINUTE:

@@ -9,7 +9,7 @@ AFFINITY_LIMIT = 1 << 20  # cells of affinity at once: bounds memory at any fram
 GPU_AFFINITIES = 1 << 26  # the same on a GPU: 128 MiB in 16 bits
 KEPT_GRAPHS = 4  # CUDA graphs of a step: with and without a previous entry, and those of before a correction
 # cells of a query tile of windows: small tiles waste little of one, large ones fill the matrix units
-TILE = 8
+NARROW_TILE = 8
 WIDE_TILE = 16  # of windows wider than a tile: they read nearly the same cells, in a quarter of the products
 USUAL_SIZE = 480  # shorter side in pixels that the model works at, where no object is small
 LEARNING_SIDE = 448  # pixels of the clips that adaptation learns from
@@ -20,7 +20,7 @@ WINOGRAD_PRODUCTS = 64 * 128  # channels in times out from which a convolution i
 
 def tile_side(window: int) -> int:
     """Cells of a query tile in rows and in columns, for windows of this size."""
-    return WIDE_TILE if window > TILE else TILE
+    return WIDE_TILE if window > NARROW_TILE else NARROW_TILE
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ number, C, v, k the width at stride 16, of the values and of the keys, and R = N
     total        on a CPU the sum of these and 0.3 of the activations, which the allocator keeps in pieces
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,7 @@ from stma.config import (
     WINOGRAD_PRODUCTS,
     MemoryConfig,
     ModelConfig,
+    SegmenterConfig,
     tile_side,
 )
 
@@ -42,7 +44,7 @@ MEBIBYTE = 1 << 20
 PROCESS = 450 * MEBIBYTE  # interpreter and libraries: fitted to runs on Linux, of one setting per process
 GPU_PROCESS = 1550 * MEBIBYTE  # the same with CUDA's libraries: fitted to runs on an H100, as is
 GPU_WORKSPACE = 32 * MEBIBYTE  # of cuBLAS on a Hopper card
-KEPT = 0.3  # of the activations: what the CPU's allocator keeps besides, in pieces that fit nothing; fitted as well
+KEPT_BY_ALLOCATOR = 0.3  # of the activations, on a CPU, in pieces that fit nothing; fitted as well
 LEARNING = 138 * MEBIBYTE  # graph of one clip of `LEARNING_SIDE` pixels, fitted alike
 LEARNING_NUMBERS = 69 * MEBIBYTE  # for each byte of a number besides
 LEARNING_OBJECT = 61 * MEBIBYTE  # for each object in it
@@ -101,103 +103,136 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """Resident memory of a process that computes on the CPU."""
-        following = self.bank + int((1 + KEPT) * self.activations)
+        following = self.bank + int((1 + KEPT_BY_ALLOCATOR) * self.activations)
         return self.weights + max(following, self.learning) + self.frames + self.process
 
-    def sentence(self, on_gpu: bool) -> str:
-        """Return what the run needs as words without a full stop, rounded to two digits."""
-        wanted = f"about {_size(self.process + self.frames if on_gpu else self.total)} of RAM"
-        if on_gpu:
-            wanted += f" and {_size(self.device)} of GPU memory"
-        return f"{wanted} at this size and number of objects, at any length"
+
+@dataclass(frozen=True)
+class ClipShape:
+    """What matters of a clip.
+
+    Attributes:
+        working_size: (height, width) in pixels, multiples of 16 (`Segmenter.working_size`).
+        objects: objects that are followed, all of them from the first annotation on.
+        annotated_frames: frames with a mask; each stays in the bank for good.
+        frame_size: (height, width) of the video in pixels, by default the working size.
+        frames_held: decoded frames that wait around the model, by default those of one chunk.
+    """
+
+    working_size: tuple[int, int]
+    objects: int
+    annotated_frames: int = 1
+    frame_size: tuple[int, int] | None = None
+    frames_held: int | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run computes on, and in which numbers.
+
+    Attributes:
+        dtype: precision of the model, with int8 of what is not in 8 bits.
+        int8: whether convolutions of whole frames are done in 8 bits.
+        device: its type, "cpu", "cuda" or "mps".
+    """
+
+    dtype: NumberFormat
+    int8: bool = False
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the tensors of a step follow from.
+
+    Attributes:
+        height, width: working size in pixels.
+        objects: objects that are followed.
+        chunk: frames of a step.
+        together: frames that are embedded at once.
+        item: bytes per number.
+    """
+
+    height: int
+    width: int
+    objects: int
+    chunk: int
+    together: int
+    item: int
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+    @property
+    def cells(self) -> int:
+        """At stride 16."""
+        return self.pixels // 256
+
+    @property
+    def tokens(self) -> int:
+        """Reference tokens: averages of 2x2 cells at stride 16, of fewer at the border."""
+        return -(-self.height // 32) * -(-self.width // 32)
 
 
 def estimate_memory(
     config: ModelConfig,
-    memory: MemoryConfig,
-    height: int,
-    width: int,
-    objects: int,
-    chunk: int,
-    dtype: NumberFormat,
-    annotated_frames: int = 1,
-    *,
+    segmenter: SegmenterConfig,
+    clip: ClipShape,
+    machine: Machine,
     weights: WeightCount | None = None,
-    frame_size: tuple[int, int] | None = None,
-    frames_held: int | None = None,
-    adapts: bool = False,
-    on_gpu: bool = False,
-    graphs: bool = False,
-    in_parts: bool = False,
-    int8: bool = False,
 ) -> MemoryEstimate:
     """Estimate the memory of a run, whatever its length.
 
     Args:
         config: of the network.
-        memory: policy of the memory bank.
-        height, width: working size in pixels, multiples of 16 (`Segmenter.working_size`).
-        objects: objects that are followed, all of them from the first annotation on.
-        chunk: frames of a step.
-        dtype: precision of the model, with int8 of what is not in 8 bits.
+        segmenter: of the run; its size, device and precision do not count beside those of `clip` and `machine`.
+        clip: the clip.
+        machine: what computes.
         weights: numbers of the network; by default counted on one that is built for it, which needs torch.
-        annotated_frames: frames with a mask; each stays in the bank for good.
-        frame_size: (height, width) of the video in pixels, by default the working size.
-        frames_held: decoded frames that wait around the model, by default those of one chunk.
-        adapts: whether the network learns from the first annotated frame.
-        on_gpu: whether it computes on a GPU.
-        graphs: whether its steps are recorded there, as `SegmenterConfig` has it.
-        in_parts: whether frames are looked at in parts, which are embedded one by one, as on a CPU with focus.
-        int8: whether convolutions of whole frames are done in 8 bits.
     """
-    together = 1 if in_parts else chunk  # frames that are embedded at once
-    cells, tokens, item = height * width // 256, _reference_tokens(height, width), dtype.itemsize
-    count = annotated_frames + memory.capacity + memory.previous_frame
-    entry = entry_bytes(config, height, width, objects, item)
-    shared = cells * 4 * config.key_width * item * (together - 1)
-    references = min(memory.references, annotated_frames + memory.capacity)
-    cache = 2 * config.stml_blocks * references * tokens * config.widths[2] * item
-    frame_pixels = height * width if frame_size is None else frame_size[0] * frame_size[1]
+    memory, on_gpu, item = segmenter.memory, machine.device != "cpu", machine.dtype.itemsize
+    in_parts = segmenter.focus and not on_gpu  # frames are embedded one by one
+    together = 1 if in_parts else segmenter.chunk
+    shape = _Shape(*clip.working_size, clip.objects, segmenter.chunk, together, item)
+    count = clip.annotated_frames + memory.capacity + memory.previous_frame
+    entries = count * _entry(config, shape)
+    shared = shape.cells * 4 * config.key_width * item * (together - 1)
+    references = min(memory.references, clip.annotated_frames + memory.capacity)
+    cache = 2 * config.stml_blocks * references * shape.tokens * config.widths[2] * item
+    frame_pixels = math.prod(clip.frame_size or clip.working_size)
+    held = segmenter.chunk if clip.frames_held is None else clip.frames_held
     numbers = weights or count_weights(config)
-    transformed = transformed_numbers(config, int8) if item == FLOAT32 and not on_gpu else 0
-    windows = _windows(config, memory, height // 8, width // 8, objects, item) if on_gpu else 0
-    per_pixel = GPU_LABEL_BYTES + GPU_LABEL_MAPS * (objects + 1) * FLOAT32 if on_gpu else LABEL_BYTES
-    labels = frame_pixels * per_pixel
-    activations = _activations(
-        config, height * width, labels, objects, chunk, together, item, references, windows
-    )
+    transformed = transformed_numbers(config, machine.int8) if item == FLOAT32 and not on_gpu else 0
+    windows = _windows(config, memory, shape) if on_gpu else 0
+    per_pixel = GPU_LABEL_BYTES + GPU_LABEL_MAPS * (clip.objects + 1) * FLOAT32 if on_gpu else LABEL_BYTES
+    activations = _activations(config, shape, references, max(windows, frame_pixels * per_pixel))
     if on_gpu:
-        frames = chunk * 3 * frame_pixels  # as they are: they are scaled there, and outlines follow them
-        activations += GPU_WORKSPACE + frames
+        # frames as they are: they are scaled there, and outlines follow them
+        activations += GPU_WORKSPACE + segmenter.chunk * 3 * frame_pixels
     return MemoryEstimate(
         weights=(numbers.running + transformed) * item,
-        bank=count * entry + memory.previous_frame * shared + cache,
-        entries=count * entry,
+        bank=entries + memory.previous_frame * shared + cache,
+        entries=entries,
         activations=activations,
-        frames=(chunk if frames_held is None else frames_held) * 4 * frame_pixels,  # RGB and labels
+        frames=held * 4 * frame_pixels,  # RGB and labels
         process=(GPU_PROCESS if on_gpu else PROCESS) + numbers.loaded * FLOAT32,
-        learning=_learning(min(height, width), objects, item) if adapts else 0,
-        graphs=KEPT_GRAPHS * count * entry + activations if graphs else 0,
+        learning=_learning(shape) if segmenter.adapt else 0,
+        graphs=KEPT_GRAPHS * entries + activations if segmenter.graphs and machine.device == "cuda" else 0,
     )
 
 
-def _learning(shorter: int, objects: int, item: int) -> int:
+def _learning(shape: _Shape) -> int:
     """What the graph of one clip holds, in a copy of the network that was fitted at the `small` one."""
-    graph = LEARNING + LEARNING_NUMBERS * item + LEARNING_OBJECT * min(objects, LEARNING_OBJECTS)
-    return int(graph * min(1.0, shorter / LEARNING_SIDE) ** 2)
+    graph = LEARNING + LEARNING_NUMBERS * shape.item + LEARNING_OBJECT * min(shape.objects, LEARNING_OBJECTS)
+    return int(graph * min(1.0, min(shape.height, shape.width) / LEARNING_SIDE) ** 2)
 
 
-def entry_bytes(config: ModelConfig, height: int, width: int, objects: int, item: int) -> int:
-    """Bytes of one `MemoryEntry` of one clip of `height` x `width` pixels and `item` bytes per number."""
-    cells = height * width // 256
-    keys_and_values = cells * (5 * config.key_width + objects * (config.value_width + 1))
-    numbers = _reference_tokens(height, width) * config.widths[2] + keys_and_values
-    return numbers * item + cells * (objects + 1) * 5 * FLOAT32
-
-
-def _reference_tokens(height: int, width: int) -> int:
-    """Averages of 2x2 cells at stride 16, of fewer at the border."""
-    return -(-height // 32) * -(-width // 32)
+def _entry(config: ModelConfig, shape: _Shape) -> int:
+    """Bytes of one `MemoryEntry` of one clip."""
+    keys_and_values = shape.cells * (5 * config.key_width + shape.objects * (config.value_width + 1))
+    numbers = shape.tokens * config.widths[2] + keys_and_values
+    return numbers * shape.item + shape.cells * (shape.objects + 1) * 5 * FLOAT32
 
 
 def count_weights(config: ModelConfig) -> WeightCount:
@@ -240,40 +275,28 @@ def transformed_numbers(config: ModelConfig, int8: bool = False) -> int:
     return (36 - 9) * sum(products)
 
 
-def _activations(
-    config: ModelConfig,
-    pixels: int,
-    labels: int,
-    objects: int,
-    chunk: int,
-    together: int,
-    item: int,
-    references: int,
-    windows: int,
-) -> int:
-    """Largest of the stages: the frame's embedding, references, readout, decoder, label map."""
-    cells = pixels // 256
+def _activations(config: ModelConfig, shape: _Shape, references: int, labels: int) -> int:
+    """Largest of the stages: the frame's embedding, references, readout, decoder, and what labels take besides."""
+    pixels, cells, objects, item = shape.pixels, shape.cells, shape.objects, shape.item
     width4, width8, width16 = config.widths
-    features = together * item * (pixels * width4 // 16 + cells * (4 * (width8 + config.key_width) + width16))
+    maps = pixels * width4 // 16 + cells * (4 * (width8 + config.key_width) + width16)
+    features = shape.together * item * maps
     first = 3 + config.stem_width / 4 + 4 * width4 / 16  # input, stem, and a residual block at stride 4
-    embedding = int(together * item * pixels * first)
+    embedding = int(shape.together * item * pixels * first)
     values = objects * config.value_width
     reference = 3 * references * item * cells * (width16 + values)  # reference tokens are few
     sums = 5 * cells * values * FLOAT32  # of two entries, their total, and the readout in two layouts
     readout = item * AFFINITY_LIMIT + sums
     thin = config.decoder_width // 2
     decoder = item * pixels // 16 * (thin + 5 * thin * objects)  # a residual block at stride 4 per object
-    outcomes = (
-        chunk * 2 * (objects + 1) * FLOAT32 * pixels // 16
-    )  # logits and soft masks wait for their chunk
-    return max(embedding, features + outcomes + max(reference, readout, decoder, labels, windows))
+    # logits and soft masks wait for their chunk
+    outcomes = shape.chunk * 2 * (objects + 1) * FLOAT32 * pixels // 16
+    return max(embedding, features + outcomes + max(reference, readout, decoder, labels))
 
 
-def _windows(
-    config: ModelConfig, memory: MemoryConfig, height: int, width: int, objects: int, item: int
-) -> int:
+def _windows(config: ModelConfig, memory: MemoryConfig, shape: _Shape) -> int:
     """Affinities of the largest kind of entries at stride 8, and the keys and labels in the window of each tile."""
-    largest = 0
+    height, width, largest = shape.height // 8, shape.width // 8, 0
     for window, entries in (
         (memory.label_window, max(1, memory.label_recent - 1)),
         (memory.annotated_window, 1),
@@ -285,11 +308,5 @@ def _windows(
         rows, columns = -(-height // tile), -(-width // tile)
         seen = entries * (tile + 2 * window) ** 2  # cells that a tile reads
         at_once = columns * min(rows, max(1, GPU_AFFINITIES // (columns * tile**2 * seen)))
-        largest = max(largest, at_once * seen * (tile**2 + config.key_width + objects + 3))
-    return item * largest
-
-
-def _size(count: int) -> str:
-    if count >= 9.95e8:
-        return f"{count / 1e9:.1f} GB"
-    return f"{round(count, -7) // 1_000_000} MB"
+        largest = max(largest, at_once * seen * (tile**2 + config.key_width + shape.objects + 3))
+    return shape.item * largest

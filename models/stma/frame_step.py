@@ -54,7 +54,7 @@ class Seen:
     pictures: tuple[Tensor, Tensor] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FrameInputs:
     """What the step of one frame needs.
 

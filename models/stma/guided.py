@@ -11,6 +11,7 @@ Gaussian window and, since bilinear upsampling smooths the functions too, withou
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stma.bounding import bounding_window
+from stma.boundaries import boundary_map, differing
+from stma.bounding import Window, bounding_window
 from stma.hard_labels import (
-    differing,
+    Samples,
     hard_labels,
     hard_labels_on_device,
     largest_map,
-    mixed_cells,
     repeated,
     samples,
 )
@@ -38,7 +39,7 @@ MARGIN = RADIUS + 1  # cells around those to decide that have a say: of the wind
 SAMPLED = 1 / 12 + 1 / 6  # pixels squared: variance of averaging over pixels and interpolating between
 # largest share in any cell from which a small object is no speck that smoothing rightly takes away
 SURE = 0.9
-KEPT = 0.6  # of its pixels after bilinear upsampling, below which a small object has lost much of itself
+LEAST_KEPT = 0.6  # of its pixels after bilinear upsampling: with fewer a small object has lost much of itself
 FAINT = 0.02  # an object whose mask is below this in all cells around has no part in a pixel
 REMAP_COLUMNS = 4096  # OpenCV takes no side above 32767, so pixels come in rows of so many
 
@@ -110,56 +111,119 @@ def guided_labels(logits: np.ndarray, picture: np.ndarray, height: int, width: i
     cells = largest_map(logits)
     rows, columns = samples(cells.shape[0], height), samples(cells.shape[1], width)
     labels = repeated(cells, rows, columns)
-    near = widened = _widened(mixed_cells(cells))
+    near = _widened(boundary_map(cells))
+    undecided = _undecided(near, picture, rows, columns)
+    if undecided is None:
+        return labels
+    masks = torch.from_numpy(logits[:, *undecided.window]).softmax(0)[1:]
+    guide = resize_frame(picture, *cells.shape)[undecided.window]
+    index = _largest_mask(masks, guide, undecided)
+    sure = (masks.flatten(1).amax(1) > SURE).numpy()
+    small = sure & (np.bincount(cells[~near], minlength=len(logits))[1:] == 0)
+    if small.any():
+        plain = hard_labels(logits, height, width).ravel()[undecided.places]
+        index = _rescued(index, plain, np.append(False, small))
+    labels.ravel()[undecided.places] = index
+    return labels
+
+
+@dataclass(frozen=True)
+class _Undecided:
+    """The N pixels near to outlines, row by row, and the cells that have a say in them.
+
+    Attributes:
+        window: of these cells among all.
+        near: (h, w) bool: cells of the window in which the pixels lie.
+        places: (N,) int32 places of the pixels in the frame.
+        cell: (N,) places of their cells in the window.
+        cell_row: (N,) rows of the same.
+        down, right: (N,) float32 rows and columns of the pixels in the window, in cells.
+        colours: (3, N) float32 RGB in 0..1, smoothed.
+    """
+
+    window: Window
+    near: np.ndarray
+    places: np.ndarray
+    cell: np.ndarray
+    cell_row: np.ndarray
+    down: np.ndarray
+    right: np.ndarray
+    colours: np.ndarray
+
+
+def _undecided(near: np.ndarray, picture: np.ndarray, rows: Samples, columns: Samples) -> _Undecided | None:
+    """The pixels of cells that are near to an outline, (h, w) bool; None without any."""
     window = bounding_window(near, MARGIN)
     if window is None:
-        return labels
-    guide = resize_frame(picture, *cells.shape)[window]
-    masks = torch.from_numpy(logits[:, *window]).softmax(0)[1:]
-    colours_of_cells = torch.from_numpy(guide).permute(2, 0, 1).float() / 255
+        return None
     column, row = _places_of(repeated(near, rows, columns))
     if not len(row):
-        return labels  # of a frame with fewer pixels than cells
-    top, left, near = window[0].start, window[1].start, near[window]
+        return None  # of a frame with fewer pixels than cells
+    size = len(rows.first), len(columns.first)
+    top, left, inside = window[0].start, window[1].start, near[window]
     cell_row = (rows.first - top)[row]
-    cell = cell_row * near.shape[1] + (columns.first - left)[column]
-    down, right = (rows.places - np.float32(top))[row], (columns.places - np.float32(left))[column]
-    colours = _colours(picture, cells.shape, (height, width), (row, column))
-    background = np.ones(len(row), np.float32)
-    best = np.full(len(row), -np.inf, np.float32)
-    index = np.zeros(len(row), labels.dtype)
+    return _Undecided(
+        window=window,
+        near=inside,
+        places=row * np.int32(size[1]) + column,
+        cell=cell_row * inside.shape[1] + (columns.first - left)[column],
+        cell_row=cell_row,
+        down=(rows.places - np.float32(top))[row],
+        right=(columns.places - np.float32(left))[column],
+        colours=_colours(picture, near.shape, size, (row, column)),
+    )
+
+
+def _largest_mask(masks: Tensor, guide: np.ndarray, undecided: _Undecided) -> np.ndarray:
+    """(N,) number of the mask with the largest share in each pixel, 0 where the background's is as large.
+
+    Args:
+        masks: (K, h, w) float32 soft masks of the window.
+        guide: (h, w, 3) uint8 RGB: the colours of its cells.
+        undecided: the pixels.
+    """
+    colours = torch.from_numpy(guide).permute(2, 0, 1).float() / 255
+    background = np.ones(len(undecided.places), np.float32)
+    best = np.full(len(undecided.places), -np.inf, np.float32)
+    index = np.zeros(len(undecided.places), np.uint16)
     for number, mask in enumerate(masks, start=1):
-        own = _widened(mask.numpy() > FAINT) & near
-        part = bounding_window(own, MARGIN)
-        if part is None:
-            continue
-        first, last = np.searchsorted(cell_row, (part[0].start, part[0].stop))
-        there = first + np.flatnonzero(own.ravel()[cell[first:last]])
-        line = color_lines(mask[None, None, *part], colours_of_cells[None, :, *part])[0, 0].numpy()
-        at = down[there] - np.float32(part[0].start), right[there] - np.float32(part[1].start)
-        *factors, share = _sampled(list(line), *at)
-        for factor, colour in zip(factors, colours, strict=True):
-            share += factor * colour[there]
+        there, share = _claims(mask, colours, undecided)
         background[there] -= share
         larger = share > best[there]
         best[there[larger]] = share[larger]
         index[there[larger]] = number
     index[background >= best] = 0
-    places = row * np.int32(width) + column
-    sure = (masks.flatten(1).amax(1) > SURE).numpy()
-    small = sure & (np.bincount(cells[~widened], minlength=len(logits))[1:] == 0)
-    if small.any():
-        plain = hard_labels(logits, height, width).ravel()[places]
-        lost = _lost(plain, index, np.append(False, small))
-        index = np.where(lost[plain] & (index == 0), plain, index)
-    labels.ravel()[places] = index
-    return labels
+    return index
 
 
-def _lost(plain: np.ndarray, index: np.ndarray, small: np.ndarray) -> np.ndarray:
-    """Which of the maps, among the small ones, keep less than `KEPT` of their pixels."""
+def _claims(mask: Tensor, colours: Tensor, undecided: _Undecided) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the pixels are near to an (h, w) mask, and its share in each of them, by (3, h, w) RGB in 0..1."""
+    own = _widened(mask.numpy() > FAINT) & undecided.near
+    part = bounding_window(own, MARGIN)
+    if part is None:
+        return np.zeros(0, np.intp), np.zeros(0, np.float32)
+    first, last = np.searchsorted(undecided.cell_row, (part[0].start, part[0].stop))
+    there = first + np.flatnonzero(own.ravel()[undecided.cell[first:last]])
+    line = color_lines(mask[None, None, *part], colours[None, :, *part])[0, 0].numpy()
+    down = undecided.down[there] - np.float32(part[0].start)
+    right = undecided.right[there] - np.float32(part[1].start)
+    *factors, share = _sampled(list(line), down, right)
+    for factor, colour in zip(factors, undecided.colours, strict=True):
+        share += factor * colour[there]
+    return there, share
+
+
+def _rescued(index: np.ndarray, plain: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """(N,) numbers of masks, with those of `plain` where the background would take a small mask that loses much.
+
+    Args:
+        index: (N,) numbers by colour.
+        plain: (N,) numbers after bilinear upsampling.
+        small: (K+1,) bool: which masks, by number, are small.
+    """
     before, after = (np.bincount(found, minlength=len(small)) for found in (plain, index))
-    return small & (after < KEPT * before)
+    lost = small & (after < LEAST_KEPT * before)
+    return np.where(lost[plain] & (index == 0), plain, index)
 
 
 def _places_of(pixels: np.ndarray) -> np.ndarray:
@@ -265,7 +329,7 @@ def guided_labels_on_device(logits: Tensor, guide: Tensor, frame: Tensor) -> Ten
     inside = _counts(cells, ~near, len(logits))
     small = (masks.flatten(1).amax(1) > SURE) & (inside == 0)
     decided = near[rows][:, columns]
-    lost = small & (_counts(guided, decided, len(logits)) < KEPT * _counts(plain, decided, len(logits)))
+    lost = small & (_counts(guided, decided, len(logits)) < LEAST_KEPT * _counts(plain, decided, len(logits)))
     guided = torch.where(lost[plain] & (guided == 0), plain, guided)
     return torch.where(decided, guided, cells[rows][:, columns])
 

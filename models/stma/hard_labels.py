@@ -5,13 +5,12 @@ them. Only pixels between cells that differ, at the borders of objects, are inte
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-Cells = TypeVar("Cells", np.ndarray, Tensor)
+from stma.boundaries import boundary_map
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def hard_labels(logits: np.ndarray, height: int, width: int) -> np.ndarray:
     cells = largest_map(logits)
     rows, columns = samples(logits.shape[1], height), samples(logits.shape[2], width)
     labels = repeated(cells, rows, columns)
-    pixels = np.flatnonzero(repeated(mixed_cells(cells), rows, columns))
+    pixels = np.flatnonzero(repeated(boundary_map(cells), rows, columns))
     row, column = np.divmod(pixels, width)
     top, bottom = rows.first[row] * cells.shape[1], rows.second[row] * cells.shape[1]
     left, right = columns.first[column], columns.second[column]
@@ -74,18 +73,6 @@ def largest_map(maps: np.ndarray) -> np.ndarray:
         np.copyto(index, number, where=plane > largest)
         np.maximum(largest, plane, out=largest)
     return index
-
-
-def mixed_cells(cells: np.ndarray) -> np.ndarray:
-    """Whether a cell differs from the next one in its row, the next in its column, or the one between these."""
-    return differing(np.pad(cells, ((0, 1), (0, 1)), mode="edge"))
-
-
-def differing(padded: Cells) -> Cells:
-    """The same of cells that are repeated beyond their last row and column: (h+1, w+1) to (h, w) bool."""
-    here = padded[:-1, :-1]
-    mixed: Cells = (here != padded[:-1, 1:]) | (here != padded[1:, :-1]) | (here != padded[1:, 1:])
-    return mixed
 
 
 def repeated(cells: np.ndarray, rows: Samples, columns: Samples) -> np.ndarray:

@@ -158,15 +158,11 @@ class MemoryBank:
             "groups": [(group.start, group.first, group.last) for group in self.groups],
         }
 
-    def load_state_dict(self, state: dict[str, Any], device: torch.device, dtype: torch.dtype) -> None:
-        """Restore what `state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Restore on a device what `state_dict` gave."""
         stored = []
         for row in state["entries"]:
             tensors = {name: value.to(device) for name, value in row.items() if isinstance(value, Tensor)}
-            tensors = {
-                name: value if name.endswith(("mask", "certainty")) else value.to(dtype)
-                for name, value in tensors.items()
-            }
             stored.append(StoredEntry(row["frame_index"], row["permanent"], MemoryEntry(**tensors)))
         self.previous = stored.pop() if state["has_previous"] else None
         self.entries = stored

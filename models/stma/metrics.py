@@ -12,6 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from stma.boundaries import boundary_map
 from stma.bounding import bounding_window
 from stma.errors import SettingsError
 
@@ -74,24 +75,6 @@ def boundary_accuracy(prediction: np.ndarray, truth: np.ndarray) -> float:
     if precision + recall == 0:
         return 0.0
     return float(2 * precision * recall / (precision + recall))
-
-
-def boundary_map(mask: np.ndarray) -> np.ndarray:
-    """Return the one pixel wide boundary of a mask, by the rule of the Berkeley benchmark (seg2bmap).
-
-    A pixel is boundary when it differs from its right, lower or lower right neighbour, so the line lies half
-    a pixel towards the origin. The picture's own border is no boundary.
-
-    Args:
-        mask: (H, W) bool array.
-
-    Returns:
-        (H, W) bool array.
-    """
-    padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    here = padded[:-1, :-1]
-    boundary: np.ndarray = (here ^ padded[:-1, 1:]) | (here ^ padded[1:, :-1]) | (here ^ padded[1:, 1:])
-    return boundary
 
 
 def _as_masks(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from stma.network.region import at_border, beyond, boxes_within, region_of_inter
 from stma.network.stml import BlockCache
 from stma.resize import resize_frame
 
-BLOCK = 8  # pixels whose mean brightness tells how the camera moves
+CAMERA_BLOCK = 8  # pixels whose mean brightness tells how the camera moves
 FAST = 2.0  # cells of 16 pixels between two frames
 
 
@@ -40,9 +40,9 @@ class Before:
         return {**self.own.state_dict(), **maps}
 
     @staticmethod
-    def from_state(state: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> "Before":
-        """Restore what `state_dict` gave."""
-        own = BlockCache.from_state(state, device, dtype)
+    def from_state(state: Mapping[str, Any], device: torch.device) -> "Before":
+        """Restore on a device what `state_dict` gave."""
+        own = BlockCache.from_state(state, device)
         return Before(own, state["brightness"].cpu().numpy(), state["found"].cpu().numpy())
 
 
@@ -115,7 +115,7 @@ class RegionalSteps:
 
 def _brightness(frame: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 RGB as (H/8, W/8) float32 means."""
-    small = resize_frame(frame, frame.shape[0] // BLOCK, frame.shape[1] // BLOCK)
+    small = resize_frame(frame, frame.shape[0] // CAMERA_BLOCK, frame.shape[1] // CAMERA_BLOCK)
     return np.asarray(small.mean(axis=2, dtype=np.float32))
 
 
@@ -123,4 +123,4 @@ def _shift(before: np.ndarray, now: np.ndarray) -> float:
     """Cells of 16 pixels that most of a frame has moved, in rows or in columns, by phase correlation."""
     window = cv2.createHanningWindow((now.shape[1], now.shape[0]), cv2.CV_32F)
     (right, down), _ = cv2.phaseCorrelate(before, now, window)
-    return max(abs(right), abs(down)) * BLOCK / 16
+    return max(abs(right), abs(down)) * CAMERA_BLOCK / 16

@@ -10,7 +10,7 @@ STRIDE = 16  # pixels of a cell, the coarsest that the network has
 MINIMUM_SIDE = 16
 NEARLY = 1 / 64  # of a side: reduced by less, averages are what interpolation gives, at three times the cost
 LARGEST_ENLARGEMENT = 3  # 2.7 times: 1.7 points of J&F over twice on clips of 320x180; more was not tried
-SMALL = 70.0  # pixels, mean side of the objects below which a larger picture gains more than it costs
+SMALL_SIDE = 70.0  # pixels, mean side of the objects below which a larger picture gains more than it costs
 MAGNIFIED = 1.25  # times as large then: 1.5 gained little more and cost blurred objects twice as much
 
 
@@ -179,7 +179,7 @@ def size_for_objects(labels: np.ndarray) -> int:
         return USUAL_SIZE
     height, width = model_size(labels.shape[0], labels.shape[1], USUAL_SIZE)
     side = float(np.sqrt(counts * (height * width / labels.size)).mean())
-    return round(USUAL_SIZE * MAGNIFIED) if side < SMALL else USUAL_SIZE
+    return round(USUAL_SIZE * MAGNIFIED) if side < SMALL_SIDE else USUAL_SIZE
 
 
 def fitted_size(height: int, width: int, longest_side: int) -> tuple[int, int]:

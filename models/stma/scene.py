@@ -11,12 +11,12 @@ import torch
 
 from stma.resize import resize_frame
 
-SMALL = (45, 80)  # rows and columns of the pictures that are compared
+COMPARED_SHAPE = (45, 80)  # rows and columns of the pictures that are compared
 DARK, BRIGHT = 4.0, 245.0  # between these a block tells by which factor it became brighter
 TELLING = 0.6  # share of the blocks that must do so
-STEP = 0.02  # smallest factor that counts, in logarithms: of 1,862 pairs of neighbouring frames ten have more
+LEAST_STEP = 0.02  # factor that counts, in logarithms: of 1,862 pairs of neighbouring frames ten have more
 SPREAD = 0.1  # from the middle to the quarters of the blocks, in logarithms: content that moved has more
-LEAST = 0.08  # factor in all below which a frame is left as it is, in logarithms
+LEAST_GAIN = 0.08  # factor in all below which a frame is left as it is, in logarithms
 # Of 465 pairs of frames of different videos 97 % are below both; of the neighbouring frames of one video none is,
 # and of every fifth frame one in 341.
 ALIKE_COLOURS, ALIKE_PLACES = 0.62, 0.6
@@ -69,7 +69,7 @@ class Scene:
             self._before = small
         if marked:
             self._marked = middle * np.exp(self._gain)
-        told = np.abs(self._gain).max() >= LEAST
+        told = np.abs(self._gain).max() >= LEAST_GAIN
         return Change(tuple(np.exp(self._gain).tolist()) if told else Change.gain, cut)
 
     def changes(self, frames: Sequence[np.ndarray], marked: Set[int], known: bool) -> list[Change]:
@@ -97,7 +97,7 @@ class Scene:
 
 def _small(frame: np.ndarray) -> np.ndarray:
     """Means of blocks, (45, 80, 3) float32 RGB: of a dark one a whole level would be much."""
-    rows, columns = SMALL
+    rows, columns = COMPARED_SHAPE
     step = max(1, min(frame.shape[0] // (2 * rows), frame.shape[1] // (2 * columns)))
     some = resize_frame(np.ascontiguousarray(frame[::step, ::step]), 2 * rows, 2 * columns).astype(np.float32)
     pairs = some[::2] + some[1::2]
@@ -117,7 +117,7 @@ def _darkening(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     if not agreed.any():
         return np.zeros(3)
     own = np.where(agreed, factors, factors[agreed].mean())[:3]
-    return own if np.abs(own).max() > STEP else np.zeros(3)
+    return own if np.abs(own).max() > LEAST_STEP else np.zeros(3)
 
 
 def _with_grey(small: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from stma.annotation import CheckedMask, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
 from stma.errors import VideoError
-from stma.estimate import MemoryEstimate, estimate_memory
+from stma.estimate import ClipShape, Machine, MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.given import (
     GivenMask,
@@ -108,7 +108,7 @@ class Segmenter:
     def steps(
         self, frames: Sequence[np.ndarray], masks: Mapping[int, np.ndarray] | None = None
     ) -> list[Prediction]:
-        """Advance a chunk of frames: the embedding sees them as one batch, the association runs in order.
+        """Advance a chunk of frames in order; the embedding sees them as one batch, on a CPU with focus one by one.
 
         Args:
             frames: (H, W, 3) uint8 RGB each.
@@ -193,27 +193,13 @@ class Segmenter:
         frames_held: int | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> MemoryEstimate:
-        """What this run needs at its peak; arguments as of `estimate_memory`, but for `frame_size`, which is by default
+        """What this run needs at its peak; arguments as of `ClipShape`, but for `frame_size`, which is by default
         that of the frames so far; errors as of `working_size`."""
         frame_size = frame_size or self._frame_size()
-        height, width = model_size(*frame_size, self.config.size)
-        return estimate_memory(
-            self.model.config,
-            self.config.memory,
-            height,
-            width,
-            objects,
-            self.config.chunk,
-            self.precision.dtype,
-            annotated_frames,
-            frame_size=frame_size,
-            frames_held=frames_held,
-            adapts=self.config.adapt > 0,
-            on_gpu=self.device.type != "cpu",
-            graphs=self.config.graphs and self.device.type == "cuda",
-            in_parts=self._regional is not None,
-            int8=self.precision.int8,
-        )
+        size = model_size(*frame_size, self.config.size)
+        clip = ClipShape(size, objects, annotated_frames, frame_size, frames_held)
+        machine = Machine(self.precision.dtype, self.precision.int8, self.device.type)
+        return estimate_memory(self.model.config, self.config, clip, machine)
 
     def _embedded(self, pictures: Sequence[Pictures]) -> list[Seen]:
         """The whole of each frame."""
@@ -224,8 +210,9 @@ class Segmenter:
         return [chunk.seen(position, inputs.frames) for position in range(len(pictures))]
 
     def _predicted(self, pictures: Pictures, seen: Seen | None, cut: bool) -> FrameResult:
-        if seen is not None or self._regional is None:
-            return self._steps.predict(self._inputs(seen or self._embedded([pictures])[0], cut))
+        if self._regional is None:
+            assert seen is not None  # of the chunk
+            return self._steps.predict(self._inputs(seen, cut))
         return self._regional.predict(pictures.given, self.frame_index, partial(self._inputs, cut=cut))
 
     def _associate(
@@ -264,12 +251,12 @@ class Segmenter:
     def _inputs(self, seen: Seen, cut: bool) -> FrameInputs:
         region = None if seen.part is None else seen.part.region
         return FrameInputs(
-            seen,
-            self._reference_cache(),
-            tuple(self.bank.view(group, region, cut) for group in self.bank.groups),
-            self._frame_size(),
-            self.bank.due(self.frame_index),
-            cut,
+            seen=seen,
+            references=self._reference_cache(),
+            views=tuple(self.bank.view(group, region, cut) for group in self.bank.groups),
+            frame_size=self._frame_size(),
+            remembers=self.bank.due(self.frame_index),
+            after_cut=cut,
         )
 
     def _frame_size(self) -> tuple[int, int]:
@@ -337,7 +324,7 @@ class Segmenter:
         frame_size = None if state["frame_size"] is None else (state["frame_size"][0], state["frame_size"][1])
         remembers = state["settings"]["working size"] is not None
         require_same_settings(state["settings"], self._settings(frame_size if remembers else None))
-        self.bank.load_state_dict(state["bank"], self.device, self.precision.dtype)
+        self.bank.load_state_dict(state["bank"], self.device)
         self.object_ids = tuple(state["object_ids"])
         self.frame_index = state["frame_index"]
         self.frame_size = frame_size
@@ -348,8 +335,6 @@ class Segmenter:
                 self.model.load_state_dict(state["weights"])
         if self._regional:
             before = state["before"]
-            self._regional.before = (
-                None if before is None else Before.from_state(before, self.device, self.precision.dtype)
-            )
+            self._regional.before = None if before is None else Before.from_state(before, self.device)
         self._scene.load_state_dict(state["scene"])
         self._references = None

@@ -1,11 +1,11 @@
 """Specks and pinholes of a label map: parts too small to have been meant."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from stma.labels import ids_in
+from stma.postprocess.parts import connected_parts, find_holes
 from stma_cli.masks.colours import in_solid_block
 from stma_cli.masks.label_image import SMALLEST_OBJECT
 
@@ -34,20 +34,6 @@ class Spots:
     where: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A connected part: its pixels within a box that begins at (left, top)."""
-
-    left: int
-    top: int
-    inside: np.ndarray
-
-    @property
-    def box(self) -> tuple[slice, slice]:
-        height, width = self.inside.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
-
-
 def find_specks(labels: np.ndarray) -> list[Spots]:
     """Return the small parts that lie apart from the rest of their object.
 
@@ -58,8 +44,9 @@ def find_specks(labels: np.ndarray) -> list[Spots]:
     for object_id in ids_in(labels)[:MOST_OBJECTS]:
         inside = labels == object_id
         pixels = int(np.count_nonzero(inside))
-        spots = _together(object_id, list(_small_parts(inside, _limit(labels, pixels), 8)), labels)
-        found += [item for item in spots if 2 * item.pixels < pixels]  # else nothing solid would stay
+        parts, areas = connected_parts(inside, 8)
+        specks = _spots(object_id, parts, (areas > 0) & (areas < _limit(labels, pixels)))
+        found += [item for item in specks if 2 * item.pixels < pixels]  # else nothing solid would stay
     return found
 
 
@@ -69,18 +56,8 @@ def find_pinholes(labels: np.ndarray) -> list[Spots]:
     Args:
         labels: (H, W) integer object ids, 0 = background, `LEAVE` = neither.
     """
-    parts: dict[int, list[_Part]] = {}
-    for part in _small_parts(labels == 0, _limit(labels, labels.size), 4):
-        rows, columns = part.box
-        if not (rows.start > 0 and rows.stop < labels.shape[0]):
-            continue
-        if not (columns.start > 0 and columns.stop < labels.shape[1]):
-            continue
-        wider = labels[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1]
-        around = np.unique(wider[~np.pad(part.inside, 1)])
-        if len(around) == 1 and around[0] > 0:
-            parts.setdefault(int(around[0]), []).append(part)
-    return [spots for object_id in sorted(parts) for spots in _together(object_id, parts[object_id], labels)]
+    parts, owners = find_holes(labels, _limit(labels, labels.size) - 1)
+    return [spots for object_id in ids_in(owners) for spots in _spots(object_id, parts, owners == object_id)]
 
 
 def solid_ids(labels: np.ndarray) -> set[int]:
@@ -94,23 +71,10 @@ def _limit(labels: np.ndarray, object_pixels: int) -> int:
     return min(of_frame, int(object_pixels * SPECK_SHARE_OF_OBJECT))
 
 
-def _small_parts(mask: np.ndarray, limit: int, connectivity: int) -> Iterator[_Part]:
-    """Yield each connected part of an (H, W) bool mask that has fewer than `limit` pixels."""
-    import cv2
-
-    _, parts, rows, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
-    for number in np.flatnonzero(rows[:, cv2.CC_STAT_AREA] < limit):
-        if number == 0:  # everything outside `mask`
-            continue
-        left, top, width, height = (int(value) for value in rows[number, :4])
-        yield _Part(left, top, parts[top : top + height, left : left + width] == number)
-
-
-def _together(object_id: int, parts: list[_Part], labels: np.ndarray) -> list[Spots]:
-    if not parts:
+def _spots(object_id: int, parts: np.ndarray, chosen: np.ndarray) -> list[Spots]:
+    """Join the chosen ones, bool by number, of the numbered parts of a mask; nothing where none is."""
+    if not chosen.any():
         return []
-    where = np.zeros(labels.shape, dtype=bool)
-    for part in parts:
-        where[part.box] |= part.inside
-    x = parts[0].left + int(np.argmax(parts[0].inside[0]))
-    return [Spots(object_id, len(parts), int(np.count_nonzero(where)), x, parts[0].top, where)]
+    where = chosen[parts]
+    y, x = divmod(int(np.argmax(where)), where.shape[1])
+    return [Spots(object_id, int(np.count_nonzero(chosen)), int(np.count_nonzero(where)), x, y, where)]

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from stma.config import MemoryConfig
-from stma.estimate import WeightCount, estimate_memory
+from stma.config import SegmenterConfig
+from stma.estimate import ClipShape, Machine, WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
-from stma_cli.wording import counted, rough_time
+from stma_cli.wording import counted, rough_size, rough_time
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoInfo
@@ -55,7 +55,7 @@ class Forecast:
     def line(self) -> str:
         """Return it as a sentence without a full stop."""
         height, width = self.working_size
-        memory = f"about {_megabytes(self.memory)} of memory ({_megabytes(self.free)} are free)"
+        memory = f"about {rough_size(self.memory)} of memory ({rough_size(self.free)} are free)"
         time = ""
         if self.seconds is not None:
             time = f" and {rough_time(self.seconds)} on this CPU"
@@ -93,18 +93,13 @@ def forecast(
     height, width = model_size(info.height, info.width, size or None)
     memory = estimate_memory(
         config,
-        MemoryConfig(),
-        height,
-        width,
-        objects,
-        CHUNK,
-        np.dtype(np.float16 if has_fast_bf16() else np.float32),  # bf16 is as long
-        annotated_frames,
-        weights=WeightCount(numbers, numbers),
-        frame_size=(info.height, info.width),
-        frames_held=QUEUES * CHUNK,
-        in_parts=True,
-        int8=has_int8_products(),
+        SegmenterConfig(chunk=CHUNK),
+        ClipShape((height, width), objects, annotated_frames, (info.height, info.width), QUEUES * CHUNK),
+        Machine(
+            np.dtype(np.float16 if has_fast_bf16() else np.float32),  # bf16 is as long
+            has_int8_products(),
+        ),
+        WeightCount(numbers, numbers),
     )
     gflop = gflop_per_frame(config, height, width, objects)
     return Forecast(
@@ -121,7 +116,3 @@ def forecast(
 @cache
 def _speed() -> float:
     return cpu_speed()
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

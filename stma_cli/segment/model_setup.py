@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from stma.config import USUAL_SIZE
 from stma_cli.pipeline.protocols import SegmenterLike
 from stma_cli.segment.settings import SegmentSettings
+from stma_cli.wording import rough_size
 
 if TYPE_CHECKING:
+    from stma.estimate import MemoryEstimate
     from stma.weights import LoadedModel
     from stma.weights_file import ModelInfo
     from stma_cli.masks import Annotation
@@ -113,9 +115,8 @@ def set_up_model(
 
     def needs(objects: int, annotated_frames: int) -> str:
         held = QUEUES * settings.chunk
-        return segmenter.estimate(objects, annotated_frames, held, (height, width)).sentence(
-            on_gpu=segmenter.device.type != "cpu"
-        )
+        estimate = segmenter.estimate(objects, annotated_frames, held, (height, width))
+        return needed_memory(estimate, on_gpu=segmenter.device.type != "cpu")
 
     return ModelSetup(
         segmenter,
@@ -128,3 +129,11 @@ def set_up_model(
         settings.adapt,
         needs,
     )
+
+
+def needed_memory(estimate: "MemoryEstimate", on_gpu: bool) -> str:
+    """Return what a run needs as words without a full stop."""
+    wanted = f"about {rough_size(estimate.process + estimate.frames if on_gpu else estimate.total)} of RAM"
+    if on_gpu:
+        wanted += f" and {rough_size(estimate.device)} of GPU memory"
+    return f"{wanted} at this size and number of objects, at any length"

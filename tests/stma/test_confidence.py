@@ -12,7 +12,7 @@ from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.errors import DataError
 from stma.frame_step import ModelSteps
 from stma.network.model import STMA
-from stma.network.quality import SMALLEST, STATISTICS, MaskQuality, is_empty
+from stma.network.quality import AREA_COLUMN, SMALLEST, MaskQuality, is_empty
 from stma.segmenter import Segmenter
 from stma.step_graphs import Recording
 from stma.training import confidence
@@ -52,8 +52,8 @@ def test_empty_masks_are_learned_apart_from_those_that_can_be_seen() -> None:
     generator = torch.Generator().manual_seed(1)
     seen = torch.randn(400, head.hidden.in_features, generator=generator) + 4  # of any mean
     empty = torch.arange(400) % 2 == 0
-    seen[empty, 1 - STATISTICS] = math.log(SMALLEST)
-    seen[~empty, 1 - STATISTICS] = math.log(0.1)
+    seen[empty, AREA_COLUMN] = math.log(SMALLEST)
+    seen[~empty, AREA_COLUMN] = math.log(0.1)
     found = seen[:, -1] - 4  # where the readout still finds the object, it was missed
     region = torch.where(empty, (found < 0).float(), torch.rand(400, generator=generator))
     evidence = Evidence(seen, region, torch.arange(20).repeat_interleave(20))
@@ -70,7 +70,7 @@ def test_empty_masks_are_learned_apart_from_those_that_can_be_seen() -> None:
 def test_clips_that_judge_teach_nothing() -> None:
     told = told_by_one_number(10, 30)
     seen = told.seen.clone()
-    seen[::2, 1 - STATISTICS] = math.log(SMALLEST)  # half of the masks are empty
+    seen[::2, AREA_COLUMN] = math.log(SMALLEST)  # half of the masks are empty
     config = FitConfig(visible=True, steps=20)
     judging = torch.isin(
         told.clip, torch.randperm(10, generator=torch.Generator().manual_seed(config.seed))[:2]

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from stma.config import MODEL_CONFIGS, MemoryConfig, SegmenterConfig
-from stma.estimate import MemoryEstimate, estimate_memory
+from stma.estimate import ClipShape, Machine, estimate_memory
 from stma.network.entries import MemoryEntry
 from stma.network.model import STMA
 from stma.segmenter import Segmenter
 
 HEIGHT, WIDTH = 48, 64
 TINY = MODEL_CONFIGS["tiny"]
+FP32, GPU = Machine(torch.float32), Machine(torch.bfloat16, device="cuda")
 
 
 def bank_after(
@@ -44,7 +45,8 @@ def test_bank_after_many_frames(memory: MemoryConfig, objects: int, chunk: int, 
     entries = bank_after(memory, objects, chunk, precision)
     tensors = [tensor for entry in entries for tensor in vars(entry).values()]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    estimate = estimate_memory(TINY, memory, HEIGHT, WIDTH, objects, chunk, dtype)
+    config = SegmenterConfig(chunk=chunk, memory=memory)
+    estimate = estimate_memory(TINY, config, ClipShape((HEIGHT, WIDTH), objects), Machine(dtype))
     if memory.previous_frame and len(entries) < memory.capacity + 2:
         pytest.fail("the run has to end between two writes, with a previous frame")
     assert estimate.entries == sum(tensor.numel() * tensor.element_size() for tensor in tensors)
@@ -56,7 +58,8 @@ def test_length_is_no_matter_and_everything_else_is() -> None:
     def total(
         height: int = 64, objects: int = 1, chunk: int = 1, dtype: torch.dtype = torch.float32, masks: int = 1
     ) -> int:
-        return estimate_memory(TINY, MemoryConfig(), height, 64, objects, chunk, dtype, masks).total
+        clip = ClipShape((height, 64), objects, masks)
+        return estimate_memory(TINY, SegmenterConfig(chunk=chunk, focus=False), clip, Machine(dtype)).total
 
     assert total(dtype=torch.bfloat16) < total()
     for larger in (total(height=128), total(objects=3), total(chunk=4), total(masks=2)):
@@ -76,20 +79,16 @@ def test_length_is_no_matter_and_everything_else_is() -> None:
 def test_a_gpu_holds_what_was_measured(
     height: int, width: int, objects: int, chunk: int, measured: int
 ) -> None:
-    small, frame = MODEL_CONFIGS["small"], (height, width)
-    estimate = estimate_memory(
-        small, MemoryConfig(), height, width, objects, chunk, torch.bfloat16, frame_size=frame, on_gpu=True
-    )
+    config, clip = SegmenterConfig(chunk=chunk, graphs=False), ClipShape((height, width), objects)
+    estimate = estimate_memory(MODEL_CONFIGS["small"], config, clip, GPU)
     assert estimate.device / 1e6 == pytest.approx(measured, rel=0.12)
 
 
 @pytest.mark.parametrize(("objects", "counted"), [(1, 118), (5, 167), (10, 249), (20, 413)])
 def test_labels_on_a_gpu_grow_with_the_objects(objects: int, counted: int) -> None:
     """`counted`: MiB of the tensors of `guided_labels_on_device` for a frame of 1920x1080, by their shapes."""
-    small, frame = MODEL_CONFIGS["small"], (1080, 1920)
-    estimate = estimate_memory(
-        small, MemoryConfig(), 480, 848, objects, 4, torch.bfloat16, frame_size=frame, on_gpu=True
-    )
+    clip = ClipShape((480, 848), objects, frame_size=(1080, 1920))
+    estimate = estimate_memory(MODEL_CONFIGS["small"], SegmenterConfig(graphs=False), clip, GPU)
     assert estimate.activations > counted * (1 << 20)
 
 
@@ -108,15 +107,14 @@ def test_labels_on_a_gpu_grow_with_the_objects(objects: int, counted: int) -> No
 def test_a_cpu_that_looks_at_parts_needs_what_was_measured(
     objects: int, dtype: torch.dtype, int8: bool, measured: int
 ) -> None:
-    estimate = estimate_memory(
-        MODEL_CONFIGS["small"], MemoryConfig(), 480, 848, objects, 4, dtype, in_parts=True, int8=int8
-    )
+    clip, machine = ClipShape((480, 848), objects), Machine(dtype, int8)
+    estimate = estimate_memory(MODEL_CONFIGS["small"], SegmenterConfig(), clip, machine)
     assert estimate.total / (1 << 20) == pytest.approx(measured, rel=0.2)
 
 
 def test_recorded_steps_need_memory_of_the_device_alone() -> None:
     called, recorded = (
-        estimate_memory(TINY, MemoryConfig(), 480, 848, 3, 4, torch.bfloat16, on_gpu=True, graphs=graphs)
+        estimate_memory(TINY, SegmenterConfig(graphs=graphs), ClipShape((480, 848), 3), GPU)
         for graphs in (False, True)
     )
     assert recorded.device - called.device == recorded.graphs > 4 * called.entries
@@ -133,9 +131,8 @@ def test_recorded_steps_need_memory_of_the_device_alone() -> None:
     ],
 )
 def test_learning_needs_what_was_measured(objects: int, dtype: torch.dtype, measured: int) -> None:
-    estimate = estimate_memory(
-        MODEL_CONFIGS["small"], MemoryConfig(), 480, 848, objects, 4, dtype, adapts=True
-    )  # MB of a process on a CPU of one thread, three steps
+    config = SegmenterConfig(adapt=3)  # MB of a process on a CPU of one thread
+    estimate = estimate_memory(MODEL_CONFIGS["small"], config, ClipShape((480, 848), objects), Machine(dtype))
     assert estimate.total / 1e6 == pytest.approx(measured, rel=0.1)
 
 
@@ -143,27 +140,15 @@ def test_weights_are_those_of_the_segmenter() -> None:
     segmenter = Segmenter(STMA(TINY), SegmenterConfig(device="cpu", precision="fp32"))
     model = segmenter.model
     held = sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
-    estimate = estimate_memory(TINY, MemoryConfig(), 48, 64, 1, 1, torch.float32)
+    estimate = estimate_memory(TINY, SegmenterConfig(), ClipShape((48, 64), 1), FP32)
     assert estimate.weights == held
 
 
 def test_a_large_video_costs_label_maps() -> None:
-    small = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32)
-    large = estimate_memory(TINY, MemoryConfig(), 48, 64, 3, 1, torch.float32, frame_size=(2160, 3840))
+    small, large = (
+        estimate_memory(TINY, SegmenterConfig(chunk=1), ClipShape((48, 64), 3, frame_size=size), FP32)
+        for size in (None, (2160, 3840))
+    )
     assert large.bank == small.bank
     assert large.activations > 2160 * 3840 * 8
     assert large.frames == 2160 * 3840 * 4
-
-
-def test_the_sentence_names_what_counts_on_the_device() -> None:
-    estimate = MemoryEstimate(
-        weights=100_000_000,
-        bank=200_000_000,
-        entries=0,
-        activations=300_000_000,
-        frames=4_000_000,
-        process=450_000_000,
-    )
-    on_cpu, on_gpu = estimate.sentence(on_gpu=False), estimate.sentence(on_gpu=True)
-    assert on_cpu == "about 1.1 GB of RAM at this size and number of objects, at any length"
-    assert on_gpu.startswith("about 450 MB of RAM and 600 MB of GPU memory at this size")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from skimage.morphology import dilation, disk
 
+from stma.boundaries import boundary_map
 from stma.errors import SettingsError
-from stma.metrics import boundary_accuracy, boundary_map, region_similarity
+from stma.metrics import boundary_accuracy, region_similarity
 
 
 def reference_boundary(mask: np.ndarray) -> np.ndarray:

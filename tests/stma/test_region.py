@@ -10,7 +10,7 @@ from stma.network.region import (
     AROUND,
     BORDER,
     REACH,
-    STEP,
+    SIZE_MULTIPLE,
     Region,
     at_border,
     boxes_within,
@@ -50,7 +50,7 @@ def test_a_region_holds_all_objects_and_where_they_may_move(boxes: tuple[Box, ..
     assert box.right >= min(COLUMNS, max(some.right for some in boxes) + REACH - 1)
     for first, last, length in ((box.top, box.bottom, ROWS), (box.left, box.right, COLUMNS)):
         assert first % 2 == 0
-        assert (last - first) % STEP == 0 or last == length
+        assert (last - first) % SIZE_MULTIPLE == 0 or last == length
 
 
 def test_the_whole_frame_is_looked_at_for_a_lost_object_and_for_large_ones() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from stma.config import MODEL_CONFIGS, MemoryConfig
+from stma.config import MODEL_CONFIGS, SegmenterConfig
 from stma.device import Precision
 from stma.errors import WeightsError
-from stma.estimate import WeightCount, count_weights, estimate_memory
+from stma.estimate import ClipShape, Machine, WeightCount, count_weights, estimate_memory
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma.weights_file import find_weights, model_info, read_config, stored_numbers
@@ -57,13 +57,13 @@ def test_estimate_needs_no_torch() -> None:
     code = """
 import sys
 import numpy as np
-from stma.config import MemoryConfig
-from stma.estimate import WeightCount, estimate_memory
+from stma.config import SegmenterConfig
+from stma.estimate import ClipShape, Machine, WeightCount, estimate_memory
 from stma.weights_file import find_weights, read_config, stored_numbers
 path = find_weights("small")
 numbers = WeightCount(stored_numbers(path), stored_numbers(path))
-config, single = read_config(path), np.dtype(np.float32)
-print(estimate_memory(config, MemoryConfig(), 480, 864, 1, 4, single, weights=numbers).total)
+clip, machine = ClipShape((480, 864), 1), Machine(np.dtype(np.float32))
+print(estimate_memory(read_config(path), SegmenterConfig(), clip, machine, numbers).total)
 print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -71,5 +71,6 @@ print("torch" in sys.modules)
     assert has_torch == "False"
 
     small = MODEL_CONFIGS["small"]
-    counted = estimate_memory(small, MemoryConfig(), 480, 864, 1, 4, torch.float32).total
+    clip, machine = ClipShape((480, 864), 1), Machine(torch.float32)
+    counted = estimate_memory(small, SegmenterConfig(), clip, machine).total
     assert int(total) == pytest.approx(counted, rel=0.01)

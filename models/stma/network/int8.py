@@ -18,7 +18,7 @@ from stma.processor import has_dot_products
 STEPS = 255  # of a map, from 0 to its peak
 WEIGHT_STEPS = 127  # on each side of 0
 PAIRED_STEPS = 64  # the same where two products are added up in 16 bits, which hold 2 x 255 x 64
-NEAR = 0.02  # of the deviation: rounding changes a convolution of noise by 0.004
+TOLERANCE = 0.02  # of the deviation: rounding changes a convolution of noise by 0.004
 
 
 class Int8Conv2d(nn.Module):
@@ -127,6 +127,6 @@ def works() -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return all(
-        functional.mse_loss(one, wanted) < NEAR**2 * wanted.square().mean()
+        functional.mse_loss(one, wanted) < TOLERANCE**2 * wanted.square().mean()
         for one, wanted in zip(found, (expected, expected.relu()), strict=True)
     )

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from stma.bounding import bounding_window
 
-LEAST = 0.05  # probability or share of a cell from which on an object may be there
+LEAST_PROBABILITY = 0.05  # probability or share of a cell from which on an object may be there
 MARGIN = 2  # cells of 16 pixels around them: more than an outline is off at stride 16
 SIDES = 2  # cells, of which sides of boxes are multiples: oneDNN prepares convolutions of each new size anew
 
@@ -43,7 +43,7 @@ def boxes_of_interest(coarse: Tensor, newest: Tensor) -> tuple[Box, ...]:
     Returns:
         A box for each of the K objects, its sides multiples of `SIDES` unless the frame ends; the host waits for them.
     """
-    seeds = (torch.sigmoid(coarse) > LEAST) | (newest > LEAST)
+    seeds = (torch.sigmoid(coarse) > LEAST_PROBABILITY) | (newest > LEAST_PROBABILITY)
     near = functional.max_pool2d(seeds.float(), 2 * MARGIN + 1, stride=1, padding=MARGIN) > 0
     return tuple(_bounds(cells) for cells in near.cpu().numpy())
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stma.config import TILE, ModelConfig
+from stma.config import NARROW_TILE, ModelConfig
 from stma.network.affinity import HOTTEST, Temperature, weighted_sums
 from stma.network.layers import to_tokens
 from stma.network.windows import by_strips, unfolded
@@ -168,7 +168,7 @@ def _sums(
         masks = [value.transpose(1, 2).to(query.dtype)[..., None] for value in values]  # (B, h*w, D, 1)
         sums = weighted_sums(to_tokens(query), keys, masks, temperature, certainties)[..., 0]
         sums = sums.transpose(1, 2).reshape(sums.shape[0], -1, height, width)
-    elif query.device.type == "cpu" and window > TILE and not torch.is_grad_enabled():
+    elif query.device.type == "cpu" and window > NARROW_TILE and not torch.is_grad_enabled():
         sums = by_strips(query, keys, values, certainties, temperature, window, wanted)
     else:
         sums = unfolded(query, keys, values, certainties, temperature, window)

@@ -20,6 +20,7 @@ from stma.network.label_propagation import PropagatedLabels
 HIDDEN = 64
 RING = 3  # cells of 8 pixels around the mask: where a leak or a missing part shows
 STATISTICS = 11
+AREA_COLUMN = 1 - STATISTICS  # of what is judged: the second of the statistics, the logarithm of the area
 SMALLEST = 1e-4  # share of the frame: a logarithm of no area at all
 EMPTY = 2e-5  # share of the frame below which a mask is empty: 8 pixels of 854x480
 EMPTY_INPUTS = 6  # of the statistics, the last: match strengths, and what labels and readout find
@@ -85,4 +86,4 @@ def _maxima(masks: Tensor) -> Tensor:
 
 def is_empty(seen: Tensor) -> Tensor:
     """(...) bool: whether the masks that these (..., C) numbers tell of are empty."""
-    return seen[..., 1 - STATISTICS] < math.log(EMPTY + SMALLEST)
+    return seen[..., AREA_COLUMN] < math.log(EMPTY + SMALLEST)

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stma.network.interest import LEAST, Box, covered, extent, rounded_up, widened
+from stma.network.interest import LEAST_PROBABILITY, Box, covered, extent, rounded_up, widened
 
 AROUND = 4  # cells of remembered frames around a region that are read for it
 REACH = 3  # cells of 16 pixels around the objects, 2 where even bounds cost one: 5 and 8 follow a fast car no better
 BORDER = 1  # cells along its border in which no object may end, or the whole frame is looked at after all
-STEP = 8  # cells: sizes are multiples of it, since convolutions are prepared for each size anew
+SIZE_MULTIPLE = 8  # cells: sizes are multiples of it, since convolutions are prepared for each size anew
 LARGEST = 0.8  # of the frame: from there on the whole frame costs hardly more
 
 
@@ -68,7 +68,7 @@ def region_of_interest(masks: Tensor) -> Region | None:
         A region that holds all objects and what they may reach until then, the whole frame where that is nearly all of
         it; None where an object was nowhere, so that it may come back anywhere.
     """
-    cells = (masks > LEAST).cpu().numpy()
+    cells = (masks > LEAST_PROBABILITY).cpu().numpy()
     if not cells.any((1, 2)).all():
         return None
     found = extent(np.asarray(cells.any(0)))
@@ -91,11 +91,11 @@ def read_from(masks: Sequence[Tensor], region: Region) -> Box:
     around = Box(top, region.box.bottom + AROUND, left, region.box.right + AROUND)
     cells = covered([around], region.height, region.width, 1)
     for mask in masks:
-        cells |= (mask > LEAST).any(0).cpu().numpy()
+        cells |= (mask > LEAST_PROBABILITY).any(0).cpu().numpy()
     found = extent(cells)
     assert found is not None
-    rows = widened(found.top, found.bottom, region.height, STEP)
-    return Box(*rows, *widened(found.left, found.right, region.width, STEP))
+    rows = widened(found.top, found.bottom, region.height, SIZE_MULTIPLE)
+    return Box(*rows, *widened(found.left, found.right, region.width, SIZE_MULTIPLE))
 
 
 def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
@@ -111,7 +111,7 @@ def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
     """
     if len(masks) == 1:
         return None  # the region is its box
-    seen = (region.part(masks) > LEAST).cpu().numpy()
+    seen = (region.part(masks) > LEAST_PROBABILITY).cpu().numpy()
     height, width = seen.shape[1:]
     boxes, cells = [], 0
     for found in map(extent, seen):
@@ -124,7 +124,7 @@ def boxes_within(masks: Tensor, region: Region) -> tuple[Box, ...] | None:
 
 def _grown(first: int, last: int, length: int) -> tuple[int, int]:
     """Grow a range of cells on both sides to one of a few sizes, within the frame."""
-    size = rounded_up(last - first + 2 * REACH, STEP)
+    size = rounded_up(last - first + 2 * REACH, SIZE_MULTIPLE)
     if size >= length:
         return 0, length
     start = min(max(0, (first + last - size) // 2), length - size) // 2 * 2  # cells are averaged in pairs

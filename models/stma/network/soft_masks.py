@@ -12,7 +12,8 @@ from stma.network.label_propagation import MATCH_SCALE
 # 7e-5 where it is not.
 FAINT_MATCH, LEAST_KNOWN = 1e-4, 0.1
 # What looks like nothing remembered by more than 4.5e-5 is a thing of its own where it is 48 pixels from the object.
-STRANGE_MATCH, PARTS = 4.5e-5, 3  # cells of 16 pixels; new parts of a bird that opens its wings are nearer
+STRANGE_MATCH = 4.5e-5
+NEW_PARTS_WITHIN = 3  # cells of 16 pixels; those of a bird that opens its wings are nearer
 SHOWN = 0.25  # of a cell of 8 pixels: that much of an object is in sight
 LEAST_CERTAINTY = 1e-6  # next to nothing, and its logarithm is finite
 
@@ -62,9 +63,9 @@ def strange(match: Tensor, before: Tensor) -> Tensor:
         (B, K, H/8, W/8) bool.
     """
     shown = (functional.max_pool2d(before, 2) > SHOWN).float()
-    side = 2 * PARTS + 1
-    rows = functional.max_pool2d(shown, (side, 1), stride=1, padding=(PARTS, 0))
-    near = functional.max_pool2d(rows, (1, side), stride=1, padding=(0, PARTS)) > 0
+    side = 2 * NEW_PARTS_WITHIN + 1
+    rows = functional.max_pool2d(shown, (side, 1), stride=1, padding=(NEW_PARTS_WITHIN, 0))
+    near = functional.max_pool2d(rows, (1, side), stride=1, padding=(0, NEW_PARTS_WITHIN)) > 0
     far = ~near & near.any(-1).any(-1)[..., None, None]  # (B, K, H/16, W/16)
     return (_best(match) < _scaled(STRANGE_MATCH)) & far.repeat_interleave(2, 2).repeat_interleave(2, 3)
 

@@ -34,11 +34,9 @@ class BlockCache:
         return {"keys": list(self.keys), "values": list(self.values)}
 
     @staticmethod
-    def from_state(
-        state: Mapping[str, Sequence[Tensor]], device: torch.device, dtype: torch.dtype
-    ) -> "BlockCache":
-        """Restore what `state_dict` gave."""
-        keys, values = (tuple(one.to(device, dtype) for one in state[name]) for name in ("keys", "values"))
+    def from_state(state: Mapping[str, Sequence[Tensor]], device: torch.device) -> "BlockCache":
+        """Restore on a device what `state_dict` gave."""
+        keys, values = (tuple(one.to(device) for one in state[name]) for name in ("keys", "values"))
         return BlockCache(keys, values)
 
 

@@ -23,7 +23,7 @@ def remove_specks(labels: np.ndarray, smallest: int) -> np.ndarray:
     """
     result = labels.copy()
     for window, inside in _objects(labels):
-        parts, areas = _parts(inside, 8)
+        parts, areas = connected_parts(inside, 8)
         stays = areas >= smallest
         stays[np.argmax(areas)] = True
         result[window][inside & ~stays[parts]] = 0
@@ -43,16 +43,13 @@ def keep_largest_parts(labels: np.ndarray) -> np.ndarray:
     """
     result = labels.copy()
     for window, inside in _objects(labels):
-        parts, areas = _parts(inside, 8)
+        parts, areas = connected_parts(inside, 8)
         result[window][inside & (parts != np.argmax(areas))] = 0
     return result
 
 
 def fill_holes(labels: np.ndarray, largest: int) -> np.ndarray:
-    """Give holes of up to `largest` pixels to the object around them.
-
-    A hole is background that one object alone encloses: it touches neither the border of the frame nor a second
-    object. Diagonal neighbours do not belong together, so that a gap in a diagonal line leaks nothing.
+    """Give holes of up to `largest` pixels, as of `find_holes`, to the object around them.
 
     Args:
         labels: (H, W) integer object ids, 0 = background; not changed.
@@ -61,7 +58,29 @@ def fill_holes(labels: np.ndarray, largest: int) -> np.ndarray:
     Returns:
         (H, W) of the same dtype.
     """
-    parts, areas = _parts(labels == 0, 4)
+    parts, owners = find_holes(labels, largest)
+    if not owners.any():
+        return labels
+    filled = (owners > 0)[parts]
+    result = labels.copy()
+    result[filled] = owners[parts[filled]].astype(labels.dtype)
+    return result
+
+
+def find_holes(labels: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find background that one object alone encloses: it touches neither the border of the frame nor a second object.
+
+    Diagonal neighbours do not belong together, so that a gap in a diagonal line leaks nothing.
+
+    Args:
+        labels: (H, W) integer object ids, 0 = background.
+        largest: pixels that a hole may have.
+
+    Returns:
+        (H, W) numbers of the parts of the background, 0 in objects, and, by number, the int64 id of the object whose
+        hole the part is, 0 of what is none.
+    """
+    parts, areas = connected_parts(labels == 0, 4)
     is_hole = (areas > 0) & (areas <= largest)
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     is_hole[border] = False
@@ -76,16 +95,10 @@ def fill_holes(labels: np.ndarray, largest: int) -> np.ndarray:
             number, neighbour = parts[here][touching], labels[there][touching].astype(np.int64)
             np.minimum.at(lowest, number, neighbour)
             np.maximum.at(highest, number, neighbour)
-    is_hole &= lowest == highest
-    if not is_hole.any():
-        return labels
-    filled = is_hole[parts]
-    result = labels.copy()
-    result[filled] = highest[parts[filled]].astype(labels.dtype)
-    return result
+    return parts, np.where(is_hole & (lowest == highest), highest, 0)
 
 
-def _parts(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
+def connected_parts(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
     """Number the connected parts of an (H, W) bool mask from 1; returns numbers and pixels by number.
 
     Number 0 is what is not in the mask; its count is given as 0.

@@ -14,7 +14,7 @@ from stma_cli.check.run import CheckResult, run_check
 from stma_cli.main import app
 from stma_cli.masks import read_annotation
 from stma_cli.segment.forecast import Forecast
-from stma_cli.wording import rough_time
+from stma_cli.wording import rough_size, rough_time
 
 WIDTH, HEIGHT = 160, 96
 SQUARE = [[10.0, 10.0], [50.0, 10.0], [50.0, 50.0], [10.0, 50.0]]
@@ -141,6 +141,12 @@ def test_too_little_memory_is_a_warning(video: Path, monkeypatch: pytest.MonkeyP
     result = run_check(video, [])
     assert not result.failed
     assert result.given[-1].code == "memory"
+
+
+def test_memory_is_rounded_as_a_run_rounds_it() -> None:
+    needs = Forecast("small", (480, 848), 1, 623_400_000, 994_900_000, None, None)
+    assert needs.line().startswith("about 620 MB of memory (990 MB are free), 1 object")
+    assert [rough_size(count) for count in (995_000_000, 24_640_000_000)] == ["1.0 GB", "24.6 GB"]
 
 
 def test_durations() -> None:

@@ -13,6 +13,8 @@ from PIL import Image
 from stma.errors import OutputError, SettingsError
 from stma.palette import davis_palette
 from stma_cli.check.findings import Level
+from stma_cli.check.regions import find_pinholes
+from stma_cli.check.repair import clean
 from stma_cli.check.run import CheckResult, run_check
 from stma_cli.masks import read_annotation
 
@@ -155,6 +157,17 @@ def test_a_correction_is_cleaned_round_what_it_leaves(video: Path, tmp_path: Pat
     assert {"specks", "holes", "left"} <= {finding.code for finding in result.masks}
     assert [finding.code for finding in result.after] == ["left"]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
+
+
+def test_pinholes_that_touch_at_a_corner_are_filled() -> None:
+    labels = truth()
+    labels[20, 30] = labels[21, 31] = 0
+    (pinholes,) = find_pinholes(labels)
+    assert (pinholes.object_id, pinholes.count, pinholes.pixels) == (1, 2, 2)
+    assert (pinholes.x, pinholes.y) == (30, 20)
+    mended, changes = clean(labels)
+    assert np.array_equal(mended, truth())
+    assert changes == ["2 pinholes of object 1 filled"]
 
 
 def test_scaled(video: Path, tmp_path: Path) -> None:

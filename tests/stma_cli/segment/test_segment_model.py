@@ -13,10 +13,12 @@ from media import audio_packets, decoded, make_clip
 from typer.testing import CliRunner
 
 from stma.errors import DeviceError, StmaError, WeightsError
+from stma.estimate import MemoryEstimate
 from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.masks import read_labels
+from stma_cli.segment.model_setup import needed_memory
 
 WIDTH, HEIGHT, COUNT = 90, 66, 9
 
@@ -35,6 +37,20 @@ def frames_of(out: Path) -> list[dict[str, Any]]:
     """The rows of a report."""
     rows: list[dict[str, Any]] = json.loads((out / "report.json").read_text())["frames"]
     return rows
+
+
+def test_needed_memory_names_what_counts_on_the_device() -> None:
+    estimate = MemoryEstimate(
+        weights=100_000_000,
+        bank=200_000_000,
+        entries=0,
+        activations=300_000_000,
+        frames=4_000_000,
+        process=450_000_000,
+    )
+    on_cpu, on_gpu = needed_memory(estimate, on_gpu=False), needed_memory(estimate, on_gpu=True)
+    assert on_cpu == "about 1.1 GB of RAM at this size and number of objects, at any length"
+    assert on_gpu.startswith("about 450 MB of RAM and 600 MB of GPU memory at this size")
 
 
 def test_a_whole_run(workplace: Path) -> None:
