@@ -206,10 +206,30 @@ def test_alpha_of_previews_shrinks_as_colours_do(tmp_path: Path) -> None:
     source = open_video(make_folder(tmp_path / "frames", ["0.png"], 1280, 720))
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 1), dtype=np.uint8)
     writer = PreviewWriter(tmp_path / "small.webp", source.info, transparent=True)
-    small = writer._sized(noise.repeat(4, axis=2))
+    full = np.full((720, 1280, 1), 255, np.uint8)
+    coloured, faded = (
+        writer._sized(np.dstack(parts)) for parts in ((*[noise] * 3, full), (*[full] * 3, noise))
+    )
     writer.abort()
-    assert np.array_equal(small[..., 3], small[..., 0])
+    assert np.array_equal(faded[..., 3], coloured[..., 0])
+    assert (faded[..., :3] == 255).all()
     assert not (tmp_path / "small.webp").exists()
+
+
+@pytest.mark.parametrize("name", ["small.gif", "small.webp"])
+def test_cutouts_in_previews_have_no_dark_outline(tmp_path: Path, name: str) -> None:
+    source = open_video(make_folder(tmp_path / "frames", ["0.png"], 1000, 600))
+    rows, columns = np.mgrid[:600, :1000]
+    disc = (columns - 500) ** 2 + (rows - 300) ** 2 < 220**2
+    writer = PreviewWriter(tmp_path / name, source.info, transparent=True)
+    grey, alpha = np.where(disc, 240, 0).astype(np.uint8), np.where(disc, 255, 0).astype(np.uint8)
+    writer.write_frame(next(source.frames()), np.dstack([grey, grey, grey, alpha]))
+    writer.close()
+    with Image.open(tmp_path / name) as image:
+        pixels = np.asarray(image.convert("RGBA"))
+    shown = pixels[pixels[..., 3] >= 128]
+    assert len(shown) > 30_000
+    assert shown[:, :3].min() > 220
 
 
 @pytest.mark.parametrize("name", ["small.gif", "small.webp"])
