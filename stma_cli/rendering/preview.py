@@ -159,7 +159,9 @@ class PreviewWriter:
             while True:
                 coloured = self._palettes.pull()
                 assert isinstance(coloured, av.VideoFrame)
-                self._container.mux(self._track.encode(coloured))
+                for packet in self._track.encode(coloured):
+                    packet.duration = coloured.duration  # of the last frame nothing else tells
+                    self._container.mux(packet)
 
 
 def _palette_graph(size: tuple[int, int], unit: Fraction) -> av.filter.Graph:
