@@ -14,7 +14,6 @@ from stma.network.association import with_known
 from stma.network.entries import join_entries
 from stma.network.label_propagation import LabelEntry
 from stma.network.model import STMA
-from stma.network.soft_masks import certainty_of
 
 CELLS = 24
 
@@ -83,9 +82,3 @@ def test_a_view_says_how_sharply_values_are_read() -> None:
     )
     assert not torch.allclose(mild.values, sharp.values, rtol=1e-2)
     torch.testing.assert_close(mild.labels.masks, sharp.labels.masks)
-
-
-def test_a_cell_that_is_half_an_object_counts_next_to_nothing_with_a_finite_logarithm() -> None:
-    weights = certainty_of(torch.full((1, 1, 2, 2), 0.5), 4)
-    assert weights.log2().isfinite().all()
-    assert weights.max() < 1e-5
