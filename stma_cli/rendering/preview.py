@@ -126,15 +126,17 @@ class PreviewWriter:
         return track
 
     def _sized(self, picture: np.ndarray) -> np.ndarray:
-        """Return the picture as (h, w, 4) RGBA at the size of the preview."""
+        """Return the picture as (h, w, 4) RGBA at the size of the preview; what is clear lends no colour to edges."""
         width, height = self._size
         if picture.ndim == 2:
             picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        colours = resize_frame(np.ascontiguousarray(picture[..., :3]), height, width)
+        colours = np.ascontiguousarray(picture[..., :3])
         if picture.shape[2] == 3:
-            return cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
-        alpha = resize_frame(cv2.cvtColor(picture[..., 3], cv2.COLOR_GRAY2RGB), height, width)
-        return cv2.merge([colours, alpha[..., 0]])
+            return cv2.cvtColor(resize_frame(colours, height, width), cv2.COLOR_RGB2RGBA)
+        alpha = cv2.cvtColor(picture[..., 3], cv2.COLOR_GRAY2RGB)
+        weighted = resize_frame(cv2.multiply(colours, alpha, scale=1 / 255), height, width)
+        alpha = resize_frame(alpha, height, width)
+        return cv2.merge([cv2.divide(weighted, alpha, scale=255), alpha[..., 0]])
 
     def _show(self, picture: np.ndarray, ticks: int) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba")
@@ -157,7 +159,9 @@ class PreviewWriter:
             while True:
                 coloured = self._palettes.pull()
                 assert isinstance(coloured, av.VideoFrame)
-                self._container.mux(self._track.encode(coloured))
+                for packet in self._track.encode(coloured):
+                    packet.duration = coloured.duration  # of the last frame nothing else tells
+                    self._container.mux(packet)
 
 
 def _palette_graph(size: tuple[int, int], unit: Fraction) -> av.filter.Graph:

@@ -53,6 +53,17 @@ def test_the_same_steps_give_the_same_weights(
     assert all(torch.equal(value, again[name]) for name, value in once.items())
 
 
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_weights_go_a_share_of_the_way_at_the_rate_of_the_schedule(
+    model: STMA, scene: list[tuple[np.ndarray, np.ndarray]], share: float
+) -> None:
+    config = AdaptationConfig(share=share, learning_rate=4e-4, warm_up=2)
+    after = adapted(model, *scene[0], 1, None, CPU, torch.float32, config)
+    pairs = zip(after.parameters(), model.parameters(), strict=True)
+    farthest = max(float((one - other).abs().max()) for one, other in pairs)
+    assert farthest == pytest.approx(share * 4e-4 / 2, rel=0.01)  # the first step of AdamW is the rate itself
+
+
 def test_other_clips_of_the_frame_are_followed_better() -> None:
     frame, labels = SyntheticScene(96, 144, 2).frame(0)
 

@@ -117,6 +117,12 @@ def test_every_change_of_owner_is_one_switch() -> None:
     assert counter.switches == 4
 
 
+def test_identities_switched_from_the_start_count() -> None:
+    counter = IdentityCounter()
+    counter.add(two(1, 2), two(2, 1))
+    assert counter.switches == 2
+
+
 def test_a_lost_object_is_not_switched() -> None:
     counter = IdentityCounter()
     counter.add(two(1, 2), two(1, 0))

@@ -112,6 +112,12 @@ def test_a_shift_within_the_tolerance_costs_nothing_in_f() -> None:
     assert boundary_accuracy(np.roll(truth, 9, axis=1), truth) < 1
 
 
+def test_the_tolerance_is_rounded_up() -> None:
+    truth = np.zeros((480, 640), dtype=bool)
+    truth[100:300, 200:500] = True  # diagonal 800 pixels, tolerance 6.4
+    assert boundary_accuracy(np.roll(truth, 7, axis=1), truth) == 1
+
+
 def test_any_non_zero_value_is_the_object() -> None:
     truth = np.zeros((12, 12), dtype=np.uint16)
     truth[3:7, 3:7] = 900

@@ -11,6 +11,7 @@ from colour_network import colour_network
 
 from stma.config import SegmenterConfig
 from stma.frame_step import Chunk, ChunkInputs, FrameInputs, FrameResult, ModelSteps
+from stma.scene import Change, Scene
 from stma.segmenter import Segmenter
 from stma.synthetic import SyntheticScene
 from stma.weights import load_model
@@ -91,6 +92,26 @@ def test_a_frame_to_which_the_camera_moved_fast_is_looked_at_as_a_whole(
         frame, labels = scene(index, pan=pan)
         follower.step(frame, labels if index == 0 else None)
     assert sizes == [WHOLE, WHOLE, PART, WHOLE]
+
+
+@pytest.mark.parametrize(("corrected", "cut"), [(2, None), (None, 3), (None, None)])
+def test_the_frame_after_a_correction_and_the_first_of_another_scene_are_looked_at_as_a_whole(
+    sizes: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    corrected: int | None,
+    cut: int | None,
+) -> None:
+    frame, _ = SyntheticScene(160, 160, 0, seed=3).frame(0)
+    labels = np.zeros(frame.shape[:2], np.uint8)
+    labels[68:92, 68:92] = 1
+    frame[labels > 0] = (230, 60, 40)
+    cuts = iter(Change(cut=index == cut) for index in range(4))
+    monkeypatch.setattr(Scene, "advance", lambda *_: next(cuts))
+    follower = Segmenter(colour_network(), SegmenterConfig(size=None, device="cpu", precision="fp32"))
+    for index in range(4):
+        follower.step(frame, labels if index in (0, corrected) else None)
+    assert sizes[:2] == [(160, 160)] * 2
+    assert sizes[3] == ((128, 128) if corrected is None and cut is None else (160, 160))
 
 
 def test_an_object_at_the_border_of_its_part_is_looked_for_on_the_whole_frame(

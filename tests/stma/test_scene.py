@@ -36,9 +36,9 @@ def grey(change: Change) -> float:
     return float(np.mean(change.gain))
 
 
-def gains(frames: list[np.ndarray]) -> list[float]:
+def gains(frames: list[np.ndarray], last_marked: int = 0) -> list[float]:
     scene = Scene()
-    return [grey(scene.advance(frame, marked=n == 0)) for n, frame in enumerate(frames)]
+    return [grey(scene.advance(frame, marked=n <= last_marked)) for n, frame in enumerate(frames)]
 
 
 def test_a_jump_of_exposure_is_undone_until_it_goes_back() -> None:
@@ -47,6 +47,12 @@ def test_a_jump_of_exposure_is_undone_until_it_goes_back() -> None:
     assert found == [1, pytest.approx(2.5, rel=0.02), pytest.approx(2.5, rel=0.02), 1]
     restored = Change((found[1],) * 3).undone(lit(frame, 0.4))
     assert np.abs(restored.astype(int) - frame).max() <= 4
+
+
+def test_a_frame_marked_in_other_light_keeps_the_light_of_the_first() -> None:
+    frame = ground(1)
+    found = gains([frame, *[lit(frame, 0.5)] * 3], last_marked=1)
+    assert found == [1, *[pytest.approx(2, rel=0.02)] * 3]
 
 
 def test_a_slow_change_of_exposure_adds_up() -> None:
@@ -102,6 +108,24 @@ def test_exposure_that_leads_away_from_the_marked_frame_is_forgotten() -> None:
         *[ground(3, (0.9, 1, 1))] * 2,
     ]  # as bright as the marked one again
     assert gains(dark_then_unlike)[2:] == [1, 1]
+
+
+def test_exposure_is_forgotten_at_a_cut() -> None:
+    frame, scene = ground(1, (1, 0.4, 0.3)), Scene()
+    frames = [frame, lit(frame, 0.5), lit(ground(5, (0.45, 0.9, 0.6)), 0.35)]
+    changes = [scene.advance(shown, marked=n == 0) for n, shown in enumerate(frames)]
+    assert [change.cut for change in changes] == [False, False, True]
+    assert grey(changes[1]) == pytest.approx(2, rel=0.02)
+    assert changes[2].gain == (1, 1, 1)
+
+
+def test_a_title_card_that_is_nearly_black_is_no_cut() -> None:
+    frame, scene = ground(1, (1, 0.4, 0.3)), Scene()
+    card = np.zeros_like(frame)
+    card[40:80, 60:100] = 200
+    assert not any(
+        scene.advance(shown, marked=n == 0).cut for n, shown in enumerate([frame, card, card, frame])
+    )
 
 
 def test_a_cut_is_told_from_motion_and_from_light() -> None:

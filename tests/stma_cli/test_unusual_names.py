@@ -55,3 +55,19 @@ def test_links_to_nothing_and_folders_are_no_frames(workplace: Path) -> None:
     assert "3 frames" in run_command("check", folder, "--mask", "first.png")
     run_command("segment", folder, "--mask", "first.png", "--out", "out")
     assert len(list(Path("out").glob("*.png"))) == 3
+
+
+def test_files_that_a_mac_hides_beside_its_own_are_no_pictures(workplace: Path) -> None:
+    make_folder(Path("frames"), ["00000.png", "00001.png", "00002.png"], 64, 48)
+    Path("masks").mkdir()
+    Path("first.png").rename("masks/00000.png")
+    words = ("segment", "frames", "--mask", "masks", "--out")
+    run_command(*words, "clean")
+    for folder in ("frames", "masks", "clean"):
+        Path(folder, "._00000.png").write_bytes(b"Mac OS X")
+    run_command(*words, "beside")
+    for frame in range(3):
+        name = f"{frame:05d}.png"
+        assert Path("beside", name).read_bytes() == Path("clean", name).read_bytes()
+    assert "nothing is computed" in run_command(*words, "clean")
+    assert "3 frames" in run_command("overlay", "frames", "clean", "-o", "seen")

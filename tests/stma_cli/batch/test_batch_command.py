@@ -148,6 +148,8 @@ def test_overlays(workplace: Path) -> None:
     assert reasons("--overlay") == {}
     Path("out/three/overlay.mp4").unlink()
     assert reasons("--overlay") == {"three": "overlay.mp4 is missing"}
+    said = run("--overlay", "--no-audio", "--dry-run").stdout
+    assert said.count("overlay.mp4 was drawn otherwise") == 3
 
 
 def test_overlays_alone_are_drawn_from_the_masks_that_are_there(workplace: Path, model: Model) -> None:

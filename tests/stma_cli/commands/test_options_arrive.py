@@ -1,7 +1,8 @@
-"""Every option of a command that works for long changes what the work is given."""
+"""Every option of a command that works for long changes what the work is given, and going on repeats it."""
 
 import importlib
 import inspect
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum
@@ -9,10 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
+from typer.testing import CliRunner
 
 from stma.config import SegmenterConfig
 from stma.training.config import FitConfig, TrainConfig
 from stma_cli.batch.engine_name import EngineName
+from stma_cli.main import app
+from stma_cli.segment.settings import SegmentSettings
 
 # What each command hands its work to, and its arguments.
 WORK: dict[str, tuple[str, dict[str, Any]]] = {
@@ -88,6 +92,15 @@ def other_than(name: str, default: Any, hint: Any) -> Any:
     return Path("elsewhere") if Path in kinds else "elsewhere"
 
 
+def changed_option(name: str, option: str) -> Any:
+    """A value of an option of a command that is not its default."""
+    parameter = inspect.signature(command(name)).parameters[option]
+    hint = get_type_hints(command(name), include_extras=True)[option]
+    return other_than(
+        option, None if parameter.default is inspect.Parameter.empty else parameter.default, hint
+    )
+
+
 def handed_over(name: str, changes: dict[str, Any], patch: pytest.MonkeyPatch) -> str:
     """What the work of a command is given."""
     given: list[str] = []
@@ -110,10 +123,7 @@ def test_an_option_changes_what_the_work_is_given(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "9")  # the default of --threads, whatever the machine has
-    parameter = inspect.signature(command(name)).parameters[option]
-    hint = get_type_hints(command(name), include_extras=True)[option]
-    default = None if parameter.default is inspect.Parameter.empty else parameter.default
-    changed = other_than(option, default, hint)
+    changed = changed_option(name, option)
     beside = WITH.get(option, {})
     assert handed_over(name, beside | {option: changed}, monkeypatch) != handed_over(
         name, beside, monkeypatch
@@ -135,3 +145,23 @@ def test_without_options_the_work_is_given_the_defaults_of_the_library(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert repr(default) in handed_over(name, {}, monkeypatch)
+
+
+@pytest.mark.parametrize("option", [option for name, option in options() if name == "segment"])
+def test_the_command_that_goes_on_with_a_run_repeats_the_option(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[SegmentSettings] = []
+
+    def take(settings: SegmentSettings, say: object) -> None:
+        given.append(settings)
+        raise _AtWorkError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("stma_cli.segment.run.segment_video", take)
+    beside = {"overlay": Path("overlay.mp4")}  # without it nothing is drawn in any way
+    with pytest.raises(_AtWorkError):
+        command("segment")(**WORK["segment"][1] | beside | {option: changed_option("segment", option)})
+    words = shlex.split(given[0].resume_command())
+    CliRunner().invoke(app, words[1:])
+    assert given[1:] == [replace(given[0], resume=True)]

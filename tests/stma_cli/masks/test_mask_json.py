@@ -103,6 +103,8 @@ class TestLabelme:
         encoded = base64.b64encode(buffer.getvalue()).decode()
         annotation = read(tmp_path, labelme(shape("dog", [[5, 7], [14, 16]], "mask", mask=encoded)))
         np.testing.assert_array_equal(annotation.labels[7:17, 5:15], np.eye(10))
+        turned = read(tmp_path, labelme(shape("dog", [[14, 16], [5, 7]], "mask", mask=encoded)))
+        np.testing.assert_array_equal(turned.labels, annotation.labels)
         with pytest.raises(AnnotationError, match=r"damaged mask.*save the file again"):
             read(tmp_path, labelme(shape("dog", [[5, 7], [14, 16]], "mask", mask="????")))
         with pytest.raises(AnnotationError, match="leaves the frame"):

@@ -51,6 +51,17 @@ def decoded_rgba(path: Path) -> list[tuple[Fraction, np.ndarray]]:
     return frames
 
 
+def durations(path: Path) -> list[int]:
+    """Return how long each picture of an animation is shown, in milliseconds."""
+    shown = []
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            shown.append(image.info["duration"])
+    return shown
+
+
 def square(index: int) -> np.ndarray:
     """Return the (96, 160) bool mask that `make_masks` draws on frame `index`."""
     shown = np.zeros((96, 160), bool)
@@ -206,10 +217,30 @@ def test_alpha_of_previews_shrinks_as_colours_do(tmp_path: Path) -> None:
     source = open_video(make_folder(tmp_path / "frames", ["0.png"], 1280, 720))
     noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 1), dtype=np.uint8)
     writer = PreviewWriter(tmp_path / "small.webp", source.info, transparent=True)
-    small = writer._sized(noise.repeat(4, axis=2))
+    full = np.full((720, 1280, 1), 255, np.uint8)
+    coloured, faded = (
+        writer._sized(np.dstack(parts)) for parts in ((*[noise] * 3, full), (*[full] * 3, noise))
+    )
     writer.abort()
-    assert np.array_equal(small[..., 3], small[..., 0])
+    assert np.array_equal(faded[..., 3], coloured[..., 0])
+    assert (faded[..., :3] == 255).all()
     assert not (tmp_path / "small.webp").exists()
+
+
+@pytest.mark.parametrize("name", ["small.gif", "small.webp"])
+def test_cutouts_in_previews_have_no_dark_outline(tmp_path: Path, name: str) -> None:
+    source = open_video(make_folder(tmp_path / "frames", ["0.png"], 1000, 600))
+    rows, columns = np.mgrid[:600, :1000]
+    disc = (columns - 500) ** 2 + (rows - 300) ** 2 < 220**2
+    writer = PreviewWriter(tmp_path / name, source.info, transparent=True)
+    grey, alpha = np.where(disc, 240, 0).astype(np.uint8), np.where(disc, 255, 0).astype(np.uint8)
+    writer.write_frame(next(source.frames()), np.dstack([grey, grey, grey, alpha]))
+    writer.close()
+    with Image.open(tmp_path / name) as image:
+        pixels = np.asarray(image.convert("RGBA"))
+    shown = pixels[pixels[..., 3] >= 128]
+    assert len(shown) > 30_000
+    assert shown[:, :3].min() > 220
 
 
 @pytest.mark.parametrize("name", ["small.gif", "small.webp"])
@@ -240,13 +271,17 @@ def test_previews_keep_variable_times(tmp_path: Path, name: str) -> None:
     clip = make_clip(tmp_path / "in.mp4", 6, times=times, time_base=Fraction(1, 1000))
     printed = run_overlay(clip, make_masks(tmp_path / "masks", 6), "-o", tmp_path / name)
     assert "5 of 6 frames at 160x96" in printed
-    shown = []
-    with Image.open(tmp_path / name) as image:
-        for index in range(image.n_frames):
-            image.seek(index)
-            image.load()
-            shown.append(image.info["duration"])
-    assert shown[:4] == [200, 100, 600, 600]
+    assert durations(tmp_path / name)[:4] == [200, 100, 600, 600]
+
+
+@pytest.mark.parametrize("name", ["small.gif", "small.webp"])
+def test_previews_are_as_long_as_the_video(tmp_path: Path, name: str) -> None:
+    source = open_video(make_folder(tmp_path / "frames", ["0.png", "1.png", "2.png"]), Fraction(5))
+    writer = PreviewWriter(tmp_path / name, source.info, transparent=False)
+    for frame in source.frames():
+        writer.write_frame(frame, frame.pixels)
+    writer.close()
+    assert durations(tmp_path / name) == [200] * 3
 
 
 def test_opaque_preview_shows_the_overlay(tmp_path: Path, clip: Path, masks: Path) -> None:

@@ -140,6 +140,8 @@ def test_overlay_of_some_objects_and_of_everything_else() -> None:
     rest = (rendered(Style.OVERLAY, invert=True) != FRAME).any(axis=2)
     assert not rest[labels() > 0].any()
     assert rest[labels() == 0].mean() > 0.95
+    unnamed = rendered(Style.OVERLAY, invert=True, show_names=False)
+    np.testing.assert_array_equal(rendered(Style.OVERLAY, invert=True), unnamed)
 
 
 def test_contradictions_are_refused() -> None:

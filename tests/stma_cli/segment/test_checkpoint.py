@@ -84,3 +84,12 @@ def test_rows_of_frames_after_the_checkpoint_are_not_in_the_report_twice(tmp_pat
     assert [row["frame"] for row in content["frames"]] == [0, 1, 2, 3, 4]
     assert content["objects"][0]["mean_area"] == 4.0
     assert content["objects"][0]["frames_visible"] == 5
+
+
+def test_an_object_that_left_counts_as_no_area_in_the_mean(tmp_path: Path) -> None:
+    with ReportWriter(tmp_path) as report:
+        for (frame, _), area in zip(pairs(0, 2), (4, 0), strict=True):
+            report.add(frame, FakePrediction(EMPTY, (1,), {1: 0.5}, {1: area}))
+        report.finish({}, {})
+    (row,) = json.loads((tmp_path / "report.json").read_text())["objects"]
+    assert (row["mean_area"], row["frames_visible"]) == (2.0, 1)

@@ -349,3 +349,7 @@ def test_states_are_spread_over_the_video(tmp_path: Path) -> None:
     assert sorted(int(path.name) for path in (tmp_path / STATES_FOLDER).iterdir()) == kept[:2]
     states.drop_from(-1)
     assert not (tmp_path / STATES_FOLDER).exists()
+    for frame in (50, 100):
+        states.keep(tmp_path / "checkpoint", frame)
+    states.drop_from(49)  # the state named 50 has seen it
+    assert not (tmp_path / STATES_FOLDER).exists()

@@ -212,6 +212,9 @@ def test_an_empty_mask_is_no_annotation_that_smoothing_leaves_alone(workplace: P
     run(*words, "--mask", "5=empty.png", "--out", "a")
     found = [np.unique(read_labels(workplace / out / "00005.png")).tolist() for out in ("plain", "a")]
     assert found == [[0, 1, 4]] * 2  # that of most frames around it
+    np.testing.assert_array_equal(
+        np.unique(read_labels(workplace / "plain" / "00004.png")), [0, 2, 4]
+    )  # as given
 
 
 def test_overlay_in_another_style_of_some_objects(workplace: Path) -> None:

@@ -1,10 +1,14 @@
 """Frames from last to first: the same pictures, and never more than a few held."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from media import make_clip, make_folder, read_number
 
 from stma.errors import SettingsError, VideoError
@@ -59,6 +63,31 @@ def test_a_key_frame_that_is_not_found_again_is_not_used(
     monkeypatch.setattr(backward, "_check_sum", lambda frame: next(sums))
     numbers = [read_number(frame.pixels) for frame in open_video(path).frames_backward(0, COUNT)]
     assert numbers == list(range(COUNT))[::-1]
+
+
+def test_a_key_frame_whose_time_shows_another_picture_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backward, "HELD_BYTES", 0)
+    path = make_clip(tmp_path / "a.mp4", COUNT, options={"preset": "ultrafast", "g": "12"})
+
+    def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """After seeking, each picture comes with the time of the one before it."""
+        frames = _decoded(path, container, stream, [].append)
+        first = next(frames)
+        if first.pts == 0:
+            yield first
+            yield from frames
+        time = first.pts
+        for frame in frames:
+            frame.pts, time = time, frame.pts
+            yield frame
+
+    reader = backward.BackwardReader(lambda: _opened(path), decoded)
+    found = [
+        (index, read_number(frame.to_ndarray(format="rgb24"))) for index, frame in reader.frames(0, COUNT - 1)
+    ]
+    assert found == [(index, index) for index in range(COUNT - 1)][::-1]
 
 
 def test_a_rotated_video_is_turned(tmp_path: Path) -> None:

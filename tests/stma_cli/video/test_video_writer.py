@@ -148,6 +148,9 @@ def test_sound_that_does_not_fit_is_converted(tmp_path: Path, suffix: str) -> No
     source = open_video(make_clip(tmp_path / f"in{suffix}", 60, audio="pcm_s16le"))
     writer = copy_video(source, tmp_path / "out.mp4", 15, 45)
     assert any("converted to AAC" in note for note in writer.notes)
+    packets = audio_packets(tmp_path / "out.mp4")
+    assert -Fraction(1024, 44100) <= packets[0][0] <= 0  # the encoder begins with a packet of its own
+    assert packets[-1][0] + packets[-1][1] < 30 / NTSC + Fraction(1024, 44100)
     with av.open(str(tmp_path / "out.mp4")) as container:
         samples = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
         assert container.streams.audio[0].codec_context.name == "aac"
