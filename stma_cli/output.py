@@ -102,6 +102,7 @@ def prepare_folder(path: Path, force: bool, option: str = "--out") -> OutputFold
         option: that names the folder, for messages.
 
     Raises:
+        SettingsError: `path` is "-", see `make_folder`.
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
     """
     folder = make_folder(path)
@@ -178,6 +179,7 @@ def only_run_into(out: Path, lock: str = LOCK_FILE, command: str = "stma segment
         command: what runs, for the message.
 
     Raises:
+        SettingsError: `out` is "-", see `make_folder`.
         OutputError: another run is writing there, or the folder cannot be made.
     """
     folder = make_folder(out)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Precision(StrEnum):
+class PrecisionName(StrEnum):
     """Number format of the model."""
 
     AUTO = "auto"

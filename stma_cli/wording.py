@@ -22,6 +22,11 @@ def shortened(items: Iterable[object], most: int) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
+def labelled(label: str, text: object) -> str:
+    """Return a line of what a command tells: "masks    clip_stma", the labels of all of them in one column."""
+    return f"{label:<9}{text}"
+
+
 def rough_time(seconds: float) -> str:
     """Return an estimate: "40 s", "12 min", "3.5 h"."""
     if seconds < 1.5 * MINUTE:
@@ -62,6 +67,12 @@ def as_argument(path: Path) -> str:
     """Return a path as an argument of a command, where a leading dash would make it an option."""
     text = str(path)
     return f"./{text}" if text.startswith("-") else text
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what the user should know of a result, on stderr."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def print_error(message: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from stma.errors import VideoError
 from stma.natural_order import natural_key
+from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import BATCH_FILE, CHECKPOINT_FILE, OVERLAY_FILE, REPORT_FILE
-from stma_cli.segment.report import read_report_head
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".mts", ".m2ts", ".ts"}

@@ -9,7 +9,7 @@ from stma_cli.batch.plan import PlannedClip, plan
 from stma_cli.batch.run import pairing_of
 from stma_cli.batch.settings import BatchSettings
 from stma_cli.batch.storage import storage_at
-from stma_cli.segment.settings import BACKWARD, FORWARD
+from stma_cli.direction import Direction
 from stma_cli.wording import counted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TIMED_CHUNKS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipPreview:
     """What would become of one clip.
 
@@ -30,7 +30,7 @@ class ClipPreview:
         frames: as far as known without decoding; None where the container says nothing.
         objects: marked in its masks.
         annotated: frames with a mask.
-        size: as `SegmentSettings.size`, what suits the objects chosen.
+        side: that the model works at, as `working_side` gives it.
         seconds: about how long the model would take, learning from the first mask included, or None.
         passes: 2 where objects are followed in both directions.
         predicted: frames that the model takes in all passes, or None.
@@ -43,13 +43,13 @@ class ClipPreview:
     frames: int | None = None
     objects: int = 0
     annotated: int = 0
-    size: int = 0
+    side: int | None = None
     seconds: float | None = None
     passes: int = 1
     predicted: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preview:
     """A batch that was not run.
 
@@ -91,12 +91,12 @@ def preview(settings: BatchSettings) -> Preview:
     todo = [clip for clip in clips if clip.planned.job is not None and clip.problem is None]
     workers, device, threads = _workers(settings, sum(clip.planned.job is not None for clip in clips))
     if not todo:
-        return Preview(tuple(clips), pairing.notes, workers, None, "")
+        return Preview(clips=tuple(clips), notes=pairing.notes, workers=workers, seconds=None, basis="")
     config = read_config(find_weights(settings.template.model))
     cost = {id(clip): _cost(clip, config) for clip in todo}
     largest = max(todo, key=lambda clip: cost[id(clip)])
-    template = replace(settings.template, device=device, threads=threads, size=largest.size)
-    setup = set_up_model(template, largest.height, largest.width)
+    template = replace(settings.template, device=device, threads=threads)
+    setup = set_up_model(template, largest.side, largest.height, largest.width)
     assert setup.needs is not None
     needs = f"{setup.needs(largest.objects, largest.annotated)}, of the largest clip and for each worker"
     once, each = (seconds / cost[id(largest)] for seconds in _timed(setup, template.chunk, largest))
@@ -112,42 +112,42 @@ def preview(settings: BatchSettings) -> Preview:
         f"from {TIMED_CHUNKS * template.chunk} frames timed here at {largest.width}x{largest.height} with "
         f"{counted(largest.objects, 'object')}, decoding and writing left out"
     )
-    return Preview(tuple(clips), pairing.notes, workers, seconds, basis, needs)
+    return Preview(
+        clips=tuple(clips), notes=pairing.notes, workers=workers, seconds=seconds, basis=basis, needs=needs
+    )
 
 
 def _previewed(clip: PlannedClip) -> ClipPreview:
     from stma_cli.masks import expand_folders
     from stma_cli.segment.backward import backward_frames
     from stma_cli.segment.checks import all_names, checked_annotations
-    from stma_cli.segment.model_setup import sized
+    from stma_cli.segment.model_setup import working_side
     from stma_cli.video import open_video
 
     if clip.job is None:
         assert clip.outcome is not None
         problem = clip.outcome.message if clip.outcome.status.value == "failed" else None
-        return ClipPreview(clip, problem, frames=clip.outcome.frames or None)
+        return ClipPreview(planned=clip, problem=problem, frames=clip.outcome.frames or None)
     settings = clip.job.settings
     try:
         source = open_video(settings.video)
         masks = expand_folders(settings.masks, source.stems, settings.video)
         annotations = checked_annotations(replace(settings, masks=masks), source)
     except StmaError as error:
-        return ClipPreview(clip, str(error))
-    size = sized(settings, annotations).size
-    assert size is not None
+        return ClipPreview(planned=clip, problem=str(error))
     count = source.info.frame_count_hint
     frames = None if count is None else len(range(count)[settings.start : settings.end])
-    forward, backward = settings.direction != BACKWARD, settings.direction != FORWARD
+    forward = settings.direction is not Direction.BACKWARD
+    backward = settings.direction is not Direction.FORWARD
     before = len(backward_frames(settings.start, annotations)) if backward else 0
     return ClipPreview(
-        clip,
-        None,
-        source.info.width,
-        source.info.height,
-        frames,
-        len(all_names(annotations)),
-        len(annotations),
-        size,
+        planned=clip,
+        width=source.info.width,
+        height=source.info.height,
+        frames=frames,
+        objects=len(all_names(annotations)),
+        annotated=len(annotations),
+        side=working_side(settings.size, annotations),
         passes=forward + backward,
         predicted=None if frames is None else forward * frames + before,
     )
@@ -170,7 +170,7 @@ def _cost(clip: ClipPreview, config: "ModelConfig") -> float:
     from stma.resize import model_size
     from stma.workload import gflop_per_frame
 
-    height, width = model_size(clip.height, clip.width, clip.size or None)
+    height, width = model_size(clip.height, clip.width, clip.side)
     gflop = gflop_per_frame(config, height, width, clip.objects)
     if gflop is None:
         gflop = gflop_per_frame(MODEL_CONFIGS["small"], height, width, clip.objects)

@@ -21,6 +21,7 @@ from stma_cli.batch.worker import ClipWorkerFactory
 from stma_cli.output import is_url, only_one
 from stma_cli.readable_json import readable_json
 from stma_cli.result_layout import BATCH_FILE, BATCH_LOCK_FILE
+from stma_cli.wording import labelled
 
 FORMAT = 1
 SECONDS_BETWEEN_WRITES = 2.0  # batch.json is for reading along; the reports of the clips are what counts
@@ -67,7 +68,7 @@ def run_batch(
         if jobs and not stop.is_set():
             engine = _engine(settings, storage, len(jobs))
             record.workers = engine.workers
-            say(f"workers  {len(engine.workers)}: {', '.join(engine.workers)}")
+            say(labelled("workers", f"{len(engine.workers)}: {', '.join(engine.workers)}"))
             if len(engine.workers) > 1:
                 jobs = largest_first(jobs)
             for number, outcome in enumerate(engine.run(jobs, stop), start=1):
@@ -88,9 +89,10 @@ def _opening_lines(
 ) -> Iterator[str]:
     todo = sum(clip.job is not None for clip in planned)
     complete = sum(clip.outcome is not None and clip.outcome.status is Status.UNCHANGED for clip in planned)
-    yield f"clips    {len(planned)} below {settings.clips}: {todo} to do, {complete} complete already"
+    found = f"{len(planned)} below {settings.clips}: {todo} to do, {complete} complete already"
+    yield labelled("clips", found)
     for note in pairing.notes:
-        yield f"note     {note}"
+        yield labelled("note", note)
 
 
 def _engine(settings: BatchSettings, storage: Storage, jobs: int) -> Engine:

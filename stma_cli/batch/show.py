@@ -11,7 +11,7 @@ from stma_cli.batch.jobs import ClipOutcome, Status, plain_outcome
 from stma_cli.batch.settings import BatchResult
 from stma_cli.segment.checks import given_note, mostly_given
 from stma_cli.tables import print_line, print_rows
-from stma_cli.wording import counted, shortened, wall_time
+from stma_cli.wording import counted, labelled, shortened, wall_time
 
 COLOURS = {
     Status.DONE: "green",
@@ -41,7 +41,9 @@ def print_result(result: BatchResult, console: Console) -> None:
     _print_given([row.name for row in rows if mostly_given(row.given, row.frames)], console)
     counts = Counter(outcome.status for outcome in result.outcomes)
     said = ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
-    print_line(console, f"total    {counted(len(rows), 'clip')}: {said}; {wall_time(result.seconds)}")
+    print_line(
+        console, labelled("total", f"{counted(len(rows), 'clip')}: {said}; {wall_time(result.seconds)}")
+    )
 
 
 def result_json(result: BatchResult) -> str:
@@ -58,13 +60,13 @@ def result_json(result: BatchResult) -> str:
 def print_preview(preview: Preview, console: Console) -> None:
     """Print the pairing, frame counts and the estimate."""
     for note in preview.notes:
-        print_line(console, f"note     {note}")
+        print_line(console, labelled("note", note))
     titles = ("clip", "masks", "size", "frames", "objects", "seconds", "")
     rows = [_preview_row(clip) for clip in preview.clips]
     styles = ["red" if clip.problem else "" for clip in preview.clips]
     print_rows(console, titles, rows, ("frames", "objects", "seconds"), styles)
     if preview.needs:
-        print_line(console, f"needs    {preview.needs}")
+        print_line(console, labelled("needs", preview.needs))
     todo = [clip for clip in preview.clips if clip.planned.job is not None and clip.problem is None]
     given = [clip for clip in todo if mostly_given(clip.annotated, clip.frames)]
     _print_given([clip.planned.pair.clip.name for clip in given], console)
@@ -75,7 +77,7 @@ def print_preview(preview: Preview, console: Console) -> None:
     else:
         estimate = f"about {wall_time(preview.seconds)} with {workers}, {preview.basis}"
     clips = counted(len(preview.clips), "clip")
-    print_line(console, f"total    {clips}: {len(todo)} to do, {bad} cannot be used; {estimate}")
+    print_line(console, labelled("total", f"{clips}: {len(todo)} to do, {bad} cannot be used; {estimate}"))
 
 
 def preview_json(preview: Preview) -> str:
@@ -110,7 +112,7 @@ def _print_given(clips: Sequence[str], console: Console) -> None:
     """Say in which clips so many frames have masks that the results may be mistaken for the model's."""
     if clips:
         where = f"more than half of the frames have a mask in {shortened(clips, CLIPS_SHOWN)}"
-        print_line(console, f"note     {given_note(where)}")
+        print_line(console, labelled("note", given_note(where)))
 
 
 def _numbers(row: ClipOutcome) -> tuple[str, str]:

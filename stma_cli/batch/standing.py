@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Any
 
 from stma_cli.batch.storage import Storage
+from stma_cli.report_file import report_files, take_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 from stma_cli.segment.identity import RunIdentity, stamp_path
-from stma_cli.segment.report import report_files, report_head
 from stma_cli.segment.settings import SegmentSettings
 
 
@@ -116,7 +116,7 @@ def _earlier_run(storage: Storage, name: str) -> _EarlierRun | None:
     """
     lines = storage.lines(f"{name}/{REPORT_FILE}")
     try:
-        head = report_head(lines)
+        head = take_head(lines)
         identity, files = RunIdentity.from_plain(head.get("identity")), list(report_files(lines))
     except ValueError:
         return None

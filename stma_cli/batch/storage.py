@@ -15,8 +15,8 @@ from stma.errors import OutputError
 from stma.saving import output_error, replacing, writing
 from stma_cli.leftovers import left_behind
 from stma_cli.output import is_url, make_folder
+from stma_cli.report_file import finished_files
 from stma_cli.result_layout import BACKWARD_FOLDER, CHECKPOINT_FILE, LOCK_FILE, REPORT_FILE, ROWS_FILE
-from stma_cli.segment.report import finished_files
 
 _FIRST_AND_LAST = (REPORT_FILE, CHECKPOINT_FILE, ROWS_FILE)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from stma.errors import DeviceError, StmaError
 from stma_cli.batch.jobs import ClipJob, ClipOutcome, Status, WorkerSpec
 from stma_cli.batch.storage import Storage
+from stma_cli.report_file import finished_files, report_files, take_head, unfinished_files
 from stma_cli.result_layout import OVERLAY_FILE
 from stma_cli.segment.model_setup import ModelSetup, set_up_model
 from stma_cli.segment.redraw import draw_video
-from stma_cli.segment.report import finished_files, report_files, report_head, unfinished_files
 from stma_cli.segment.run import segment_video
 from stma_cli.segment.settings import SegmentInterrupted, SegmentSettings
 
@@ -70,7 +70,6 @@ class ClipWorker:
         return replace(outcome, seconds=round(time.perf_counter() - begun, 3))
 
     def _run(self, job: ClipJob, outcome: ClipOutcome) -> ClipOutcome:
-        said: list[str] = []
         with self._storage.workspace(job.name, job.ours) as workspace:
             folder = workspace.folder
             unfinished = set(unfinished_files(folder)) if job.ours else set()
@@ -91,15 +90,15 @@ class ClipWorker:
                 quiet=True,
             )
             if job.only_draw:
-                drawn = draw_video(settings, said.append)
-                return replace(outcome, status=Status.DONE, frames=drawn.frames, notes=_notes(said))
+                drawn = draw_video(settings, _say_nothing)
+                return replace(outcome, status=Status.DONE, frames=drawn.frames, notes=drawn.notes)
             try:
-                result = segment_video(settings, said.append, self._set_up, on_checkpoint)
+                result = segment_video(settings, _say_nothing, self._set_up, on_checkpoint)
             except SegmentInterrupted:
                 workspace.publish()
                 raise
             with result.report.open(encoding="utf-8") as report:
-                resumed = report_head(report)["resumed_at"]
+                resumed = take_head(report)["resumed_at"]
                 _remove(folder, unfinished - set(report_files(report)))
             workspace.publish()
         return replace(
@@ -109,11 +108,11 @@ class ClipWorker:
             computed=result.computed,
             given=result.given,
             resumed_at=resumed[-1] if resumed else None,
-            notes=_notes(said),
+            notes=result.notes,
         )
 
-    def _set_up(self, settings: SegmentSettings, height: int, width: int) -> ModelSetup:
-        return set_up_model(settings, height, width, self._load)
+    def _set_up(self, settings: SegmentSettings, side: int | None, height: int, width: int) -> ModelSetup:
+        return set_up_model(settings, side, height, width, self._load)
 
     def _load(self, name_or_path: str) -> "LoadedModel":
         from stma.weights import load_model
@@ -123,8 +122,8 @@ class ClipWorker:
         return self._loaded[name_or_path]
 
 
-def _notes(said: list[str]) -> tuple[str, ...]:
-    return tuple(line.removeprefix("note     ") for line in said if line.startswith("note"))
+def _say_nothing(line: str) -> None:
+    pass
 
 
 def _remove(folder: Path, files: set[str]) -> None:

@@ -62,7 +62,15 @@ def _measure(
             pipeline = stages.measure(segmenter)
     if settings.profile:
         profile = tuple(profile_model(segmenter, loop, settings.frames))
-    return BenchRow(size, size, width, objects, precision, speed, pipeline, profile)
+    return BenchRow(
+        size=size,
+        width=width,
+        objects=objects,
+        precision=precision,
+        model=speed,
+        pipeline=pipeline,
+        profile=profile,
+    )
 
 
 def describe_machine(name: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stma.config import SegmenterConfig
 from stma.errors import SettingsError
-from stma_cli.precision import Precision
+from stma_cli.precision import PrecisionName
 
 if TYPE_CHECKING:
     from stma.benchmark import MatrixPeak, ModelSpeed, OperationCost, Spread
@@ -74,12 +74,15 @@ class PipelineSpeed:
     together: "Spread"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchRow:
-    """One setting and what was measured; `pipeline` and `profile` are None where they were not asked for."""
+    """One setting and what was measured; `pipeline` and `profile` are None where they were not asked for.
+
+    Attributes:
+        size: height of the frames, which the model takes as they are.
+    """
 
     size: int
-    height: int
     width: int
     objects: int
     precision: str
@@ -110,6 +113,7 @@ class BenchResult:
         """The content of the JSON file."""
         content = asdict(self)
         for row, found in zip(content["rows"], self.rows, strict=True):
+            row["height"] = found.size
             row["model"]["estimate"]["total"] = found.model.estimate.total
         return {"format": 1, **content}
 
@@ -143,7 +147,10 @@ def precisions(text: str) -> tuple[str, ...]:
     """
 
     return _listed(
-        "--precision", text, lambda word: Precision(word).value, f"one or more of {','.join(Precision)}"
+        "--precision",
+        text,
+        lambda word: PrecisionName(word).value,
+        f"one or more of {','.join(PrecisionName)}",
     )
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stma.saving import replacing
 from stma_cli.bench.settings import BenchResult, BenchRow
-from stma_cli.wording import counted
+from stma_cli.wording import counted, labelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,11 +30,11 @@ def print_result(result: BenchResult, console: Console) -> None:
     if device == "cpu":
         device = f"cpu, {machine['threads']} threads on {machine['cores']} cores"
     say = partial(console.print, markup=False, highlight=False)
-    say(f"machine  {machine['processor']}; torch {machine['torch']}; {device}")
-    say(f"model    {model['name']}, {model['parameters'] / 1e6:.2f} M parameters")
+    say(labelled("machine", f"{machine['processor']}; torch {machine['torch']}; {device}"))
+    say(labelled("model", f"{model['name']}, {model['parameters'] / 1e6:.2f} M parameters"))
     for precision, peak in result.peaks.items():
         rates = f"{peak.matmul:.0f} GFLOP/s in products, {peak.convolution:.0f} in convolutions"
-        say(f"peak     {precision}: {rates}")
+        say(labelled("peak", f"{precision}: {rates}"))
     console.print(_model_table(result))
     if any(row.pipeline for row in result.rows):
         console.print(_pipeline_table(result))

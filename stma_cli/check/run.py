@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stma.config import USUAL_SIZE
 from stma.errors import MaskError, SettingsError
 from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.mask_findings import check_masks
@@ -14,7 +13,7 @@ from stma_cli.masks import read_mask_options
 from stma_cli.masks.folder import expand_folders
 from stma_cli.masks.options import parse_mask_option
 from stma_cli.segment.forecast import Forecast, forecast
-from stma_cli.segment.model_setup import size_for_first
+from stma_cli.segment.model_setup import working_side
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,13 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
 
 def _with_needs(result: CheckResult, masks: Sequence[str]) -> CheckResult:
     """Add what a run needs, and a warning when it is more memory than is free."""
-    survey, objects, annotated, size = result.survey, 1, 1, USUAL_SIZE
+    survey, objects, annotated, side = result.survey, 1, 1, working_side(None, {})
     assert survey.info is not None
     if masks:
         read = read_mask_options(masks, survey.info.width, survey.info.height, 0, survey.stems)
         objects, annotated = len({key for item in read.values() for key in item.object_ids}), len(read)
-        size = size_for_first(read)
-    needs = forecast(survey.info, survey.frames, objects, annotated, size)
+        side = working_side(None, read)
+    needs = forecast(survey.info, survey.frames, objects, annotated, side)
     if needs.fits:
         return replace(result, needs=needs)
     fix = "close other programs, or give a smaller --size or --chunk 1 to stma segment"

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from stma.postprocess.config import PostprocessConfig
 from stma_cli.batch.engine_name import EngineName
+from stma_cli.batch.settings import BatchSettings
 from stma_cli.commands.model_options import (
     AdaptOption,
     ChunkOption,
-    Direction,
     DirectionOption,
     FillHolesOption,
     FirstMaskOnlyOption,
@@ -28,8 +29,8 @@ from stma_cli.commands.model_options import (
     StyleOption,
     at_most_usable,
 )
-from stma_cli.precision import Precision
-from stma_cli.rendering.settings import RenderSettings, Style
+from stma_cli.rendering.settings import RenderSettings
+from stma_cli.segment.settings import SegmentSettings
 
 WORKERS = "Workers"
 
@@ -62,13 +63,13 @@ def batch(
     ] = False,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw overlay.mp4 in each folder of results.")
-    ] = False,
-    style: StyleOption = Style.OVERLAY,
-    overlay_objects: OverlayObjectsOption = None,
-    no_audio: NoAudioOption = False,
+    ] = BatchSettings.overlay,
+    style: StyleOption = RenderSettings.style,
+    overlay_objects: OverlayObjectsOption = RenderSettings.objects,
+    no_audio: NoAudioOption = not SegmentSettings.audio,
     engine: Annotated[
         EngineName, typer.Option(rich_help_panel=WORKERS, help="Workers on this machine or on a Ray cluster.")
-    ] = EngineName.LOCAL,
+    ] = BatchSettings.engine,
     devices: Annotated[
         str,
         typer.Option(
@@ -85,7 +86,7 @@ def batch(
             help="Workers that divide the cores, or Ray actors.",
             show_default="one per GPU, or per core with two clips and 2 GB of memory for each",
         ),
-    ] = None,
+    ] = BatchSettings.workers,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -94,7 +95,7 @@ def batch(
             help="CPU threads of each worker, on this machine no more than the usable cores.",
             show_default="equal shares of the cores",
         ),
-    ] = None,
+    ] = BatchSettings.threads,
     address: Annotated[
         str | None,
         typer.Option(
@@ -102,39 +103,39 @@ def batch(
             help="Of a running Ray cluster; auto for the one of this machine.",
             show_default="a new one here",
         ),
-    ] = None,
+    ] = BatchSettings.address,
     retries: Annotated[
         int,
         typer.Option(min=0, rich_help_panel=WORKERS, help="More attempts for a clip whose worker dies."),
-    ] = 2,
-    precision: PrecisionOption = Precision.AUTO,
-    size: SizeOption = None,
-    chunk: ChunkOption = 4,
-    refine_edges: RefineEdgesOption = True,
-    adapt: AdaptOption = 0,
-    frame_rate: FrameRateOption = None,
-    direction: DirectionOption = Direction.FORWARD,
-    objects: ObjectsOption = None,
-    first_mask_only: FirstMaskOnlyOption = False,
-    model: ModelOption = "small",
+    ] = BatchSettings.retries,
+    precision: PrecisionOption = SegmentSettings.precision,
+    size: SizeOption = SegmentSettings.size,
+    chunk: ChunkOption = SegmentSettings.chunk,
+    refine_edges: RefineEdgesOption = SegmentSettings.refine_edges,
+    adapt: AdaptOption = SegmentSettings.adapt,
+    frame_rate: FrameRateOption = SegmentSettings.frame_rate,
+    direction: DirectionOption = SegmentSettings.direction,
+    objects: ObjectsOption = SegmentSettings.objects,
+    first_mask_only: FirstMaskOnlyOption = SegmentSettings.first_mask_only,
+    model: ModelOption = SegmentSettings.model,
     checkpoint: Annotated[
         int, typer.Option(min=1, help="Frames between the states that an interrupted clip goes on from.")
-    ] = 50,
+    ] = SegmentSettings.checkpoint,
     force: Annotated[
         bool,
         typer.Option(
             "--force",
             help="Do every clip again, also in folders with files of others, replacing those of the same name.",
         ),
-    ] = False,
+    ] = BatchSettings.force,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
-    smooth: SmoothOption = 0,
-    remove_specks: RemoveSpecksOption = 0,
-    fill_holes: FillHolesOption = 0,
-    largest_part: LargestPartOption = False,
-    grow: GrowOption = 0,
+    smooth: SmoothOption = PostprocessConfig.smooth,
+    remove_specks: RemoveSpecksOption = PostprocessConfig.remove_specks,
+    fill_holes: FillHolesOption = PostprocessConfig.fill_holes,
+    largest_part: LargestPartOption = PostprocessConfig.largest_part,
+    grow: GrowOption = PostprocessConfig.grow,
 ) -> None:
     """Segment many clips: each as with `stma segment`, whatever happens to the others.
 
@@ -145,14 +146,11 @@ def batch(
     """
     from rich.console import Console
 
-    from stma.postprocess.config import PostprocessConfig
     from stma_cli.batch.dry_run import preview
     from stma_cli.batch.run import run_batch
-    from stma_cli.batch.settings import BatchSettings
     from stma_cli.batch.show import preview_json, print_preview, print_result, progress_line, result_json
     from stma_cli.comma_list import listed
-    from stma_cli.segment.settings import SegmentSettings
-    from stma_cli.wording import print_error
+    from stma_cli.wording import labelled, print_error
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -167,14 +165,14 @@ def batch(
             out=Path(),
             rendering=RenderSettings(style, overlay_objects),
             audio=not no_audio,
-            precision=precision.value,
+            precision=precision,
             model=model,
             size=size,
             chunk=chunk,
             refine_edges=refine_edges,
             adapt=adapt,
             frame_rate=frame_rate,
-            direction=direction.value,
+            direction=direction,
             objects=objects,
             first_mask_only=first_mask_only,
             checkpoint=checkpoint,
@@ -202,7 +200,7 @@ def batch(
     if result.unwritten:
         print_error(result.unwritten)
     if result.interrupted:
-        say("stopped  run the same command to go on")
+        say(labelled("stopped", "run the same command to go on"))
     if as_json:
         typer.echo(result_json(result))
     raise typer.Exit(result.exit_code)

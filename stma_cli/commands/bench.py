@@ -14,7 +14,7 @@ from stma_cli.commands.model_options import (
     RefineEdgesOption,
     ThreadsOption,
 )
-from stma_cli.precision import Precision
+from stma_cli.precision import PrecisionName
 
 PLOTS = (".png", ".svg", ".pdf")
 
@@ -31,7 +31,7 @@ def bench(
     ] = None,
     precision: Annotated[
         str,
-        typer.Option(help=f"Number formats of the model: {', '.join(Precision)}, with commas between."),
+        typer.Option(help=f"Number formats of the model: {', '.join(PrecisionName)}, with commas between."),
     ] = SegmenterConfig.precision,
     device: DeviceOption = SegmenterConfig.device,
     threads: ThreadsOption = None,

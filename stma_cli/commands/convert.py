@@ -44,13 +44,12 @@ def convert(
     """
     from stma_cli.convert.run import Conversion, convert_masks
     from stma_cli.progress import progress_for
-    from stma_cli.wording import counted
+    from stma_cli.wording import counted, print_notes
 
     wanted = Conversion(source, out, to, source_format, _size_of(size), clip, simplify, force)
     with progress_for(None, quiet=False) as progress:
         done = convert_masks(wanted, progress.advance)
-    for note in done.notes:
-        typer.echo(f"note: {note}", err=True)
+    print_notes(done.notes)
     clips = f" of {done.clips} clips" if done.clips > 1 else ""
     what = f"{counted(done.frames, 'frame')}, {counted(len(done.names), 'object')}{clips}"
     typer.echo(f"{out}: {what} ({done.source_format} to {to})")

@@ -1,11 +1,11 @@
 """Options that several commands share: what the model does and what happens to its masks afterwards."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from stma_cli.precision import Precision
+from stma_cli.direction import Direction
+from stma_cli.precision import PrecisionName
 from stma_cli.rendering.settings import Style
 from stma_cli.threads import usable_cores
 
@@ -37,14 +37,6 @@ def at_most_usable(threads: int | None) -> int | None:
     return cores
 
 
-class Direction(StrEnum):
-    """Which way objects are followed from the annotated frames."""
-
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    BOTH = "both"
-
-
 StyleOption = Annotated[
     Style,
     typer.Option(
@@ -68,7 +60,7 @@ DirectionOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:N or mps.")]
-PrecisionOption = Annotated[Precision, typer.Option(help="Number format of the model.")]
+PrecisionOption = Annotated[PrecisionName, typer.Option(help="Number format of the model.")]
 SizeOption = Annotated[
     int | None,
     typer.Option(

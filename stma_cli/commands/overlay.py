@@ -29,11 +29,13 @@ def overlay(
     ],
     style: Annotated[
         Style, typer.Option(help="How objects are shown; a cutout is transparent around them.")
-    ] = Style.OVERLAY,
+    ] = RenderSettings.style,
     objects: Annotated[
         str | None, typer.Option(help="Show only these objects, ids or names: 1,3 or person,dog.")
-    ] = None,
-    invert: Annotated[bool, typer.Option("--invert", help="Show everything but the objects.")] = False,
+    ] = RenderSettings.objects,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Show everything but the objects.")
+    ] = RenderSettings.invert,
     feather: Annotated[
         float, typer.Option(min=0, help="Pixels over which edges are soft; not for overlay and outline.")
     ] = 0,
@@ -51,11 +53,13 @@ def overlay(
     ] = None,
     alpha: Annotated[
         float, typer.Option(min=0, max=1, help="Strength of the tint of an overlay, 0 to 1.")
-    ] = 0.5,
+    ] = RenderSettings.alpha,
     outline: Annotated[
         bool, typer.Option("--outline/--no-outline", help="Draw outlines in an overlay.")
-    ] = True,
-    names: Annotated[bool, typer.Option("--names/--no-names", help="Write the names of the objects.")] = True,
+    ] = RenderSettings.outline,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="Write the names of the objects.")
+    ] = RenderSettings.show_names,
     audio: Annotated[bool, typer.Option("--audio/--no-audio", help="Copy the sound.")] = True,
     frame_rate: FrameRateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
@@ -80,7 +84,7 @@ def overlay(
     from stma_cli.rendering.saved import masks_of_range, render_saved, write_still
     from stma_cli.video.opening import open_at_rate
     from stma_cli.video.source import check_range
-    from stma_cli.wording import counted
+    from stma_cli.wording import counted, print_notes
 
     check_range(start, end)
     found = find_masks(masks)
@@ -95,8 +99,7 @@ def overlay(
                 source, found, place, settings, start=start, end=end, audio=audio, on_frame=progress.advance
             )
         summary = f"{out}: {counted(len(found.files), 'frame')}"
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
+    print_notes(notes)
     typer.echo(summary)
 
 

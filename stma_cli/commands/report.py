@@ -24,13 +24,13 @@ def report(
     Example: stma report cat_stma -o cat.html
     """
     from stma_cli.report_page.page import write_page
+    from stma_cli.wording import labelled, print_notes
 
     target = out or results / "report.html"
     summary = write_page(results, target, video, pictures, force)
-    for note in summary.notes:
-        typer.echo(f"note: {note}", err=True)
+    print_notes(summary.notes)
     counted = ", ".join(f"{kind.value} {count}" for kind, count in summary.events.items() if count)
-    typer.echo(f"events   {counted or 'none'}")
+    typer.echo(labelled("events", counted or "none"))
     frames = ", ".join(map(str, summary.suggestions))
-    typer.echo(f"annotate {f'frame {frames} next' if frames else 'nothing asks for a correction'}")
-    typer.echo(f"page     {summary.path}")
+    typer.echo(labelled("annotate", f"frame {frames} next" if frames else "nothing asks for a correction"))
+    typer.echo(labelled("page", summary.path))

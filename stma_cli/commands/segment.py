@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+from stma.postprocess.config import PostprocessConfig
 from stma_cli.commands.model_options import (
     RENDERING,
     AdaptOption,
     ChunkOption,
     DeviceOption,
-    Direction,
     DirectionOption,
     FillHolesOption,
     FirstMaskOnlyOption,
@@ -29,8 +29,8 @@ from stma_cli.commands.model_options import (
     StyleOption,
     ThreadsOption,
 )
-from stma_cli.precision import Precision
-from stma_cli.rendering.settings import RenderSettings, Style
+from stma_cli.rendering.settings import RenderSettings
+from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
 
 
 def segment(
@@ -66,22 +66,22 @@ def segment(
             help="Also show the objects, by the ending of the name: .mp4, .mov, .webm, a preview as .gif or .webp, "
             "or none for a folder of PNG files."
         ),
-    ] = None,
+    ] = SegmentSettings.overlay,
     soft: Annotated[
         Path | None,
         typer.Option(
             help="Also write how likely each object is, to this folder: in one folder per id an 8-bit grey PNG per "
             "frame."
         ),
-    ] = None,
-    style: StyleOption = Style.OVERLAY,
-    overlay_objects: OverlayObjectsOption = None,
+    ] = SegmentSettings.soft,
+    style: StyleOption = RenderSettings.style,
+    overlay_objects: OverlayObjectsOption = RenderSettings.objects,
     invert: Annotated[
         bool,
         typer.Option(
             "--invert", rich_help_panel=RENDERING, help="Show everything but the objects in the overlay."
         ),
-    ] = False,
+    ] = RenderSettings.invert,
     feather: Annotated[
         float,
         typer.Option(
@@ -94,37 +94,37 @@ def segment(
         str,
         typer.Option(rich_help_panel=RENDERING, help="Colour behind the objects with --style green."),
     ] = RenderSettings.background,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = Precision.AUTO,
-    size: SizeOption = None,
-    chunk: ChunkOption = 4,
-    refine_edges: RefineEdgesOption = True,
-    adapt: AdaptOption = 0,
-    threads: ThreadsOption = None,
+    device: DeviceOption = SegmentSettings.device,
+    precision: PrecisionOption = SegmentSettings.precision,
+    size: SizeOption = SegmentSettings.size,
+    chunk: ChunkOption = SegmentSettings.chunk,
+    refine_edges: RefineEdgesOption = SegmentSettings.refine_edges,
+    adapt: AdaptOption = SegmentSettings.adapt,
+    threads: ThreadsOption = SegmentSettings.threads,
     start: Annotated[
         str, typer.Option(help="First frame: its number from 0, or a time, 65.2s or 1:05.2.")
-    ] = "0",
+    ] = str(SegmentSettings.start),
     end: Annotated[
         str | None, typer.Option(help="Frame to stop before, or its time.", show_default="to the last")
     ] = None,
-    frame_rate: FrameRateOption = None,
-    direction: DirectionOption = Direction.FORWARD,
-    objects: ObjectsOption = None,
-    first_mask_only: FirstMaskOnlyOption = False,
-    model: ModelOption = "small",
+    frame_rate: FrameRateOption = SegmentSettings.frame_rate,
+    direction: DirectionOption = SegmentSettings.direction,
+    objects: ObjectsOption = SegmentSettings.objects,
+    first_mask_only: FirstMaskOnlyOption = SegmentSettings.first_mask_only,
+    model: ModelOption = SegmentSettings.model,
     force: Annotated[
         bool,
         typer.Option("--force", help="Write into a folder with files, replacing those of the same name."),
-    ] = False,
+    ] = SegmentSettings.force,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume", help="Go on with the interrupted run in --out, exactly; start where there is none."
         ),
-    ] = False,
+    ] = SegmentSettings.resume,
     checkpoint: Annotated[
         int, typer.Option(min=1, help="Frames between the states that --resume can go on from.")
-    ] = 50,
+    ] = SegmentSettings.checkpoint,
     states: Annotated[
         int,
         typer.Option(
@@ -132,16 +132,16 @@ def segment(
             help="Memory states that stay in --out, spread over the video, so that a corrected mask need not begin "
             "at the first frame.",
         ),
-    ] = 4,
+    ] = SegmentSettings.states,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as JSON on stdout, everything else on stderr.")
     ] = False,
-    no_audio: NoAudioOption = False,
-    smooth: SmoothOption = 0,
-    remove_specks: RemoveSpecksOption = 0,
-    fill_holes: FillHolesOption = 0,
-    largest_part: LargestPartOption = False,
-    grow: GrowOption = 0,
+    no_audio: NoAudioOption = not SegmentSettings.audio,
+    smooth: SmoothOption = PostprocessConfig.smooth,
+    remove_specks: RemoveSpecksOption = PostprocessConfig.remove_specks,
+    fill_holes: FillHolesOption = PostprocessConfig.fill_holes,
+    largest_part: LargestPartOption = PostprocessConfig.largest_part,
+    grow: GrowOption = PostprocessConfig.grow,
 ) -> None:
     """Follow the marked objects through a video: one mask per frame, and an overlay to look at.
 
@@ -149,12 +149,10 @@ def segment(
     """
     import json
 
-    from stma.postprocess.config import PostprocessConfig
     from stma_cli.segment.resume import after_ctrl_c
     from stma_cli.segment.run import segment_video
-    from stma_cli.segment.settings import INTERRUPTED, SegmentInterrupted, SegmentSettings
     from stma_cli.video.moments import frame_numbers
-    from stma_cli.wording import counted
+    from stma_cli.wording import counted, labelled
 
     def say(line: str) -> None:
         typer.echo(line, err=as_json)
@@ -168,7 +166,7 @@ def segment(
         soft=soft,
         rendering=RenderSettings(style, overlay_objects, invert, feather, background),
         device=device,
-        precision=precision.value,
+        precision=precision,
         model=model,
         size=size,
         chunk=chunk,
@@ -180,7 +178,7 @@ def segment(
         objects=objects,
         first_mask_only=first_mask_only,
         frame_rate=frame_rate,
-        direction=direction.value,
+        direction=direction,
         audio=not no_audio,
         force=force,
         quiet=as_json,
@@ -208,9 +206,9 @@ def segment(
     if result.computed:
         frames = counted(result.frames, "frame")
         done = frames if result.computed == result.frames else f"{result.computed} of {frames}"
-        say(f"done     {done} in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s")
-    say(f"masks    {result.out}")
+        say(labelled("done", f"{done} in {result.seconds:.1f} s, {result.frames_per_second:.2f} frames/s"))
+    say(labelled("masks", result.out))
     if result.overlay is not None:
-        say(f"overlay  {result.overlay}")
+        say(labelled("overlay", result.overlay))
     else:
-        say(f"to see   {settings.overlay_command(result.out, *result.overlay_range)}")
+        say(labelled("to see", settings.overlay_command(result.out, *result.overlay_range)))

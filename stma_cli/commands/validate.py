@@ -19,7 +19,7 @@ from stma_cli.commands.model_options import (
     ThreadsOption,
     WithoutOption,
 )
-from stma_cli.precision import Precision
+from stma_cli.precision import PrecisionName
 
 
 def validate(
@@ -51,7 +51,7 @@ def validate(
     adapt: AdaptOption = SegmenterConfig.adapt,
     focus: FocusOption = SegmenterConfig.focus,
     device: DeviceOption = SegmenterConfig.device,
-    precision: PrecisionOption = Precision(SegmenterConfig.precision),
+    precision: PrecisionOption = PrecisionName(SegmenterConfig.precision),
     threads: ThreadsOption = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the clips and the threads; each holds a model.")

@@ -26,6 +26,7 @@ from stma_cli.config.file import (
     save_config,
     settings_of,
 )
+from stma_cli.wording import labelled
 
 CONFIG_HELP = (
     f"Take options from this TOML file; what is typed wins. '{NO_CONFIG}' leaves a {CONFIG_FILE} beside the "
@@ -73,8 +74,8 @@ class ConfiguredCommand(TyperCommand):
         save_config(target, str(self.name), {key: _plain(value) for key, value in values.items()})
         left_out = [f"--{key}" for key in sorted(given & OF_ONE_RUN - {"config", "save-config"})]
         note = f" (without {', '.join(left_out)}, which belong to one run)" if left_out else ""
-        typer.echo(f"saved    {target}: {', '.join(values) or 'no options'}{note}")
-        typer.echo(f"use it   as {CONFIG_FILE} beside the clips, or with --config {target}")
+        typer.echo(labelled("saved", f"{target}: {', '.join(values) or 'no options'}{note}"))
+        typer.echo(labelled("use it", f"as {CONFIG_FILE} beside the clips, or with --config {target}"))
         return None
 
     def _configured(self, ctx: Any, args: list[str]) -> list[Setting]:
@@ -96,7 +97,7 @@ class ConfiguredCommand(TyperCommand):
                 require_safe(settings, found)
         words = [word for setting in settings for word in setting.words]
         if words:
-            typer.echo(f"config   {found}: {' '.join(words)}", err=True)
+            typer.echo(labelled("config", f"{found}: {' '.join(words)}"), err=True)
         ctx.meta[f"{__name__}.given"] = given | {setting.option for setting in settings}
         return settings
 

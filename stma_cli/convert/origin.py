@@ -5,8 +5,8 @@ from typing import Any
 
 from stma.errors import VideoError
 from stma_cli.convert.clip import Origin
+from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import REPORT_FILE
-from stma_cli.segment.report import read_report_head
 
 
 def origin_of(masks: Path) -> Origin:

@@ -52,6 +52,15 @@ class RunInterrupted(Exception):
         self.last_index = last_index
 
 
+def frames_held(chunk: int) -> int:
+    """Return the frames that a run has at most: in the model, and waiting before it and behind it."""
+    return 2 * _queue_length(chunk) + chunk
+
+
+def _queue_length(chunk: int) -> int:
+    return max(SHORTEST_QUEUE, chunk)
+
+
 class Pipeline:
     """One run through a video.
 
@@ -122,7 +131,7 @@ class Pipeline:
 
     def _run(self, frames: Iterable["Frame"]) -> None:
         decode_stop, write_stop = Stop(), Stop()
-        length = max(SHORTEST_QUEUE, self._chunk)
+        length = _queue_length(self._chunk)
         source: Channel[Frame] = Channel(length, decode_stop)
         outputs: list[Channel[tuple[Frame, np.ndarray]]] = [Channel(length, write_stop) for _ in self._sinks]
         threads: list[Thread] = []

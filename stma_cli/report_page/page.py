@@ -40,9 +40,7 @@ class PageSummary:
     notes: tuple[str, ...]
 
 
-def write_page(
-    folder: Path, target: Path, video: Path | None = None, pictures: int = 15, force: bool = False
-) -> PageSummary:
+def write_page(folder: Path, target: Path, video: Path | None, pictures: int, force: bool) -> PageSummary:
     """Write the page of a results folder.
 
     Args:

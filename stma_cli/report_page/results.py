@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from stma.errors import SettingsError
+from stma_cli.report_file import FORMAT
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
-from stma_cli.segment.report import FORMAT
 from stma_cli.wording import may_not_be_read
 
 

@@ -17,6 +17,7 @@ from stma.saving import write_saved
 from stma_cli.pipeline.held_back import HeldState
 from stma_cli.result_layout import CHECKPOINT_FILE
 from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.report import ReportState
 from stma_cli.wording import may_not_be_read
 
 _UNREADABLE = (
@@ -37,22 +38,22 @@ class Checkpoint:
 
     Attributes:
         next_frame: the first frame, by its number in the whole video, that is not segmented yet.
-        identity: what the masks depend on, see `RunIdentity.plain`.
+        identity: what the masks depend on, None where another version has saved it.
         runtime: version, kind of device and precision, which have to stay the same for exact results.
         segmenter: `Segmenter.state_dict()`, or None before the first frame.
         held: what the steps after the model still hold back.
-        report: `ReportWriter.state()`.
+        report: how far it is.
         resumed_at: frames at which the run has gone on before.
         overlay: full path of the overlay that the run was begun with; a file there is its own or that of the run
             it corrects.
     """
 
     next_frame: int
-    identity: dict[str, Any]
+    identity: RunIdentity | None
     runtime: dict[str, str]
     segmenter: dict[str, Any] | None
     held: HeldState
-    report: dict[str, Any]
+    report: ReportState
     resumed_at: tuple[int, ...] = ()
     overlay: str | None = None
 
@@ -62,7 +63,12 @@ class Checkpoint:
         Raises:
             OutputError: when it cannot be written.
         """
-        state = {"segmenter": _own_memory(self.segmenter), "held": self.held.plain()}
+        state = {
+            "identity": None if self.identity is None else self.identity.plain(),
+            "segmenter": _own_memory(self.segmenter),
+            "held": self.held.plain(),
+            "report": self.report.plain(),
+        }
         write_saved(folder / CHECKPOINT_FILE, {**vars(self), **state})
 
     def require_same(self, identity: RunIdentity, runtime: Mapping[str, str]) -> None:
@@ -73,7 +79,7 @@ class Checkpoint:
         """
         end = identity.settings["end"]
         if end is None or end > self.next_frame:  # no frame before that depends on where the run ends
-            identity = identity.ending(self.identity.get("settings", {}).get("end"))
+            identity = identity.ending(None if self.identity is None else self.identity.settings.get("end"))
         changes = self.changes(identity, runtime)
         if changes:
             raise SettingsError(
@@ -81,17 +87,16 @@ class Checkpoint:
                 "give what it was begun with, or --force in place of --resume to start again",
             )
 
-    def changes(self, identity: RunIdentity, runtime: Mapping[str, str]) -> list[str]:
+    def changes(self, identity: RunIdentity | None, runtime: Mapping[str, str]) -> list[str]:
         """Say what differs: video, masks, weights, options, version, kind of device or precision."""
-        earlier = RunIdentity.from_plain(self.identity)
-        if earlier is None:
+        if self.identity is None or identity is None:
             return ["the version of stma"]
         here = [
             f"{name} {self.runtime.get(name)} -> {now}"
             for name, now in runtime.items()
             if self.runtime.get(name) != now
         ]
-        return identity.changes_since(earlier) + here
+        return identity.changes_since(self.identity) + here
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -114,7 +119,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     with reading_saved(path):
         values = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**{**values, "held": HeldState.from_plain(values["held"])})
+        typed = {
+            "identity": RunIdentity.from_plain(values["identity"]),
+            "held": HeldState.from_plain(values["held"]),
+            "report": ReportState.from_plain(values["report"]),
+        }
+        return Checkpoint(**{**values, **typed})
 
 
 @contextmanager

@@ -16,16 +16,17 @@ import numpy as np
 
 from stma.errors import OutputError
 from stma.labels import id_dtype
+from stma_cli.report_file import finished_files, read_report_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.identity import RunIdentity
 from stma_cli.segment.kept_states import KeptStates
-from stma_cli.segment.report import finished_files, read_report_head, restore_rows
+from stma_cli.segment.report import restore_rows
+from stma_cli.segment.settings import DRAWING
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
 
-DRAWING = ("overlay", "rendering", "audio", "frame_rate")  # settings that say what a run has drawn
 THE_MASKS = "the masks"  # how `RunIdentity` calls them
 
 
@@ -152,10 +153,8 @@ def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None
     Raises:
         OutputError: naming what differs.
     """
-    before = replace(fresh, identity=earlier.identity.plain(), runtime=earlier.runtime)
-    identity = RunIdentity.from_plain(fresh.identity)
-    assert identity is not None
-    changes = [change for change in before.changes(identity, fresh.runtime) if change != THE_MASKS]
+    before = replace(fresh, identity=earlier.identity, runtime=earlier.runtime)
+    changes = [change for change in before.changes(fresh.identity, fresh.runtime) if change != THE_MASKS]
     if changes:
         raise OutputError(
             f"{out} is not empty: it holds a run that differs from this one ({', '.join(changes)})",
@@ -194,7 +193,7 @@ def correction_begin(
         state,
         identity=fresh.identity,
         runtime=fresh.runtime,
-        report=state.report | {"bytes": size},  # other than it was where times were written anew
+        report=replace(state.report, bytes=size),  # other than it was where times were written anew
         resumed_at=(),
         overlay=fresh.overlay,
     )

@@ -9,13 +9,14 @@ from stma.estimate import ClipShape, Machine, WeightCount, estimate_memory
 from stma.processor import has_fast_bf16, has_int8_products
 from stma.weights_file import find_weights, read_config, stored_numbers
 from stma.workload import cpu_speed, gflop_per_frame
+from stma_cli.pipeline.run import frames_held
+from stma_cli.segment.settings import SegmentSettings
 from stma_cli.wording import counted, rough_size, rough_time
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoInfo
 
-MODEL, CHUNK = "small", 4
-QUEUES = 3  # chunks of frames at once: waiting for the model, in it, waiting to be written
+MODEL, CHUNK = SegmentSettings.model, SegmentSettings.chunk
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def forecast(
     frames: int | None,
     objects: int,
     annotated_frames: int,
-    size: int,
+    side: int | None,
 ) -> Forecast:
     """Estimate a run on the CPU, with the model and chunks that `stma segment` has without options.
 
@@ -78,7 +79,7 @@ def forecast(
         frames: how many it has, None where that is not known.
         objects: objects that are followed.
         annotated_frames: frames with a mask.
-        size: as the option of `stma segment`.
+        side: shorter side that the model works at, None for the video's own.
 
     Raises:
         WeightsError: the weights cannot be read.
@@ -90,11 +91,11 @@ def forecast(
 
     path = find_weights(MODEL)
     config, numbers = read_config(path), stored_numbers(path)
-    height, width = model_size(info.height, info.width, size or None)
+    height, width = model_size(info.height, info.width, side)
     memory = estimate_memory(
         config,
         SegmenterConfig(chunk=CHUNK),
-        ClipShape((height, width), objects, annotated_frames, (info.height, info.width), QUEUES * CHUNK),
+        ClipShape((height, width), objects, annotated_frames, (info.height, info.width), frames_held(CHUNK)),
         Machine(
             np.dtype(np.float16 if has_fast_bf16() else np.float32),  # bf16 is as long
             has_int8_products(),

@@ -8,35 +8,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from stma.errors import InputError
 from stma_cli.natural_order import files_in
 from stma_cli.result_layout import NAMES_FILE
-from stma_cli.segment.settings import SegmentSettings
-
-# Options that name things hashed by content, choose a place or a speed, or only draw the masks.
-_NO_INFLUENCE = frozenset(
-    {
-        *("video", "masks", "first_mask_only", "model", "frame_rate"),
-        *(
-            "out",
-            "overlay",
-            "soft",
-            "replace_overlay",
-            "rendering",
-            "audio",
-            "force",
-            "quiet",
-            "resume",
-            "checkpoint",
-            "states",
-        ),
-        *("device", "threads"),
-    }
-)
+from stma_cli.segment.settings import WITH_INFLUENCE, SegmentSettings
 
 
 @dataclass(frozen=True)
@@ -69,11 +48,7 @@ class RunIdentity:
         Raises:
             InputError: a file cannot be read.
         """
-        chosen = {
-            field.name: getattr(settings, field.name)
-            for field in fields(settings)
-            if field.name not in _NO_INFLUENCE
-        }
+        chosen = {name: getattr(settings, name) for name in WITH_INFLUENCE}
         plain = json.loads(json.dumps(chosen, default=_plain))
         stamp = stamp_path(settings.video)
         masks = hash_masks(settings.masks, settings.first_mask_only, settings.out)

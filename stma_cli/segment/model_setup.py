@@ -1,11 +1,12 @@
 """From options such as --model, --device, --size and --chunk to a segmenter that is ready."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stma.config import USUAL_SIZE
 from stma_cli.pipeline.protocols import SegmenterLike
+from stma_cli.pipeline.run import frames_held
 from stma_cli.segment.settings import SegmentSettings
 from stma_cli.wording import rough_size
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from stma_cli.masks import Annotation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSetup:
     """A segmenter, and what to say about it.
 
@@ -60,21 +61,24 @@ def identified(model: "ModelInfo") -> dict[str, Any]:
     return {"name": model.name, "sha256": model.sha256, "parameters": model.parameters}
 
 
-def sized(settings: SegmentSettings, annotations: "Mapping[int, Annotation]") -> SegmentSettings:
-    """Return settings whose size is known: as typed, or as suits the objects of the first marked frame."""
-    return settings if settings.size is not None else replace(settings, size=size_for_first(annotations))
+def working_side(typed: int | None, annotations: "Mapping[int, Annotation]") -> int | None:
+    """Return the shorter side that the model works at, None for the video's own, as `SegmenterConfig.size` has it.
 
-
-def size_for_first(annotations: "Mapping[int, Annotation]") -> int:
-    """Return the working size for the objects of the first frame that shows any, see `size_for_objects`."""
+    Args:
+        typed: the value of --size: 0 for the video's own, None for what suits the objects.
+        annotations: masks by frame number; the first that shows an object counts, see `size_for_objects`.
+    """
     from stma.resize import size_for_objects
 
+    if typed is not None:
+        return typed or None
     first = min((frame for frame, said in annotations.items() if said.object_ids), default=None)
     return USUAL_SIZE if first is None else size_for_objects(annotations[first].labels)
 
 
 def set_up_model(
     settings: SegmentSettings,
+    side: int | None,
     height: int,
     width: int,
     load: "Callable[[str], LoadedModel] | None" = None,
@@ -82,7 +86,8 @@ def set_up_model(
     """Choose the device, load the weights and make the segmenter.
 
     Args:
-        settings: --model, --device, --precision, --size, --chunk, --refine-edges, --adapt and --threads.
+        settings: --model, --device, --precision, --chunk, --refine-edges, --adapt and --threads.
+        side: as `working_side` gives it.
         height: rows of the frames to come.
         width: their columns.
         load: stands in for `load_model`, for callers that keep models loaded.
@@ -97,14 +102,13 @@ def set_up_model(
     from stma.resize import model_size
     from stma.segmenter import Segmenter
     from stma.weights import load_model
-    from stma_cli.segment.forecast import QUEUES
     from stma_cli.threads import default_threads
 
     config = SegmenterConfig(
-        size=USUAL_SIZE if settings.size is None else settings.size or None,
+        size=side,
         chunk=settings.chunk,
         device=settings.device,
-        precision=settings.precision,
+        precision=settings.precision.value,
         refine_edges=settings.refine_edges,
         adapt=settings.adapt,
     )
@@ -114,20 +118,20 @@ def set_up_model(
     segmenter = Segmenter(loaded.model, config)
 
     def needs(objects: int, annotated_frames: int) -> str:
-        held = QUEUES * settings.chunk
+        held = frames_held(settings.chunk)
         estimate = segmenter.estimate(objects, annotated_frames, held, (height, width))
         return needed_memory(estimate, on_gpu=segmenter.device.type != "cpu")
 
     return ModelSetup(
-        segmenter,
-        loaded.info,
-        str(segmenter.device),
-        segmenter.precision.name,
-        segmenter.precision.arithmetic,
-        threads,
-        model_size(height, width, config.size),
-        settings.adapt,
-        needs,
+        segmenter=segmenter,
+        model=loaded.info,
+        device=str(segmenter.device),
+        precision=segmenter.precision.name,
+        arithmetic=segmenter.precision.arithmetic,
+        threads=threads,
+        working_size=model_size(height, width, config.size),
+        adapt=settings.adapt,
+        needs=needs,
     )
 
 

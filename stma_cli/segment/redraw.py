@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 from stma.errors import OutputError
 from stma_cli.output import only_run_into
+from stma_cli.report_file import finished_files
 from stma_cli.result_layout import REPORT_FILE
-from stma_cli.segment.corrections import DRAWING, FinishedRun, finished_run
+from stma_cli.segment.corrections import FinishedRun, finished_run
 from stma_cli.segment.overlay import overlay_of_all, overlay_range
-from stma_cli.segment.report import finished_files
 from stma_cli.segment.report_head import record_drawing, recorded_settings
-from stma_cli.segment.settings import SegmentResult, SegmentSettings
+from stma_cli.segment.settings import DRAWING, SegmentResult, SegmentSettings
+from stma_cli.wording import labelled
 
 if TYPE_CHECKING:
     from stma_cli.video import VideoSource
@@ -45,16 +46,18 @@ def unchanged(
     draws = settings.overlay is not None and not (drawn and earlier.drawn_as(recorded))
     said = len(source.notes)
     notes = overlay_of_all(settings, source, earlier.names, finished_files(settings.out)) if draws else []
-    for note in (*source.notes[said:], *notes):
-        say(f"note     {note}")
+    told = (*source.notes[said:], *notes)
+    for note in told:
+        say(labelled("note", note))
     if draws or earlier.frame_rate != str(source.info.frame_rate):
         record_drawing(settings, source, {name: recorded[name] for name in DRAWING} if draws else {}, notes)
     return SegmentResult(
-        settings.out,
-        settings.overlay,
-        settings.out / REPORT_FILE,
-        earlier.frame_count,
-        earlier.names,
-        0.0,
-        overlay_range(settings, earlier.frame_count),
+        out=settings.out,
+        overlay=settings.overlay,
+        report=settings.out / REPORT_FILE,
+        frames=earlier.frame_count,
+        objects=earlier.names,
+        seconds=0.0,
+        overlay_range=overlay_range(settings, earlier.frame_count),
+        notes=told,
     )

@@ -8,9 +8,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -18,15 +18,12 @@ from stma.errors import OutputError
 from stma.saving import replacing, writing
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.readable_json import readable_json
+from stma_cli.report_file import FORMAT, ROWS_BEGIN, ROWS_END, file_of, skip_head
 from stma_cli.result_layout import REPORT_FILE, ROWS_FILE
 
 if TYPE_CHECKING:
     from stma_cli.video import Frame
 
-FORMAT = 1
-_ROWS_BEGIN = '  "frames": [\n'  # the last line of the head
-_AFTER_ROWS = "  ]\n"
-_ROWS_END = f"\n{_AFTER_ROWS}}}\n"
 START_AGAIN = "add --force to start again"
 
 
@@ -37,6 +34,29 @@ class _ObjectSummary:
     area: int = 0
     confidence: float = 0.0
     frames: int = 0
+
+
+@dataclass(frozen=True)
+class ReportState:
+    """How far a report is.
+
+    Attributes:
+        bytes: of the rows in their file.
+        objects: what is summed up of each object.
+    """
+
+    bytes: int = 0
+    objects: Mapping[int, _ObjectSummary] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return what `plain` gave."""
+        objects = {key: _ObjectSummary(**values) for key, values in dict(plain["objects"]).items()}
+        return cls(plain["bytes"], objects)
 
 
 class ReportWriter:
@@ -65,29 +85,29 @@ class ReportWriter:
             if not self.keep_rows:
                 self._rows_path.unlink(missing_ok=True)
 
-    def state(self) -> dict[str, Any]:
-        """Return how far the report is, as plain values; the rows up to there are in their file afterwards.
+    def state(self) -> ReportState:
+        """Return how far the report is; the rows up to there are in their file afterwards.
 
         Raises:
             OutputError: when they cannot be written.
         """
         with writing(self.path):
             size = 0 if self._rows is None else self._rows.tell()  # this empties the buffer into the file
-        return {"bytes": size, "objects": {key: asdict(value) for key, value in self._objects.items()}}
+        return ReportState(size, _copied(self._objects))
 
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, state: ReportState) -> None:
         """Go on where `state` was taken, by another writer for the same folder.
 
         Raises:
             OutputError: when the rows of before, or a mask that they name, are gone or damaged.
         """
         require_rows(self.path.parent, state)
-        self._objects = {key: _ObjectSummary(**value) for key, value in state["objects"].items()}
-        if not state["bytes"]:
+        self._objects = _copied(state.objects)
+        if not state.bytes:
             return
         with writing(self._rows_path):
             self._rows = self._rows_path.open("r+", encoding="utf-8", newline="\n")
-            self._rows.truncate(state["bytes"])
+            self._rows.truncate(state.bytes)
             self._rows.seek(0, os.SEEK_END)
 
     def files(self) -> Iterator[str]:
@@ -96,7 +116,7 @@ class ReportWriter:
             return
         self._rows.flush()
         with self._rows_path.open(encoding="utf-8") as rows:
-            yield from map(_file_of, rows)
+            yield from map(file_of, rows)
 
     def add(self, frame: "Frame", prediction: PredictionLike) -> None:
         """Add the row of one frame.
@@ -143,7 +163,7 @@ class ReportWriter:
                 self._rows.close()
                 with self._rows_path.open(encoding="utf-8") as rows:
                     _copy_rows(rows, report, step)
-            report.write(_ROWS_END)
+            report.write(ROWS_END)
         return self.path
 
     def _object_rows(self, names: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -160,10 +180,15 @@ class ReportWriter:
         ]
 
 
+def _copied(objects: Mapping[int, _ObjectSummary]) -> dict[int, _ObjectSummary]:
+    """Return sums that do not grow with those given."""
+    return {key: replace(summary) for key, summary in objects.items()}
+
+
 def _write_head(report: IO[str], content: Mapping[str, Any]) -> None:
-    """Write what stands before the rows; they and `_ROWS_END` come next."""
+    """Write what stands before the rows; they and `ROWS_END` come next."""
     report.write(readable_json(content, indent=2).removesuffix("\n}"))
-    report.write(",\n" + _ROWS_BEGIN)
+    report.write(",\n" + ROWS_BEGIN)
 
 
 def update_report(folder: Path, head: Mapping[str, Any], step: Fraction | None = None) -> None:
@@ -183,7 +208,7 @@ def update_report(folder: Path, head: Mapping[str, Any], step: Fraction | None =
         temporary.open("w", encoding="utf-8", newline="\n") as new,
         path.open(encoding="utf-8") as report,
     ):
-        _skip_head(report)
+        skip_head(report)
         _write_head(new, head)
         _copy_rows(report, new, step)
 
@@ -205,77 +230,7 @@ def _rounded(time: Fraction) -> float:
     return round(float(time), 6)
 
 
-def read_report_head(path: Path) -> dict[str, Any] | None:
-    """Return a report without the rows of its frames, or None where there is none that can be read.
-
-    Reads no further than the rows begin, so that memory does not depend on the length of the video.
-    """
-    try:
-        with path.open(encoding="utf-8") as report:
-            return report_head(report)
-    except (OSError, ValueError):
-        return None
-
-
-def report_head(lines: Iterator[str]) -> dict[str, Any]:
-    """Return a report without its rows, which are what is left of `lines`.
-
-    Raises:
-        ValueError: these are not the lines of a report.
-    """
-    text = "".join(takewhile(lambda line: line != _ROWS_BEGIN, lines))
-    head = json.loads(text.rstrip().removesuffix(",") + "}")
-    if not isinstance(head, dict):
-        raise ValueError("it holds no object")
-    return head
-
-
-def report_files(lines: Iterator[str]) -> Iterator[str]:
-    """Yield the file names of the masks in the rows that `report_head` has left.
-
-    Raises:
-        ValueError: the rows are damaged.
-    """
-    for line in lines:
-        if line == _AFTER_ROWS:
-            return
-        if line != "\n":
-            yield _file_of(line)
-    raise ValueError("its rows are cut off")
-
-
-def finished_files(folder: Path) -> Iterator[str]:
-    """Yield the file names of the masks that the report in a folder names, in order, as far as it can be read."""
-    try:
-        with (folder / REPORT_FILE).open(encoding="utf-8") as report:
-            _skip_head(report)
-            yield from report_files(report)
-    except (OSError, ValueError):
-        return
-
-
-def unfinished_files(folder: Path) -> Iterator[str]:
-    """Yield the file names of the masks that an interrupted run has left, in order, as far as its rows can be read."""
-    try:
-        with (folder / ROWS_FILE).open(encoding="utf-8") as rows:
-            yield from map(_file_of, rows)
-    except (OSError, ValueError):
-        return
-
-
-def _skip_head(report: IO[str]) -> None:
-    while (line := report.readline()) and line != _ROWS_BEGIN:
-        pass
-
-
-def _file_of(row: str) -> str:
-    try:
-        return str(json.loads(row.rstrip(",\n"))["file"])
-    except (KeyError, TypeError) as error:
-        raise ValueError("a row names no file") from error
-
-
-def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
+def require_rows(folder: Path, state: ReportState) -> None:
     """Check that the rows of an interrupted run are there, and whole files of the masks that they name.
 
     Args:
@@ -287,7 +242,7 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
     """
     from stma_cli.masks import is_whole_png
 
-    done, size = 0, state["bytes"]
+    done, size = 0, state.bytes
     if not size:
         return
     problem = f"a part of the report is gone from {folder}"
@@ -295,7 +250,7 @@ def require_rows(folder: Path, state: Mapping[str, Any]) -> None:
         with (folder / ROWS_FILE).open("rb") as rows:
             while done < size and (row := rows.readline()):
                 done += len(row)
-                name = _file_of(row.decode("utf-8"))
+                name = file_of(row.decode("utf-8"))
                 if not is_whole_png(folder / name):
                     is_there = (folder / name).is_file()
                     problem = f"the mask {name} is {'damaged in' if is_there else 'gone from'} {folder}"
@@ -322,7 +277,7 @@ def restore_rows(folder: Path, count: int) -> int:
         (folder / REPORT_FILE).open(encoding="utf-8") as report,
         replacing(target) as temporary,
     ):
-        _skip_head(report)
+        skip_head(report)
         with temporary.open("w", encoding="utf-8", newline="\n") as rows:
             for place, row in enumerate(islice(report, count)):
                 rows.write((",\n" if place else "") + row.rstrip(",\n"))

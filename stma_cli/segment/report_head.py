@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from stma_cli.information import peak_memory, versions
 from stma_cli.pipeline.run import Timings
+from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.corrections import mask_rows
 from stma_cli.segment.model_setup import ModelSetup
-from stma_cli.segment.report import read_report_head, update_report
+from stma_cli.segment.report import update_report
 from stma_cli.segment.settings import SegmentSettings
+from stma_cli.segment.task import Task
 
 if TYPE_CHECKING:
-    from stma_cli.masks import Annotation
     from stma_cli.video import VideoSource
 
 
-def report_head(
-    settings: SegmentSettings,
-    source: "VideoSource",
+def head_of_run(
+    task: Task,
     setup: ModelSetup,
-    annotations: "Mapping[int, Annotation]",
     begin: Checkpoint,
     timings: Timings,
     frame_count: int,
@@ -36,11 +35,11 @@ def report_head(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": versions(),
         "model": setup.description,
-        "settings": recorded_settings(settings, source),
-        "postprocessing": settings.postprocess.steps,
-        "video": asdict(source.info),
-        "masks": mask_rows(annotations),
-        "identity": begin.identity,
+        "settings": recorded_settings(task.settings, task.source),
+        "postprocessing": task.settings.postprocess.steps,
+        "video": asdict(task.source.info),
+        "masks": mask_rows(task.annotations),
+        "identity": None if begin.identity is None else begin.identity.plain(),
         "runtime": begin.runtime,
         "frame_count": frame_count,
         "resumed_at": list(begin.resumed_at),

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
 from stma_cli.pipeline.held_back import HeldState
+from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 from stma_cli.segment.backward import require_saved_predictions
 from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
 from stma_cli.segment.corrections import FinishedRun
 from stma_cli.segment.identity import RunIdentity
 from stma_cli.segment.model_setup import ModelSetup
-from stma_cli.segment.report import read_report_head, require_rows
+from stma_cli.segment.report import ReportState, require_rows
 from stma_cli.segment.settings import SegmentSettings
 
 if TYPE_CHECKING:
@@ -90,16 +91,16 @@ def beginning(
     if saved is None:
         return Checkpoint(
             next_frame=settings.start,
-            identity=identity.plain(),
+            identity=identity,
             runtime=runtime,
             segmenter=None,
             held=HeldState(settings.start),
-            report={"bytes": 0, "objects": {}},
+            report=ReportState(),
             overlay=None if settings.overlay is None else str(settings.overlay.resolve()),
         )
     if saved.segmenter is None:
         return saved
-    return replace(saved, identity=identity.plain(), resumed_at=(*saved.resumed_at, saved.next_frame))
+    return replace(saved, identity=identity, resumed_at=(*saved.resumed_at, saved.next_frame))
 
 
 def after_ctrl_c(settings: SegmentSettings) -> str:

@@ -2,20 +2,31 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
+from stma.config import SegmenterConfig
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.config.file import NO_CONFIG
+from stma_cli.direction import Direction
+from stma_cli.precision import PrecisionName
 from stma_cli.rendering.settings import RenderSettings
 from stma_cli.wording import as_argument, shell_command
 
 INTERRUPTED = 130  # exit status, as a shell reports it for a program that Ctrl-C ended
-FORWARD, BACKWARD, BOTH = "forward", "backward", "both"
-OPTIONS_TO_REPEAT = (
-    "overlay", "device", "precision", "model", "size", "chunk", "adapt", "threads", "start", "end", "objects",
-    "first_mask_only", "frame_rate", "direction", "checkpoint", "states", "force", "soft",
-)  # fmt: skip
+
+
+class Use(Enum):
+    """What becomes of the value of an option of `stma segment`."""
+
+    MASKS = auto()  # the masks depend on it; not where it names what is hashed by content, a place or a speed
+    REPEAT = auto()  # it stands in the command that goes on, as `--name value`
+    DRAWING = auto()  # it says what an overlay shows
+
+
+def _for(*uses: Use) -> dict[str, tuple[Use, ...]]:
+    return {"uses": uses}
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,8 @@ class SegmentSettings:
         out: folder for the masks and the report.
         overlay: file or folder to render into, or None.
         rendering: what it shows.
-        device, precision, model: as typed.
+        device, model: as typed.
+        precision: number format of the model.
         size: shorter side in pixels that the model works at; 0 for the video's own, None for what suits the objects.
         chunk: frames that the model takes at once.
         refine_edges: outlines follow the colours of the frame.
@@ -36,7 +48,7 @@ class SegmentSettings:
         threads: CPU threads of the model, or None for all usable cores.
         start, end: range of frames, end exclusive, None for the last.
         frame_rate: frames per second of images, as typed.
-        direction: which way objects are followed from annotated frames: "forward", "backward" or "both".
+        direction: which way objects are followed from annotated frames.
         objects: the --objects value, or None for all.
         first_mask_only: of each object, only the first mask is used.
         audio: copy the sound into the overlay.
@@ -50,34 +62,36 @@ class SegmentSettings:
         replace_overlay: an overlay that is there is of an earlier run into `out`, and so may be replaced.
     """
 
-    video: Path
-    masks: tuple[str, ...]
-    out: Path
-    overlay: Path | None = None
-    rendering: RenderSettings = field(default_factory=RenderSettings)
-    device: str = "auto"
-    precision: str = "auto"
-    model: str = "small"
-    size: int | None = None
-    chunk: int = 4
-    refine_edges: bool = True
-    adapt: int = 0
-    threads: int | None = None
-    start: int = 0
-    end: int | None = None
-    objects: str | None = None
-    audio: bool = True
-    force: bool = False
-    quiet: bool = False
-    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
-    resume: bool = False
-    checkpoint: int = 50
-    states: int = 4
-    replace_overlay: bool = False
-    direction: str = FORWARD
-    first_mask_only: bool = False
-    frame_rate: str | None = None
-    soft: Path | None = None
+    video: Path = field(metadata=_for())
+    masks: tuple[str, ...] = field(metadata=_for())
+    out: Path = field(metadata=_for())
+    overlay: Path | None = field(default=None, metadata=_for(Use.REPEAT, Use.DRAWING))
+    rendering: RenderSettings = field(default_factory=RenderSettings, metadata=_for(Use.DRAWING))
+    device: str = field(default=SegmenterConfig.device, metadata=_for(Use.REPEAT))
+    precision: PrecisionName = field(
+        default=PrecisionName(SegmenterConfig.precision), metadata=_for(Use.MASKS, Use.REPEAT)
+    )
+    model: str = field(default="small", metadata=_for(Use.REPEAT))
+    size: int | None = field(default=None, metadata=_for(Use.MASKS, Use.REPEAT))
+    chunk: int = field(default=SegmenterConfig.chunk, metadata=_for(Use.MASKS, Use.REPEAT))
+    refine_edges: bool = field(default=SegmenterConfig.refine_edges, metadata=_for(Use.MASKS))
+    adapt: int = field(default=SegmenterConfig.adapt, metadata=_for(Use.MASKS, Use.REPEAT))
+    threads: int | None = field(default=None, metadata=_for(Use.REPEAT))
+    start: int = field(default=0, metadata=_for(Use.MASKS, Use.REPEAT))
+    end: int | None = field(default=None, metadata=_for(Use.MASKS, Use.REPEAT))
+    objects: str | None = field(default=None, metadata=_for(Use.MASKS, Use.REPEAT))
+    first_mask_only: bool = field(default=False, metadata=_for(Use.REPEAT))
+    frame_rate: str | None = field(default=None, metadata=_for(Use.REPEAT, Use.DRAWING))
+    direction: Direction = field(default=Direction.FORWARD, metadata=_for(Use.MASKS, Use.REPEAT))
+    checkpoint: int = field(default=50, metadata=_for(Use.REPEAT))
+    states: int = field(default=4, metadata=_for(Use.REPEAT))
+    force: bool = field(default=False, metadata=_for(Use.REPEAT))
+    soft: Path | None = field(default=None, metadata=_for(Use.REPEAT))
+    audio: bool = field(default=True, metadata=_for(Use.DRAWING))
+    quiet: bool = field(default=False, metadata=_for())
+    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig, metadata=_for(Use.MASKS))
+    resume: bool = field(default=False, metadata=_for())
+    replace_overlay: bool = field(default=False, metadata=_for())
 
     def command_until(self, end: int, can_resume: bool) -> str:
         """Return the command that ends the run before the frame `end`: from the checkpoint in `out`, or anew."""
@@ -89,7 +103,7 @@ class SegmentSettings:
         for text in self.masks:
             words += ["--mask", text]
         words += ["--out", str(self.out), "--resume"]
-        words += _other_than_default(self, OPTIONS_TO_REPEAT)
+        words += _other_than_default(self, TO_REPEAT)
         words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])
         words += [] if self.refine_edges else ["--no-refine-edges"]
         words += [] if self.audio else ["--no-audio"]
@@ -108,6 +122,13 @@ class SegmentSettings:
         return shell_command(words)
 
 
+def _names(use: Use) -> tuple[str, ...]:
+    return tuple(option.name for option in fields(SegmentSettings) if use in option.metadata["uses"])
+
+
+WITH_INFLUENCE, TO_REPEAT, DRAWING = _names(Use.MASKS), _names(Use.REPEAT), _names(Use.DRAWING)
+
+
 def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:
     """Return the options of a dataclass that were changed, as they are typed; True is a flag without value."""
     defaults = {option.name: option.default for option in fields(options)}
@@ -119,7 +140,7 @@ def _other_than_default(options: Any, names: Iterable[str]) -> list[str]:
     return words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentResult:
     """What a run has written.
 
@@ -133,6 +154,7 @@ class SegmentResult:
         overlay_range: frames that the folder has masks of, also from earlier runs; None for the last of the video.
         computed: masks made by this very run, less than `frames` where it went on with an interrupted one.
         given: frames whose objects were given by a mask.
+        notes: what was said about video, masks and results.
     """
 
     out: Path
@@ -144,6 +166,7 @@ class SegmentResult:
     overlay_range: tuple[int, int | None] = (0, None)
     computed: int = 0
     given: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def frames_per_second(self) -> float:

@@ -13,12 +13,13 @@ from PIL import Image
 
 from stma.errors import OutputError, SettingsError
 from stma.saving import replacing
+from stma_cli.direction import Direction
 from stma_cli.output import prepare_folder
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Refine
 from stma_cli.rendering.pictures import COMPRESSION
 from stma_cli.segment.corrections import Change
-from stma_cli.segment.settings import FORWARD, SegmentSettings
+from stma_cli.segment.settings import SegmentSettings
 from stma_cli.video import Frame
 
 
@@ -36,7 +37,7 @@ class SoftMasks:
         self._ids, self._stems = sorted(names), stems
         if self._folder is None:
             return
-        if settings.direction != FORWARD:
+        if settings.direction is not Direction.FORWARD:
             raise SettingsError("--soft is for --direction forward alone", "leave out one of the two")
         if self._folder.resolve() == settings.out.resolve():
             raise SettingsError(f"--soft {self._folder} is the folder of the masks", "choose another")

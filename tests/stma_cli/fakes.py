@@ -74,16 +74,20 @@ def save_mask(path: str, *ids: int, width: int = 64, height: int = 48) -> None:
 
 
 def fake_setup(
-    settings: SegmentSettings, height: int, width: int, segmenter: CopySegmenter | None = None
+    settings: SegmentSettings,
+    side: int | None,
+    height: int,
+    width: int,
+    segmenter: CopySegmenter | None = None,
 ) -> ModelSetup:
     """Stand in for `set_up_model`."""
     return ModelSetup(
-        segmenter or CopySegmenter(),
-        ModelInfo("fake", Path("fake.safetensors"), "0", 0, None),
-        "cpu",
-        "fp32",
-        "fp32",
-        1,
-        (height, width),
-        settings.adapt,
+        segmenter=segmenter or CopySegmenter(),
+        model=ModelInfo("fake", Path("fake.safetensors"), "0", 0, None),
+        device="cpu",
+        precision="fp32",
+        arithmetic="fp32",
+        threads=1,
+        working_size=(height, width),
+        adapt=settings.adapt,
     )

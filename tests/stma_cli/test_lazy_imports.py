@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "cv2", "av", "matplotlib", "pycocotools", "jinja2")
+HEAVY = ("numpy", "torch", "cv2", "av", "matplotlib", "pycocotools", "jinja2")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["segment", "--help"], ["--version"]])

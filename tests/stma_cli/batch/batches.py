@@ -49,8 +49,10 @@ class Model:
         self.chunks = 0
         self.fail_at: dict[int, BaseException] = {}
 
-    def __call__(self, settings: SegmentSettings, height: int, width: int, load: object = None) -> ModelSetup:
-        setup = fake_setup(settings, height, width, CopySegmenter(self._on_chunk))
+    def __call__(
+        self, settings: SegmentSettings, side: int | None, height: int, width: int, load: object = None
+    ) -> ModelSetup:
+        setup = fake_setup(settings, side, height, width, CopySegmenter(self._on_chunk))
         return replace(setup, model=replace(setup.model, sha256=WEIGHTS))
 
     def _on_chunk(self, chunks: int) -> None:

@@ -343,13 +343,12 @@ def test_dry_run_times_what_is_learned_from_the_first_mask(steps: int, tmp_path:
         masks=(),
         out=Path("out"),
         model=str(tmp_path / "tiny.safetensors"),
-        size=64,
         device="cpu",
         threads=1,
         adapt=steps,
     )
     planned = PlannedClip(Pair(Clip("clip", Path("clip.mp4"))), None, None)
-    clip = ClipPreview(planned, None, WIDTH, HEIGHT, COUNT, objects=1, annotated=1)
-    learned, each = _timed(set_up_model(settings, HEIGHT, WIDTH), 2, clip)
+    clip = ClipPreview(planned=planned, width=WIDTH, height=HEIGHT, frames=COUNT, objects=1, annotated=1)
+    learned, each = _timed(set_up_model(settings, 64, HEIGHT, WIDTH), 2, clip)
     assert (learned > 0) == (steps > 0)
     assert each > 0

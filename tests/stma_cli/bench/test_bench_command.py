@@ -47,7 +47,7 @@ def test_everything_is_measured(workplace: Path) -> None:
     assert found["model"]["parameters"] > 0
     assert set(found["peaks"]) == {"fp32"}
     for row in found["rows"]:
-        assert (row["height"], row["width"]) == (48, 86)
+        assert (row["size"], row["height"], row["width"]) == (48, 48, 86)
         assert row["model"]["gflop_per_frame"] > 0
         assert row["model"]["estimate"]["total"] > row["model"]["estimate"]["entries"]
         assert len(row["profile"]) == 10

@@ -12,7 +12,7 @@ import pytest
 from fakes import CopySegmenter, FakePrediction
 
 from stma.errors import OutputError, VideoError
-from stma_cli.pipeline.run import Pipeline, RunInterrupted
+from stma_cli.pipeline.run import Pipeline, RunInterrupted, frames_held
 from stma_cli.video import Frame
 
 SIZE = (6, 8)
@@ -229,3 +229,30 @@ def test_stages_are_timed_apart() -> None:
     pipeline.run(frames(10))
     assert pipeline.timings.write["list"] >= 0.01
     assert pipeline.timings.wall >= pipeline.timings.model >= 0.0
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4, 6])
+def test_as_many_frames_are_held_as_foreseen(chunk: int) -> None:
+    held, at_work = frames_held(chunk), 2  # one is being decoded and one written, besides
+    decoded, full = 0, threading.Event()
+
+    class WaitingSink(ListSink):
+        most = 0
+
+        def write(self, frame: Frame, labels: np.ndarray) -> None:
+            assert full.wait(10), f"only {decoded} frames were decoded"
+            super().write(frame, labels)
+            self.most = max(self.most, decoded - self.count)
+
+    def counted_frames() -> Iterator[Frame]:
+        nonlocal decoded
+        for frame in frames(3 * held):
+            decoded = frame.index + 1
+            if decoded == held:
+                full.set()
+            yield frame
+
+    sink = WaitingSink(slow=0.001)
+    make(sink, chunk=chunk).run(counted_frames())
+    assert sink.count == 3 * held
+    assert sink.most <= held + at_work

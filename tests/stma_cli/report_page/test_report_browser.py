@@ -38,7 +38,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("page") / "results",
         {1: ("cat", unsure), 2: ("<b>$cup$</b> with a rather long name", lost)},
     )
-    return write_page(folder, folder / "report.html").path
+    return write_page(folder, folder / "report.html", None, pictures=15, force=False).path
 
 
 @pytest.mark.parametrize("width", [1280, 390])

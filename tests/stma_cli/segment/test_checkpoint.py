@@ -13,8 +13,9 @@ from stma_cli.masks import MaskWriter
 from stma_cli.pipeline.held_back import HeldBack, HeldState
 from stma_cli.segment.checkpoint import Checkpoint, load_checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
+from stma_cli.segment.identity import RunIdentity
 from stma_cli.segment.kept_states import KeptStates
-from stma_cli.segment.report import ReportWriter
+from stma_cli.segment.report import ReportState, ReportWriter
 from stma_cli.segment.settings import SegmentSettings
 from stma_cli.video import Frame
 
@@ -37,7 +38,7 @@ def saved_frame(folder: Path) -> int:
 
 def test_a_state_waits_for_the_masks_of_all_frames_before_it(tmp_path: Path) -> None:
     settings = SegmentSettings(Path("clip.mp4"), (), tmp_path, checkpoint=4)
-    begin = Checkpoint(0, {}, {}, None, HeldState(0), {"bytes": 0, "objects": {}})
+    begin = Checkpoint(0, None, {}, None, HeldState(0), ReportState())
     held_back, states = HeldBack(None, 0, HeldState(0)), KeptStates(tmp_path, 2)
     with (
         ReportWriter(tmp_path) as report,
@@ -55,10 +56,28 @@ def test_a_state_waits_for_the_masks_of_all_frames_before_it(tmp_path: Path) -> 
         checkpointer.finish()
 
 
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
+    identity = RunIdentity("video", "masks", "weights", {"end": None})
+    with ReportWriter(tmp_path) as report:
+        report.add(pairs(3, 4)[0][0], FakePrediction(EMPTY, (1,), {1: 0.5}, {1: 4}))
+        saved = Checkpoint(4, identity, {"version": "1"}, None, HeldState(4), report.state())
+        saved.save(tmp_path)
+        report.add(pairs(4, 5)[0][0], FakePrediction(EMPTY, (1,), {1: 0.5}, {1: 4}))
+        assert load_checkpoint(tmp_path) == saved, "a state does not grow with the report"
+    assert saved.changes(identity, {"version": "2"}) == ["version 1 -> 2"]
+
+
+def test_a_checkpoint_of_another_version_is_told(tmp_path: Path) -> None:
+    Checkpoint(4, None, {}, None, HeldState(4), ReportState()).save(tmp_path)
+    read = load_checkpoint(tmp_path)
+    assert read is not None
+    assert read.changes(RunIdentity("", "", "", {}), {}) == ["the version of stma"]
+
+
 def test_tensors_are_saved_without_the_larger_block_that_they_are_views_of(tmp_path: Path) -> None:
     block = torch.zeros(1000, 100)
     state = {"keys": block[:1], "more": [block[1:2]]}
-    Checkpoint(4, {}, {}, state, HeldState(4), {"bytes": 0, "objects": {}}).save(tmp_path)
+    Checkpoint(4, None, {}, state, HeldState(4), ReportState()).save(tmp_path)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10_000
     assert saved_frame(tmp_path) == 4
 

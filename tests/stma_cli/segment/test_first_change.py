@@ -11,6 +11,7 @@ from stma_cli.segment.checkpoint import CHECKPOINT_FILE, Checkpoint
 from stma_cli.segment.corrections import Change, FinishedRun, digests
 from stma_cli.segment.identity import RunIdentity
 from stma_cli.segment.kept_states import KeptStates
+from stma_cli.segment.report import ReportState
 
 
 def given(**ids: int) -> dict[int, Annotation]:
@@ -51,8 +52,7 @@ def test_other_names_change_the_last_frame_alone() -> None:
 def test_a_state_of_the_frame_that_comes_next_has_not_seen_it(tmp_path: Path) -> None:
     states = KeptStates(tmp_path, 9)
     for frame in (4, 8, 9, 12):
-        report = {"bytes": 0, "objects": {}}
-        Checkpoint(frame, {}, {}, {"frame": frame}, HeldState(frame), report).save(tmp_path)
+        Checkpoint(frame, None, {}, {"frame": frame}, HeldState(frame), ReportState()).save(tmp_path)
         states.keep(tmp_path / CHECKPOINT_FILE, frame)
     newest = states.newest_until(8)
     assert newest is not None

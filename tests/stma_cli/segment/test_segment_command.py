@@ -69,18 +69,21 @@ def test_report_holds_every_frame_and_where_the_time_went(workplace: Path) -> No
     assert {"stma", "python", "torch", "av"} <= set(report["versions"])
 
 
-@pytest.mark.parametrize(("side", "typed", "size"), [(3, [], 600), (30, [], 480), (3, ["--size", "96"], 96)])
+@pytest.mark.parametrize(
+    ("side", "typed", "size"),
+    [(3, [], 600), (30, [], 480), (3, ["--size", "96"], 96), (3, ["--size", "0"], None)],
+)
 def test_small_objects_are_worked_on_larger_unless_a_size_is_typed(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, side: int, typed: list[str], size: int
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, side: int, typed: list[str], size: int | None
 ) -> None:
     labels = np.zeros((48, 64), np.uint8)
     labels[5 : 5 + side, 5 : 5 + side] = 1
     Image.fromarray(labels).save("square.png")
     asked = []
 
-    def set_up(settings: SegmentSettings, height: int, width: int) -> Any:
-        asked.append(settings.size)
-        return fake_setup(settings, height, width)
+    def set_up(settings: SegmentSettings, side: int | None, height: int, width: int) -> Any:
+        asked.append(side)
+        return fake_setup(settings, side, height, width)
 
     monkeypatch.setattr(segment_run, "set_up_model", set_up)
     assert run("clip.mp4", "--mask", "square.png", "--out", "a", *typed).exit_code == 0
@@ -115,6 +118,16 @@ def test_a_range_beyond_the_end_is_told(workplace: Path) -> None:
     assert "note     the range was to end at frame 4321, but the video has 10 frames\n" in result.stdout
     assert result.stdout.count("4321") == 1
     assert "stma overlay clip.mp4 clip_stma --end 10" in result.stdout
+
+
+def test_a_result_holds_the_notes_that_were_printed(workplace: Path) -> None:
+    settings = SegmentSettings(Path("clip.mp4"), ("2=first.png",), Path("out"), end=50, quiet=True)
+    for again in (False, True):
+        said: list[str] = []
+        notes = segment_run.segment_video(settings, said.append).notes
+        assert [line.removeprefix("note     ") for line in said if line.startswith("note ")] == list(notes)
+        assert notes[0].startswith("nothing is marked before frame 2")
+        assert any("the video has 10 frames" in note for note in notes) != again
 
 
 def test_numbers_in_the_names_of_frames_are_told_from_those_that_count(workplace: Path) -> None:

@@ -1,6 +1,7 @@
 """`stma segment` with a real, tiny network of random weights: all parts fit together."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from stma.network.model import STMA
 from stma.weights import save_weights
 from stma_cli.main import app
 from stma_cli.masks import read_labels
-from stma_cli.segment.model_setup import needed_memory
+from stma_cli.segment.model_setup import needed_memory, set_up_model
+from stma_cli.segment.settings import SegmentSettings
 
 WIDTH, HEIGHT, COUNT = 90, 66, 9
 
@@ -72,6 +74,18 @@ def test_a_whole_run(workplace: Path) -> None:
     assert report["model"]["parameters"] > 0
     assert report["model"]["threads"] == torch.get_num_threads() == 1
     assert len(report["model"]["sha256"]) == 64
+
+
+def test_memory_is_foreseen_for_the_frames_that_wait(workplace: Path) -> None:
+    settings = SegmentSettings(
+        Path("clip.mp4"), (), Path("out"), model="tiny.safetensors", chunk=1, device="cpu"
+    )
+    setup = set_up_model(settings, 64, 2160, 3840)
+    assert setup.needs is not None
+    held = 9 * 2160 * 3840 * 4  # four before the model, one in it, four behind; RGB and labels
+    without = setup.segmenter.estimate(1, 1, 0, (2160, 3840))  # type: ignore[attr-defined]
+    whole = replace(without, frames=held)
+    assert setup.needs(1, 1) == whole.sentence(on_gpu=False)
 
 
 @pytest.mark.parametrize(
