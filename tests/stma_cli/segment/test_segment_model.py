@@ -85,7 +85,7 @@ def test_memory_is_foreseen_for_the_frames_that_wait(workplace: Path) -> None:
     held = 9 * 2160 * 3840 * 4  # four before the model, one in it, four behind; RGB and labels
     without = setup.segmenter.estimate(1, 1, 0, (2160, 3840))  # type: ignore[attr-defined]
     whole = replace(without, frames=held)
-    assert setup.needs(1, 1) == whole.sentence(on_gpu=False)
+    assert setup.needs(1, 1) == needed_memory(whole, on_gpu=False)
 
 
 @pytest.mark.parametrize(
