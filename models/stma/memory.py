@@ -1,9 +1,10 @@
 """Spatial-temporal memory bank: which frames are remembered, and which of them an object may read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -79,6 +80,17 @@ class MemoryBank:
         if count:
             self.groups.append(ObjectGroup(frame_index, self.objects, self.objects + count))
 
+    def remove_objects(self, columns: Collection[int]) -> None:
+        """Forget the objects in these columns; the others move up. Entries without any object left go."""
+        kept = [column for column in range(self.objects) if column not in columns]
+        old = [group for group in self.groups for _ in range(group.first, group.last)]
+        self.groups = []
+        for start, members in groupby(kept, lambda column: old[column].start):
+            self.groups.append(ObjectGroup(start, self.objects, self.objects + len(list(members))))
+        self.entries = [left for one in self.entries if (left := _without_others(one, kept)) is not None]
+        self.previous = None if self.previous is None else _without_others(self.previous, kept)
+        self.version += 1
+
     def write(self, entry: MemoryEntry, frame_index: int, permanent: bool) -> None:
         """Remember a frame; when the capacity is exceeded, of the entries that are not permanent the one leaves that
         its objects miss least, so that those out of sight are remembered for as long as they are."""
@@ -113,7 +125,7 @@ class MemoryBank:
         travel `anywhere` where a new scene begins, in which nothing need be where it was.
         """
         stored = [
-            replace(s, entry=_columns(s.entry, group.first, group.last))
+            replace(s, entry=_columns(s.entry, slice(group.first, group.last)))
             for s in self.stored
             if s.frame_index >= group.start
         ]
@@ -204,13 +216,19 @@ def _label_entry(
     return LabelEntry(entry.label_key, entry.label_mask, window, annotated, newest, entry.label_certainty)
 
 
-def _columns(entry: MemoryEntry, first: int, last: int) -> MemoryEntry:
+def _columns(entry: MemoryEntry, chosen: slice | list[int]) -> MemoryEntry:
     return replace(
         entry,
-        value=entry.value[:, :, first:last],
-        mask=entry.mask[:, first:last],
-        label_mask=entry.label_mask[:, first:last],
+        value=entry.value[:, :, chosen],
+        mask=entry.mask[:, chosen],
+        label_mask=entry.label_mask[:, chosen],
     )
+
+
+def _without_others(stored: StoredEntry, kept: Sequence[int]) -> StoredEntry | None:
+    """An entry with these columns of the bank alone, of which it has those that were known when it was written."""
+    own = [column for column in kept if column < stored.entry.mask.shape[1]]
+    return replace(stored, entry=_columns(stored.entry, own)) if own else None
 
 
 def _padded(entry: MemoryEntry, objects: int) -> MemoryEntry:

@@ -12,7 +12,7 @@ from torch import Tensor
 from stma.annotation import CheckedMask, imposed_masks
 from stma.config import SegmenterConfig
 from stma.device import resolve_device, resolve_precision
-from stma.errors import VideoError
+from stma.errors import MaskError, VideoError
 from stma.estimate import ClipShape, Machine, MemoryEstimate, estimate_memory
 from stma.frame_step import ChunkInputs, FrameInputs, FrameResult, ModelSteps, Seen
 from stma.given import (
@@ -128,6 +128,29 @@ class Segmenter:
             for position, mask in masks.items()
         }
         return self._advance(frames, given)
+
+    @torch.inference_mode()
+    def remove(self, object_ids: Sequence[int]) -> None:
+        """Forget objects: from the next frame on they are followed no longer, and take neither time nor memory.
+
+        A later mask may name them again, as new objects.
+
+        Args:
+            object_ids: of objects that are followed.
+
+        Raises:
+            MaskError: one of them is not followed; nothing has changed then.
+        """
+        columns = [self._column(object_id) for object_id in object_ids]
+        self.bank.remove_objects(columns)
+        self.object_ids = tuple(i for i in self.object_ids if i not in object_ids)
+        if self._regional:
+            self._regional.before = None  # it stands for all objects
+
+    def _column(self, object_id: int) -> int:
+        if object_id not in self.object_ids:
+            raise MaskError(f"object {object_id} is not followed", f"remove some of {self.object_ids}")
+        return self.object_ids.index(object_id)
 
     @torch.inference_mode()
     def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:

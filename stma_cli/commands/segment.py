@@ -110,6 +110,15 @@ def segment(
     frame_rate: FrameRateOption = SegmentSettings.frame_rate,
     direction: DirectionOption = SegmentSettings.direction,
     objects: ObjectsOption = SegmentSettings.objects,
+    until: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--until",
+            help="Follow an object only up to the frame before this one: ID=FRAME or NAME=FRAME, FRAME a number or a "
+            "time as of --start. Repeat it.",
+            show_default=False,
+        ),
+    ] = None,
     first_mask_only: FirstMaskOnlyOption = SegmentSettings.first_mask_only,
     model: ModelOption = SegmentSettings.model,
     force: Annotated[
@@ -151,6 +160,7 @@ def segment(
 
     from stma_cli.segment.resume import after_ctrl_c
     from stma_cli.segment.run import segment_video
+    from stma_cli.segment.until import with_frame_numbers
     from stma_cli.video.moments import frame_numbers
     from stma_cli.wording import counted, labelled
 
@@ -176,6 +186,7 @@ def segment(
         start=begins or 0,
         end=ends,
         objects=objects,
+        until=with_frame_numbers(until or (), video, frame_rate),
         first_mask_only=first_mask_only,
         frame_rate=frame_rate,
         direction=direction,

@@ -34,6 +34,9 @@ class SegmenterLike(Protocol):
     ) -> Sequence[PredictionLike]:
         """Segment consecutive frames; `masks` are keyed by position in `frames`."""
 
+    def remove(self, object_ids: Sequence[int]) -> None:
+        """Follow these objects no longer, from the next frame on."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly here."""
 

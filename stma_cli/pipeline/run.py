@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -81,6 +82,7 @@ class Pipeline:
         refine: Refine | None = None,
         before_chunk: Callable[[int, int | None], None] | None = None,
         held_back: int = 0,
+        ends: Mapping[int, int] | None = None,
     ) -> None:
         """Prepare a run.
 
@@ -94,6 +96,7 @@ class Pipeline:
             before_chunk: called in the calling thread before each chunk but the first, with the number of its
                 first frame and `last_index`; the model has seen all frames before it and no other.
             held_back: predictions that `refine` still has from an interrupted run and will bring in.
+            ends: the first frame without each of the objects that end, by id.
         """
         self.timings = Timings(write={sink.name: 0.0 for sink in sinks})
         self.frame_count = 0
@@ -105,6 +108,7 @@ class Pipeline:
         self._refine = refine or iter
         self._before_chunk = before_chunk
         self._decoded = held_back
+        self._ends = ends or {}
         self.last_index: int | None = None
         self.decode_failure: Exception | None = None
 
@@ -193,17 +197,29 @@ class Pipeline:
 
     def _predicted(self, source: Channel["Frame"]) -> Iterator[tuple["Frame", PredictionLike]]:
         for frames in _grouped(source, self._chunk):
-            masks = {
-                place: self._masks[frame.index]
-                for place, frame in enumerate(frames)
-                if frame.index in self._masks
-            }
             if self._before_chunk is not None and self.frame_count:
                 self._before_chunk(frames[0].index, self.last_index)
             begun = time.perf_counter()
-            predictions = self._segmenter.steps([frame.pixels for frame in frames], masks)
+            predictions = self._stepped(frames)
             self.timings.model += time.perf_counter() - begun
             yield from zip(frames, predictions, strict=True)
+
+    def _stepped(self, frames: Sequence["Frame"]) -> list[PredictionLike]:
+        """Predict the frames of a chunk, in parts where objects end within it."""
+        places = {place for place, frame in enumerate(frames) if frame.index in self._ends.values()}
+        predictions: list[PredictionLike] = []
+        for first, stop in pairwise(sorted({0, *places, len(frames)})):
+            part = frames[first:stop]
+            ended = [object_id for object_id, end in self._ends.items() if end == part[0].index]
+            if ended:
+                self._segmenter.remove(ended)
+            masks = {
+                place: self._masks[frame.index]
+                for place, frame in enumerate(part)
+                if frame.index in self._masks
+            }
+            predictions += self._segmenter.steps([frame.pixels for frame in part], masks)
+        return predictions
 
     def _write(self, sink: Sink, output: Channel[tuple["Frame", np.ndarray]]) -> None:
         for frame, labels in output:

@@ -8,7 +8,7 @@ before it, exactly as a run from the start would; where none was kept, everythin
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class FinishedRun:
         runtime: version, kind of device and precision.
         masks: SHA-256 of the annotation of each annotated frame.
         names: of the objects, by id.
+        ends: the first frame without each of the objects that ended, by id.
         drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
         frame_rate: of the video, which its times go by, such as "30000/1001".
@@ -64,9 +65,13 @@ class FinishedRun:
     drawing: dict[str, Any]
     frame_count: int
     frame_rate: str
+    ends: dict[int, int] = field(default_factory=dict)
 
-    def first_change(self, masks: "Mapping[int, Annotation]", names: Mapping[int, str]) -> Change | None:
-        """Return the first frame whose mask given differs now, or None where all is the same.
+    def first_change(
+        self, masks: "Mapping[int, Annotation]", names: Mapping[int, str], ends: Mapping[int, int]
+    ) -> Change | None:
+        """Return the first frame whose mask given, or on which the end of an object, differs now; None where all is the
+        same.
 
         Other names alone count as a change at the very end: everything stays but the names. Ids above 255 change
         the form of all files, and so count from the start.
@@ -77,10 +82,13 @@ class FinishedRun:
         changed = {
             frame for frame in now.keys() | self.masks.keys() if now.get(frame) != self.masks.get(frame)
         }
-        if changed:
-            first = min(changed)
+        ended = {frame for _, frame in ends.items() ^ self.ends.items()}
+        first = min(changed | ended, default=None)
+        if first in changed:
             how = "is new" if first not in self.masks else "has changed" if first in now else "is gone"
             return Change(first, f"the mask of frame {first} {how}")
+        if first is not None:
+            return Change(first, f"--until says something else of frame {first}")
         return None if dict(names) == self.names else Change(self.last_frame, "names have changed")
 
     def first_gap(self, out: Path) -> Change | None:
@@ -139,12 +147,13 @@ def finished_run(out: Path) -> FinishedRun | None:
         drawing = {name: head["settings"][name] for name in DRAWING}
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
         rate = str(head["video"]["frame_rate"])
+        ends = {int(object_id): int(frame) for object_id, frame in head.get("until", {}).items()}
         drawing["frame_rate"] = drawing["frame_rate"] or rate
     except (KeyError, TypeError, ValueError):
         return None  # of an earlier version, or of another tool
     if identity is None:
         return None
-    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate)
+    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate, ends)
 
 
 def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None:

@@ -207,6 +207,11 @@ class MergingSegmenter:
             self._next_frame += 1
         return merged
 
+    def remove(self, object_ids: Sequence[int]) -> None:
+        """Follow objects no longer; the backward pass, which begins with their last mask, shows none of them here."""
+        if self._model is not None:
+            self._model.remove(object_ids)
+
     def _filled(self, frame: int, mask: np.ndarray) -> np.ndarray:
         """Return a mask in which pixels to leave show its new objects where the backward pass has found them.
 

@@ -51,7 +51,7 @@ class RunIdentity:
         chosen = {name: getattr(settings, name) for name in WITH_INFLUENCE}
         plain = json.loads(json.dumps(chosen, default=_plain))
         stamp = stamp_path(settings.video)
-        masks = hash_masks(settings.masks, settings.first_mask_only, settings.out)
+        masks = hash_masks(settings.masks, settings.first_mask_only, settings.out, settings.until)
         return cls(source or hash_path(settings.video), masks, weights, plain, stamp)
 
     @classmethod
@@ -132,13 +132,16 @@ def stamp_path(path: Path) -> str:
     return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
 
 
-def hash_masks(options: Sequence[str], first_only: bool = False, out: Path | None = None) -> str:
-    """Return the SHA-256 of --mask values: frame, name, picture and content of each, and whether all of them count.
+def hash_masks(
+    options: Sequence[str], first_only: bool = False, out: Path | None = None, until: Sequence[str] = ()
+) -> str:
+    """Return the SHA-256 of --mask values: frame, name, picture and content of each, and what is said of all of them.
 
     Args:
         options: the values as typed.
         first_only: only the first mask of each object counts.
         out: the folder of results, whose names are those of the run itself.
+        until: the --until values, which end objects.
 
     Raises:
         InputError: something cannot be read.
@@ -147,7 +150,7 @@ def hash_masks(options: Sequence[str], first_only: bool = False, out: Path | Non
 
     parsed = [parse_mask_option(text) for text in options]
     rows: list[Any] = [[mask.frame, mask.name, mask.image, *_hash_mask(mask.path, out)] for mask in parsed]
-    return _digest([*rows, *(["first"] if first_only else [])])
+    return _digest([*rows, *(["first"] if first_only else []), *until])
 
 
 def _hash_mask(path: Path, out: Path | None) -> list[str]:

@@ -28,6 +28,8 @@ def opening_lines(task: Task, setup: ModelSetup) -> Iterator[str]:
     yield labelled("model", f"{setup.model.name} {runs}, {at_once}")
     named = ", ".join(f"{key} = {name}" for key, name in sorted(names.items()))
     yield labelled("objects", f"{len(names)}: {named}")
+    for object_id, end in sorted(task.ends.items()):
+        yield labelled("until", f"frame {end - 1}: {names[object_id]}")
     if setup.needs:
         yield labelled("needs", setup.needs(len(names), len(task.annotations)))
     if settings.adapt:

@@ -19,7 +19,7 @@ from stma_cli.result_layout import REPORT_FILE
 from stma_cli.segment.backward import directed_segmenter, remove_saved_predictions
 from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
-from stma_cli.segment.checks import checked_annotations, require_frame_exists, require_places
+from stma_cli.segment.checks import all_names, checked_annotations, require_frame_exists, require_places
 from stma_cli.segment.corrections import (
     FinishedRun,
     correction_begin,
@@ -41,6 +41,7 @@ from stma_cli.segment.settings import (
 )
 from stma_cli.segment.soft import SoftMasks
 from stma_cli.segment.task import Task
+from stma_cli.segment.until import ends_of
 from stma_cli.wording import labelled
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def segment_video(
     annotations = checked_annotations(replace(settings, masks=masks), source)
     earlier = None if settings.force or settings.resume else finished_run(settings.out)
     settings = replace(settings, replace_overlay=owns_overlay(settings, earlier))
-    task = Task(settings, source, annotations, say)
+    ends = ends_of(settings.until, all_names(annotations), annotations)
+    task = Task(settings, source, annotations, say, ends)
     require_places(settings, task.names, source.stems)
     with only_run_into(settings.out):
         return _run_alone(task, earlier, set_up or set_up_model, on_checkpoint)
@@ -102,7 +104,7 @@ def _run_alone(
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             changes = (
-                earlier.first_change(annotations, task.names),
+                earlier.first_change(annotations, task.names, task.ends),
                 earlier.first_gap(settings.out),
                 soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1)),
             )
@@ -202,6 +204,7 @@ def _follow(
             refine=soft.before(held_back),
             before_chunk=checkpointer.before_chunk,
             held_back=begin.next_frame - begin.held.next_mask,
+            ends=task.ends,
         )
         try:
             with progress:

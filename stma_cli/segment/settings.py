@@ -50,6 +50,7 @@ class SegmentSettings:
         frame_rate: frames per second of images, as typed.
         direction: which way objects are followed from annotated frames.
         objects: the --objects value, or None for all.
+        until: the --until values, with numbers of frames: "ball=120".
         first_mask_only: of each object, only the first mask is used.
         audio: copy the sound into the overlay.
         force: write into a folder that is not empty, replace an overlay.
@@ -80,6 +81,7 @@ class SegmentSettings:
     start: int = field(default=0, metadata=_for(Use.MASKS, Use.REPEAT))
     end: int | None = field(default=None, metadata=_for(Use.MASKS, Use.REPEAT))
     objects: str | None = field(default=None, metadata=_for(Use.MASKS, Use.REPEAT))
+    until: tuple[str, ...] = field(default=(), metadata=_for())
     first_mask_only: bool = field(default=False, metadata=_for(Use.REPEAT))
     frame_rate: str | None = field(default=None, metadata=_for(Use.REPEAT, Use.DRAWING))
     direction: Direction = field(default=Direction.FORWARD, metadata=_for(Use.MASKS, Use.REPEAT))
@@ -102,6 +104,8 @@ class SegmentSettings:
         words = ["stma", "segment", as_argument(self.video)]
         for text in self.masks:
             words += ["--mask", text]
+        for text in self.until:
+            words += ["--until", text]
         words += ["--out", str(self.out), "--resume"]
         words += _other_than_default(self, TO_REPEAT)
         words += _other_than_default(self.postprocess, [step.name for step in fields(self.postprocess)])

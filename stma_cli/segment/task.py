@@ -1,7 +1,7 @@
 """What one run of `stma segment` works on, as all of its parts are handed it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,14 @@ class Task:
         source: the video.
         annotations: the masks given, by frame number.
         say: takes the lines that the user should read.
+        ends: the first frame without each of the objects that end, by id.
     """
 
     settings: SegmentSettings
     source: "VideoSource"
     annotations: "Mapping[int, Annotation]"
     say: Callable[[str], None]
+    ends: Mapping[int, int] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> dict[int, str]:

@@ -113,6 +113,29 @@ def test_late_object_reads_no_older_entry() -> None:
     assert {value.shape[2] for value in view.values} == {2}
 
 
+def test_removed_objects_leave_the_others_in_their_columns() -> None:
+    bank = MemoryBank(MemoryConfig(interval=1))
+    bank.add_objects(1, 0)
+    bank.write(entry(1), 0, permanent=True)
+    bank.add_objects(3, 2)
+    late = entry(4)
+    bank.write(replace(late, value=late.value + torch.arange(4.0)[:, None]), 2, permanent=True)
+    bank.write_predicted(entry(4, 3), 3)
+    before = bank.version
+    bank.remove_objects({0, 2})
+    assert bank.version > before
+    assert [(group.start, group.first, group.last) for group in bank.groups] == [(2, 0, 2)]
+    assert [stored.frame_index for stored in bank.stored] == [2, 3]
+    assert bank.stored[0].entry.value[0, 0, :, 0].tolist() == [1, 3]
+    assert {stored.entry.mask.shape[1] for stored in bank.stored} == {2}
+    bank.add_objects(1, 4)
+    assert bank.objects == 3
+    bank.remove_objects({0, 1, 2})
+    assert bank.empty
+    assert bank.previous is None
+    assert bank.objects == 0
+
+
 def test_references_are_the_first_and_the_newest_and_know_their_objects() -> None:
     bank = bank_with_first(MemoryConfig(interval=1, references=2))
     bank.write_predicted(entry(1, 1), 1)

@@ -12,7 +12,7 @@ from colour_network import colour_network
 from segmenting import CONFIG, first_mask, moving_frames, run, saved_and_read
 
 from stma.config import SegmenterConfig
-from stma.errors import SettingsError, VideoError
+from stma.errors import MaskError, SettingsError, VideoError
 from stma.labels import LEAVE
 from stma.network.embedding import Features
 from stma.network.model import STMA
@@ -205,6 +205,43 @@ def test_late_object_joins_and_old_ones_stay(model: STMA, frames: list[np.ndarra
     assert (prediction.labels[late == 9] == 9).all()
     assert not (prediction.labels[late == 0] == 9).any()
     assert segmenter.step(frames[3]).object_ids == (7, 9)
+
+
+def test_removed_objects_are_followed_no_longer(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.steps(frames[:4], {0: first_mask()})
+    held = saved_and_read(segmenter)["bank"]["entries"]
+    segmenter.remove([7])
+    state = saved_and_read(segmenter)
+    assert all(
+        e["value"].numel() < h["value"].numel() for e, h in zip(state["bank"]["entries"], held, strict=True)
+    )
+    after = [segmenter.step(frame) for frame in frames[4:7]]
+    truth = np.roll(first_mask(), (3, 3), (0, 1)) == 3
+    for prediction in after:
+        assert prediction.object_ids == (3,)
+        assert set(np.unique(prediction.labels)) == {0, 3}
+    assert np.count_nonzero((after[-1].labels == 3) & truth) > 300
+    later = Segmenter(model, CONFIG)
+    later.load_state_dict(state)
+    assert np.array_equal(later.step(frames[4]).labels, after[0].labels)
+
+
+def test_a_removed_object_may_be_named_again(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    segmenter.remove([3, 7])
+    assert not segmenter.step(frames[1]).labels.any()
+    assert segmenter.step(frames[2], first_mask()).object_ids == (3, 7)
+    assert set(np.unique(segmenter.step(frames[3]).labels)) == {0, 3, 7}
+
+
+def test_an_object_that_is_not_followed_cannot_be_removed(model: STMA, frames: list[np.ndarray]) -> None:
+    segmenter = Segmenter(model, CONFIG)
+    segmenter.step(frames[0], first_mask())
+    with pytest.raises(MaskError, match=r"object 5 is not followed; remove some of \(3, 7\)"):
+        segmenter.remove([7, 5])
+    assert segmenter.step(frames[1]).object_ids == (3, 7)
 
 
 def test_object_can_be_declared_invisible(model: STMA, frames: list[np.ndarray]) -> None:

@@ -42,6 +42,12 @@ class CopySegmenter:
         self.chunks.append(len(frames))
         return [self._step(frame, (masks or {}).get(place)) for place, frame in enumerate(frames)]
 
+    def remove(self, object_ids: Sequence[int]) -> None:
+        """Copy these no longer."""
+        assert self._labels is not None
+        assert np.isin(object_ids, self._labels).all()
+        self._labels = np.where(np.isin(self._labels, object_ids), 0, self._labels)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the labels to go on with."""
         return {"labels": None if self._labels is None else self._labels.tolist()}

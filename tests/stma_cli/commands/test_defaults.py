@@ -17,7 +17,7 @@ from stma_cli.commands.segment import segment
 from stma_cli.rendering.settings import RenderSettings
 from stma_cli.segment.settings import SegmentSettings
 
-OTHER_FORM = {"start", "devices", "out", "masks"}  # typed in other words than the setting has
+OTHER_FORM = {"start", "devices", "out", "masks", "until"}  # typed in other words than the setting has
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ WORDS: dict[str, Any] = {
     "sizes": "360",
     "start": "2",
     "threads": 1,
+    "until": ["ball=7"],
 }
 WITH = {"address": {"engine": EngineName.RAY}}  # options that make sense beside another alone
 

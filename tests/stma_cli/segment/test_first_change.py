@@ -1,5 +1,6 @@
 """Where a correction begins: the first frame whose mask differs, and the latest state that has not seen it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,25 @@ def finished(masks: dict[int, Annotation]) -> FinishedRun:
 def test_the_first_of_several_changes_counts(now: dict[int, Annotation], change: Change | None) -> None:
     earlier = finished(given(_0=1, _5=1, _9=1))
     names = {key: name for mask in now.values() for key, name in mask.names.items()}
-    assert earlier.first_change(now, names) == change
+    assert earlier.first_change(now, names, {}) == change
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "frame"), [({}, {1: 7}, 7), ({1: 7}, {}, 7), ({1: 7}, {1: 12}, 7), ({1: 7}, {1: 3}, 3)]
+)
+def test_another_end_counts_from_the_earlier_of_both(
+    then: dict[int, int], now: dict[int, int], frame: int
+) -> None:
+    masks = given(_0=1)
+    earlier = replace(finished(masks), ends=then)
+    change = Change(frame, f"--until says something else of frame {frame}")
+    assert earlier.first_change(masks, {1: "object 1"}, now) == change
+    assert earlier.first_change(masks, {1: "object 1"}, then) is None
 
 
 def test_other_names_change_the_last_frame_alone() -> None:
     masks = given(_0=1)
-    assert finished(masks).first_change(masks, {1: "dog"}) == Change(19, "names have changed")
+    assert finished(masks).first_change(masks, {1: "dog"}, {}) == Change(19, "names have changed")
 
 
 def test_a_state_of_the_frame_that_comes_next_has_not_seen_it(tmp_path: Path) -> None:
