@@ -57,6 +57,11 @@ def require_same_kind(option: str, path: Path, *suffixes: str) -> None:
         )
 
 
+def full_path(path: Path | None) -> str | None:
+    """Return a path as it is known from any folder; None stays None."""
+    return None if path is None else str(path.resolve())
+
+
 @dataclass(frozen=True)
 class OutputFolder:
     """A folder that takes the results of one run.

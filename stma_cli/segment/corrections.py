@@ -55,6 +55,7 @@ class FinishedRun:
         drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
         frame_rate: of the video, which its times go by, such as "30000/1001".
+        soft: full path of the folder with its soft masks, or None.
     """
 
     identity: RunIdentity
@@ -64,6 +65,7 @@ class FinishedRun:
     drawing: dict[str, Any]
     frame_count: int
     frame_rate: str
+    soft: str | None = None
 
     def first_change(self, masks: "Mapping[int, Annotation]", names: Mapping[int, str]) -> Change | None:
         """Return the first frame whose mask given differs now, or None where all is the same.
@@ -137,6 +139,7 @@ def finished_run(out: Path) -> FinishedRun | None:
         identity = RunIdentity.from_plain(head["identity"])
         masks = {int(row["frame"]): str(row["sha256"]) for row in head["masks"] if "sha256" in row}
         drawing = {name: head["settings"][name] for name in DRAWING}
+        soft = head["settings"].get("soft")
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
         rate = str(head["video"]["frame_rate"])
         drawing["frame_rate"] = drawing["frame_rate"] or rate
@@ -144,7 +147,7 @@ def finished_run(out: Path) -> FinishedRun | None:
         return None  # of an earlier version, or of another tool
     if identity is None:
         return None
-    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate)
+    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate, soft)
 
 
 def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None:
@@ -196,6 +199,7 @@ def correction_begin(
         report=replace(state.report, bytes=size),  # other than it was where times were written anew
         resumed_at=(),
         overlay=fresh.overlay,
+        soft=fresh.soft,
     )
     return begin, f"{change.what}: frames are computed from {begin.next_frame}, where the memory was kept"
 
