@@ -24,3 +24,8 @@ def soft_masks_of(folder: Path) -> str | None:
         return str(content["masks"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def holds_soft_masks(folder: Path) -> bool:
+    """Whether a folder has the soft masks of one object."""
+    return folder.name.isdecimal() and soft_masks_of(folder.parent) is not None

@@ -34,7 +34,8 @@ class SoftMasks:
         """Prepare the files of all objects, by their names by id; touches none yet.
 
         Raises:
-            SettingsError: the direction gives no probabilities, or the folder is that of the masks.
+            SettingsError: the direction gives no probabilities, or they would lie among the masks, the frames or the
+                pictures of the overlay.
         """
         self._folder, self._start, self._out = settings.soft, settings.start, settings.out
         self._force = settings.force
@@ -43,8 +44,14 @@ class SoftMasks:
             return
         if settings.direction is not Direction.FORWARD:
             raise SettingsError("--soft is for --direction forward alone", "leave out one of the two")
-        if self._folder.resolve() == settings.out.resolve():
-            raise SettingsError(f"--soft {self._folder} is the folder of the masks", "choose another")
+        written = {full_path(folder) for folder in (self._folder, *map(self._folder_of, self._ids))}
+        taken = {"masks": settings.out, "frames": settings.video, "overlay": settings.overlay}
+        for what, place in taken.items():
+            if full_path(place) in written:
+                raise SettingsError(
+                    f"--soft {self._folder} would write into the folder of the {what}",
+                    "choose another folder",
+                )
 
     def usable(self, saved: Checkpoint | None) -> Checkpoint | None:
         """Return the checkpoint of an interrupted run; with --force None where those up to it are not there.
@@ -118,9 +125,12 @@ class SoftMasks:
         return None if gone is None else Change(frame, f"{gone} is missing")
 
     def _path(self, object_id: int, frame: int) -> Path:
-        assert self._folder is not None
         name = self._stems[frame] if self._stems else f"{frame:05d}"
-        return self._folder / str(object_id) / f"{name}.png"
+        return self._folder_of(object_id) / f"{name}.png"
+
+    def _folder_of(self, object_id: int) -> Path:
+        assert self._folder is not None
+        return self._folder / str(object_id)
 
 
 def _picture(prediction: PredictionLike, object_id: int) -> np.ndarray:

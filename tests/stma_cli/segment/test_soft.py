@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from colour_network import colour_network
 from fakes import save_mask
-from media import make_clip
+from media import make_clip, make_folder
 from PIL import Image
 from running import ctrl_c_in_chunk, refused_segment, run_segment
 
@@ -84,6 +84,15 @@ def test_what_cannot_be() -> None:
     assert "s/1/00000.png is missing" in message
     assert "leave out one" in refused_segment(*WORDS, "--soft", "s", "--direction", "both")
     assert "folder of the masks" in refused_segment(*WORDS, "--soft", "a", "--out", "a")
+    assert "folder of the overlay" in refused_segment(*WORDS, "--soft", "o", "--overlay", "o")
+    make_folder(Path("1"), ["0.png"], 90, 66)
+    for soft in ("1", "."):
+        message = refused_segment("1", *WORDS[1:], "--soft", soft, "--out", "a", "--force")
+        assert f"--soft {soft} would write into the folder of the frames" in message
+    Path("m/1").mkdir(parents=True)
+    save_mask("m/1/00006.png", 1, width=90, height=66)
+    message = refused_segment(*WORDS, "--mask", "6=m/1/00006.png", "--soft", "m", "--force")
+    assert "--mask 00006.png lies in --soft m/1, where the result of its name would replace it" in message
     Path("mine").mkdir()
     Path("mine/file").touch()
     assert "mine is not empty; choose another folder with --soft" in refused_segment(*WORDS, "--soft", "mine")
