@@ -90,6 +90,7 @@ def _run_alone(
     saved = soft.usable(saved_run(settings))
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
+        soft.prepare(again=earlier is not None or saved is not None)
         side = working_side(settings.size, annotations)
         setup = set_up(settings, side, source.info.height, source.info.width)
         notes = opening_notes(task)
@@ -97,7 +98,6 @@ def _run_alone(
             say(line)
         for note in notes:
             say(labelled("note", note))
-        soft.prepare(again=earlier is not None or saved is not None)
         begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
@@ -121,6 +121,7 @@ def _run_alone(
         return replace(result, notes=(*notes, *result.notes))
     finally:
         remove_saved_predictions(settings)
+        soft.remove_if_unused()
 
 
 def _states(settings: SegmentSettings) -> KeptStates:

@@ -16,7 +16,7 @@ from stma.errors import OutputError, SettingsError
 from stma.saving import replacing
 from stma_cli.direction import Direction
 from stma_cli.natural_order import files_in
-from stma_cli.output import full_path, prepare_folder
+from stma_cli.output import OutputFolder, full_path, prepare_folder
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Refine
 from stma_cli.rendering.pictures import COMPRESSION
@@ -39,17 +39,22 @@ class SoftMasks:
         """
         self._folder, self._start, self._out = settings.soft, settings.start, settings.out
         self._force = settings.force
+        self._made: OutputFolder | None = None
         self._ids, self._stems = sorted(names), stems
         if self._folder is None:
             return
         if settings.direction is not Direction.FORWARD:
             raise SettingsError("--soft is for --direction forward alone", "leave out one of the two")
         written = {full_path(folder) for folder in (self._folder, *map(self._folder_of, self._ids))}
-        taken = {"masks": settings.out, "frames": settings.video, "overlay": settings.overlay}
+        taken = {
+            "folder of the masks": settings.out,
+            "folder of the frames": settings.video if settings.video.is_dir() else None,
+            "overlay": settings.overlay,
+        }
         for what, place in taken.items():
             if full_path(place) in written:
                 raise SettingsError(
-                    f"--soft {self._folder} would write into the folder of the {what}",
+                    f"--soft {self._folder} would write into the {what}",
                     "choose another folder",
                 )
 
@@ -73,7 +78,13 @@ class SoftMasks:
             OutputError: it has other files in it, or is not writable.
         """
         if self._folder is not None:
-            prepare_folder(self._folder, self._force or (again and self._is_ours(self._folder)), "--soft")
+            ours = again and self._is_ours(self._folder)
+            self._made = prepare_folder(self._folder, self._force or ours, "--soft")
+
+    def remove_if_unused(self) -> None:
+        """Remove the folder again where `prepare` has made it and nothing was written."""
+        if self._made is not None:
+            self._made.remove_if_unused()
 
     def first_gap(self, frames: range, recorded: str | None) -> Change | None:
         """Return the first of these frames that lacks a file of this very run, or None.

@@ -1,6 +1,7 @@
 """`stma segment --soft`: a probability per object, frame and pixel, the same after an interruption."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from media import make_clip, make_folder
 from PIL import Image
 from running import ctrl_c_in_chunk, refused_segment, run_segment
 
+from stma.errors import SettingsError
 from stma.weights import save_weights
 from stma_cli.masks import read_labels
+from stma_cli.segment import run as segment_run
 
 COUNT = 12
 WORDS = [
@@ -84,7 +87,7 @@ def test_what_cannot_be() -> None:
     assert "s/1/00000.png is missing" in message
     assert "leave out one" in refused_segment(*WORDS, "--soft", "s", "--direction", "both")
     assert "folder of the masks" in refused_segment(*WORDS, "--soft", "a", "--out", "a")
-    assert "folder of the overlay" in refused_segment(*WORDS, "--soft", "o", "--overlay", "o")
+    assert "would write into the overlay" in refused_segment(*WORDS, "--soft", "o", "--overlay", "o")
     make_folder(Path("1"), ["0.png"], 90, 66)
     for soft in ("1", "."):
         message = refused_segment("1", *WORDS[1:], "--soft", soft, "--out", "a", "--force")
@@ -147,3 +150,16 @@ def test_what_an_earlier_run_has_left_is_said() -> None:
     assert "s also holds 12 PNG files of an earlier run" in run_segment(*words).stdout
     result = run_segment(*words, "--end", "10", "--force")
     assert "s also holds 14 PNG files of an earlier run" in result.stdout
+
+
+def test_a_place_that_cannot_be_is_refused_before_the_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_model(*given: object) -> NoReturn:
+        raise SettingsError("the model is loaded", "do not")
+
+    monkeypatch.setattr(segment_run, "set_up_model", no_model)
+    message = refused_segment(*WORDS, "--out", "a", "--soft", "clip.mp4", "--force")
+    assert message == "clip.mp4 is a file; choose another folder with --soft"
+    assert "the model is loaded" in refused_segment(*WORDS, "--out", "a", "--soft", "a/s")
+    assert not Path("a").exists()
