@@ -104,8 +104,9 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
         what = "the folder of the frames" if settings.out.is_dir() else "the video itself"
         raise OutputError(f"--out {settings.out} is {what}", "choose another folder")
     _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
-    for object_id in names if settings.soft else ():
-        _require_no_mask_replaced("--soft", settings.soft / str(object_id), settings.masks, stems)
+    if settings.soft is not None:
+        for object_id in names:
+            _require_no_mask_replaced("--soft", settings.soft / str(object_id), settings.masks, stems)
     settings.rendering.require_sense()  # also without an overlay: the command that draws one later is told
     if settings.rendering.objects is not None:
         ids_of(settings.rendering.objects, names, "--overlay-objects")
