@@ -57,6 +57,11 @@ def require_same_kind(option: str, path: Path, *suffixes: str) -> None:
         )
 
 
+def full_path(path: Path | None) -> str | None:
+    """Return a path as it is known from any folder; None stays None."""
+    return None if path is None else str(path.resolve())
+
+
 @dataclass(frozen=True)
 class OutputFolder:
     """A folder that takes the results of one run.
@@ -76,8 +81,12 @@ class OutputFolder:
                 folder.rmdir()
 
 
-def make_folder(path: Path) -> OutputFolder:
+def make_folder(path: Path, option: str = "--out") -> OutputFolder:
     """Make a folder and its parents, as far as they are missing.
+
+    Args:
+        path: the folder.
+        option: that names it, for messages.
 
     Raises:
         SettingsError: `path` is "-", which stands for the standard output elsewhere.
@@ -86,7 +95,7 @@ def make_folder(path: Path) -> OutputFolder:
     if str(path) == "-":
         raise SettingsError("- is no folder, and results cannot go to the standard output", "give a folder")
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file", "choose another folder with --out")
+        raise OutputError(f"{path} is a file", f"choose another folder with {option}")
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -105,7 +114,7 @@ def prepare_folder(path: Path, force: bool, option: str = "--out") -> OutputFold
         SettingsError: `path` is "-", see `make_folder`.
         OutputError: when `path` is a file, not empty (without `force`) or not writable.
     """
-    folder = make_folder(path)
+    folder = make_folder(path, option)
     with writing(path):
         if not force and any(entry.name != LOCK_FILE for entry in path.iterdir()):
             raise OutputError(

@@ -2,6 +2,7 @@
 
 REPORT_FILE = "report.json"
 NAMES_FILE = "names.json"
+SOFT_FILE = "soft.json"  # in a folder of soft masks
 OVERLAY_FILE = "overlay.mp4"  # of a clip of a batch
 BATCH_FILE = "batch.json"  # beside the results, so no clip can have this name
 

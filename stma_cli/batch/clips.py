@@ -9,6 +9,7 @@ from stma.errors import VideoError
 from stma.natural_order import natural_key
 from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import BATCH_FILE, CHECKPOINT_FILE, OVERLAY_FILE, REPORT_FILE
+from stma_cli.soft_file import holds_soft_masks
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".mts", ".m2ts", ".ts"}
@@ -71,7 +72,7 @@ def find_clips(root: Path, leave_out: Sequence[Path] = ()) -> FoundClips:
     """Find all clips below `root`.
 
     A folder is a clip when it holds pictures, no video file, and no folder with clips. Folders of masks beside a
-    video of the same name, results of stma, and names that begin with a dot, are passed over.
+    video of the same name, results and soft masks of stma, and names that begin with a dot, are passed over.
 
     Args:
         root: the folder of clips.
@@ -148,7 +149,7 @@ class _Search:
         from stma_cli.video.folder import IMAGE_SUFFIXES
 
         place = folder_identity(folder)
-        if place in self._seen:
+        if place in self._seen or holds_soft_masks(folder):
             return
         self._seen.add(place)
         try:

@@ -19,7 +19,8 @@ from stma_cli.batch.clips import (
     require_folder_of_clips,
 )
 from stma_cli.batch.manifest import read_manifest
-from stma_cli.result_layout import NAMES_FILE
+from stma_cli.result_layout import NAMES_FILE, SOFT_FILE
+from stma_cli.soft_file import holds_soft_masks, soft_masks_of
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".json"})
 
@@ -102,7 +103,8 @@ def _paired(clip: Clip, files: "_MaskFiles", only_one: bool) -> Pair:
 
 
 class _MaskFiles:
-    """The masks below a folder, by path and by stem, so that thousands of clips find theirs at once; no results."""
+    """The masks below a folder, by path and by stem, so that thousands of clips find theirs at once; no results and
+    no soft masks."""
 
     def __init__(self, root: Path) -> None:
         from stma_cli.masks.folder import MASK_SUFFIXES
@@ -112,9 +114,11 @@ class _MaskFiles:
         self._by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         self._folders: set[Path] = set()
         found = (path for path in _files_below(root) if path.suffix.lower() in MASK_SUFFIXES)
-        is_result = cache(holds_results)
+        is_written = cache(lambda folder: holds_results(folder) or holds_soft_masks(folder))
         for path in sorted(found, key=lambda path: natural_key(str(path))):
-            if path.name.startswith(".") or path.name == NAMES_FILE or is_result(path.parent):
+            if path.name.startswith(".") or path.name == NAMES_FILE or is_written(path.parent):
+                continue
+            if path.name == SOFT_FILE and soft_masks_of(path.parent) is not None:
                 continue
             if path.is_file():
                 self._by_path[path.with_suffix("")].append(path)

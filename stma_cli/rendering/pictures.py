@@ -20,15 +20,20 @@ class PictureFolder:
         frame_count: files written.
     """
 
-    def __init__(self, path: Path, force: bool) -> None:
+    def __init__(self, path: Path, force: bool, option: str) -> None:
         """Make the folder, or take an empty one.
+
+        Args:
+            path: the folder.
+            force: take a folder that has files in it.
+            option: that names the folder, for messages.
 
         Raises:
             OutputError: it is not empty (without `force`), or not writable.
         """
         self.notes: list[str] = []
         self.frame_count = 0
-        self._folder = prepare_folder(path, force)
+        self._folder = prepare_folder(path, force, option)
 
     def write_frame(self, frame: Frame, picture: np.ndarray) -> None:
         """Write one file: RGBA with straight alpha, RGB or 8-bit grey, by the shape of the picture.

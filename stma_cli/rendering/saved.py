@@ -41,6 +41,7 @@ def render_saved(
     start: int = 0,
     end: int | None = None,
     audio: bool = True,
+    objects_option: str = "--objects",
     on_frame: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Render the frames start, ..., end - 1 with their masks.
@@ -52,6 +53,7 @@ def render_saved(
         settings: what the pictures show.
         start, end: range of frames, end exclusive and None for the last frame.
         audio: whether to copy the sound.
+        objects_option: where the objects to show were asked for.
         on_frame: called after each frame.
 
     Returns:
@@ -63,7 +65,8 @@ def render_saved(
         SettingsError: the range starts after the last frame.
         VideoError, OutputError: the video cannot be read or the result not written.
     """
-    renderer = make_renderer(settings, masks.names, clear_margin(place.target(settings)))
+    margin = clear_margin(place.target(settings))
+    renderer = make_renderer(settings, masks.names, margin, objects_option)
     expected = source.info.frame_count_hint
     if expected is None or len(range(expected)[start:end]) != len(masks.files):
         _check_count(source, masks, start, end)  # the hint may be wrong: look before a long run fails

@@ -156,7 +156,7 @@ def open_output(
 
     target = place.target(settings)
     if target is Target.PICTURES:
-        return PictureFolder(place.path, place.force)
+        return PictureFolder(place.path, place.force, place.option)
     if target is Target.PREVIEW:
         return PreviewWriter(place.path, info, settings.transparent)
     opaque, transparent = (VP9, VP9_ALPHA) if target is Target.WEBM else (H264, PRORES_4444)

@@ -46,6 +46,7 @@ class Checkpoint:
         resumed_at: frames at which the run has gone on before.
         overlay: full path of the overlay that the run was begun with; a file there is its own or that of the run
             it corrects.
+        soft: full path of the folder that holds the soft masks of all frames before `next_frame`, or None.
     """
 
     next_frame: int
@@ -56,6 +57,7 @@ class Checkpoint:
     report: ReportState
     resumed_at: tuple[int, ...] = ()
     overlay: str | None = None
+    soft: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the masks, in place of an older one.

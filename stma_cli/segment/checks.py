@@ -92,8 +92,8 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
         stems: the file names of all frames without ending, where the video is a folder of pictures.
 
     Raises:
-        OutputError: when the masks would go to the folder of the frames, they or the overlay would replace a mask
-            that is given, or the overlay is there already.
+        OutputError: when the masks would go to the folder of the frames, they, the soft masks or the overlay would
+            replace a mask that is given, or the overlay is there already.
         SettingsError: when the overlay has no fitting name, is the video or the folder of the masks, or its options
             contradict each other.
         MaskError: when the overlay is to show an object that is not there.
@@ -104,6 +104,9 @@ def require_places(settings: SegmentSettings, names: Mapping[int, str], stems: C
         what = "the folder of the frames" if settings.out.is_dir() else "the video itself"
         raise OutputError(f"--out {settings.out} is {what}", "choose another folder")
     _require_no_mask_replaced("--out", settings.out, settings.masks, stems)
+    if settings.soft is not None:
+        for object_id in names:
+            _require_no_mask_replaced("--soft", settings.soft / str(object_id), settings.masks, stems)
     settings.rendering.require_sense()  # also without an overlay: the command that draws one later is told
     if settings.rendering.objects is not None:
         ids_of(settings.rendering.objects, names, "--overlay-objects")

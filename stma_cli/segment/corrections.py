@@ -43,7 +43,7 @@ class Change:
     what: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """What the report of a finished run says about it.
 
@@ -56,6 +56,7 @@ class FinishedRun:
         drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
         frame_rate: of the video, which its times go by, such as "30000/1001".
+        soft: full path of the folder with its soft masks, or None.
     """
 
     identity: RunIdentity
@@ -66,6 +67,7 @@ class FinishedRun:
     frame_count: int
     frame_rate: str
     ends: dict[int, int] = field(default_factory=dict)
+    soft: str | None = None
 
     def first_change(
         self, masks: "Mapping[int, Annotation]", names: Mapping[int, str], ends: Mapping[int, int]
@@ -145,6 +147,7 @@ def finished_run(out: Path) -> FinishedRun | None:
         identity = RunIdentity.from_plain(head["identity"])
         masks = {int(row["frame"]): str(row["sha256"]) for row in head["masks"] if "sha256" in row}
         drawing = {name: head["settings"][name] for name in DRAWING}
+        soft = head["settings"].get("soft")
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
         rate = str(head["video"]["frame_rate"])
         ends = {int(object_id): int(frame) for object_id, frame in head.get("until", {}).items()}
@@ -153,7 +156,17 @@ def finished_run(out: Path) -> FinishedRun | None:
         return None  # of an earlier version, or of another tool
     if identity is None:
         return None
-    return FinishedRun(identity, runtime, masks, read_names(out), drawing, count, rate, ends)
+    return FinishedRun(
+        identity=identity,
+        runtime=runtime,
+        masks=masks,
+        names=read_names(out),
+        drawing=drawing,
+        frame_count=count,
+        frame_rate=rate,
+        ends=ends,
+        soft=soft,
+    )
 
 
 def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None:
@@ -205,6 +218,7 @@ def correction_begin(
         report=replace(state.report, bytes=size),  # other than it was where times were written anew
         resumed_at=(),
         overlay=fresh.overlay,
+        soft=fresh.soft,
     )
     return begin, f"{change.what}: frames are computed from {begin.next_frame}, where the memory was kept"
 

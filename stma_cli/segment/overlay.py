@@ -62,6 +62,7 @@ def overlay_of_all(
         start=settings.start,
         end=settings.end,
         audio=settings.audio,
+        objects_option="--overlay-objects",
     )
     return [note for note in notes if note not in source.notes]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stma_cli.information import peak_memory, versions
+from stma_cli.output import full_path
 from stma_cli.pipeline.run import Timings
 from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import REPORT_FILE
@@ -77,10 +78,10 @@ def picture_step(source: "VideoSource") -> Fraction | None:
 
 
 def recorded_settings(settings: SegmentSettings, source: "VideoSource") -> dict[str, Any]:
-    """Return the settings as the report holds them: the overlay by its full path, which is known from any folder, and
-    the frame rate as it was used, which tells whether an overlay has another."""
-    overlay = None if settings.overlay is None else settings.overlay.resolve()
-    used = asdict(settings) | {"overlay": overlay, "frame_rate": source.info.frame_rate}
+    """Return the settings as the report holds them: the overlay and the soft masks by their full paths, which are known
+    from any folder, and the frame rate as it was used, which tells whether an overlay has another."""
+    places = {"overlay": full_path(settings.overlay), "soft": full_path(settings.soft)}
+    used = asdict(settings) | places | {"frame_rate": source.info.frame_rate}
     return {name: _plain(value) for name, value in used.items()}
 
 

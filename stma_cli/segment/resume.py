@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
+from stma_cli.output import full_path
 from stma_cli.pipeline.held_back import HeldState
 from stma_cli.report_file import read_report_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
@@ -88,6 +89,7 @@ def beginning(
             if not settings.force:
                 raise
             saved = None
+    soft = full_path(settings.soft)
     if saved is None:
         return Checkpoint(
             next_frame=settings.start,
@@ -96,11 +98,12 @@ def beginning(
             segmenter=None,
             held=HeldState(settings.start),
             report=ReportState(),
-            overlay=None if settings.overlay is None else str(settings.overlay.resolve()),
+            overlay=full_path(settings.overlay),
+            soft=soft,
         )
     if saved.segmenter is None:
-        return saved
-    return replace(saved, identity=identity, resumed_at=(*saved.resumed_at, saved.next_frame))
+        return replace(saved, soft=soft)
+    return replace(saved, identity=identity, resumed_at=(*saved.resumed_at, saved.next_frame), soft=soft)
 
 
 def after_ctrl_c(settings: SegmentSettings) -> str:

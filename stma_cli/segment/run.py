@@ -89,9 +89,10 @@ def _run_alone(
 ) -> SegmentResult:
     settings, source, annotations, say = task.settings, task.source, task.annotations, task.say
     soft = SoftMasks(settings, task.names, source.stems)
-    saved = saved_run(settings)
+    saved = soft.usable(saved_run(settings))
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
+        soft.prepare(again=earlier is not None or saved is not None)
         side = working_side(settings.size, annotations)
         setup = set_up(settings, side, source.info.height, source.info.width)
         notes = opening_notes(task)
@@ -99,14 +100,13 @@ def _run_alone(
             say(line)
         for note in notes:
             say(labelled("note", note))
-        soft.prepare(again=earlier is not None)
         begin = beginning(settings, setup, saved, annotations)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             changes = (
                 earlier.first_change(annotations, task.names, task.ends),
                 earlier.first_gap(settings.out),
-                soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1)),
+                soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1), earlier.soft),
             )
             change = min(filter(None, changes), key=lambda change: change.frame, default=None)
             if change is None:
@@ -117,13 +117,13 @@ def _run_alone(
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(labelled("changed", line))
         elif begin.segmenter is not None:
-            soft.require(range(settings.start, begin.next_frame))
             say(labelled("resumed", f"at frame {begin.next_frame}, from the memory saved there"))
         setup = replace(setup, segmenter=directed_segmenter(task, setup, begin))
         result = _run(task, setup, begin, soft, on_checkpoint)
         return replace(result, notes=(*notes, *result.notes))
     finally:
         remove_saved_predictions(settings)
+        soft.remove_if_unused()
 
 
 def _states(settings: SegmentSettings) -> KeptStates:
@@ -152,7 +152,7 @@ def _run(
         for sink in sinks.overlays:
             unfinished.callback(sink.abort)
         pipeline, notes = _follow(task, setup, begin, soft, sinks, on_checkpoint)
-    return _result(task, begin, pipeline, notes[said:])
+    return _result(task, begin, pipeline, soft, notes[said:])
 
 
 def _sinks(task: Task, begin: Checkpoint) -> _Sinks:
@@ -238,13 +238,22 @@ def _finish_report(
     return notes
 
 
-def _result(task: Task, begin: Checkpoint, pipeline: Pipeline, notes: list[str]) -> SegmentResult:
+def _result(
+    task: Task, begin: Checkpoint, pipeline: Pipeline, soft: SoftMasks, notes: list[str]
+) -> SegmentResult:
     """Return what a complete run has written, after saying the notes that came up on the way."""
     settings = task.settings
     frame_count = _done_before(task, begin) + pipeline.frame_count
-    others = len(files_in(settings.out, ".png")) - frame_count
-    if others:
-        notes = [*notes, f"{settings.out} also holds {others} PNG files of an earlier run"]
+    others = {
+        settings.out: len(files_in(settings.out, ".png")) - frame_count,
+        settings.soft: soft.others(frame_count),
+    }
+    left = (
+        f"{folder} also holds {count} PNG files of an earlier run"
+        for folder, count in others.items()
+        if count
+    )
+    notes = [*notes, *left]
     for note in notes:
         task.say(labelled("note", note))
     return SegmentResult(

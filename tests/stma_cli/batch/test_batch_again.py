@@ -83,6 +83,14 @@ def test_an_overlay_of_another_run_and_other_names_are_done_again(workplace: Pat
     assert json.loads(Path("out/three/names.json").read_text())["objects"][0]["name"] == "cat"
 
 
+def test_an_overlay_drawn_anew_names_its_own_option(workplace: Path) -> None:
+    assert run().exit_code == 0
+    result = run("--overlay", "--overlay-objects", "3")
+    assert result.exit_code == 1
+    assert "a/one: --overlay-objects asks for 3, which is in no mask" in result.output
+    assert statuses()["three"] == "done"
+
+
 def test_the_names_that_a_run_itself_writes_beside_its_mask_change_nothing(workplace: Path) -> None:
     save_mask("masks/a/first.png", 1)
     before = hash_masks(["masks/a/first.png"], out=Path("masks/a"))

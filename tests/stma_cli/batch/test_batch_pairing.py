@@ -10,6 +10,7 @@ from PIL import Image
 from stma.errors import InputError, MaskError, SettingsError, VideoError
 from stma_cli.batch.clips import Pair, clip_at, find_clips
 from stma_cli.batch.pairing import pair
+from stma_cli.soft_file import mark_soft_masks
 
 
 def touch(root: Path, *names: str) -> None:
@@ -158,6 +159,18 @@ def test_results_are_neither_clips_nor_masks(clips: Path, tmp_path: Path, mark: 
     assert not {"b2/overlay", "old"} & set(before)
     pairs = by_name(clips, clips)
     assert (pairs["b2"].masks, pairs["b2"].problem) == ((str(clips / "b2.png"),), None)
+
+
+def test_soft_masks_are_neither_clips_nor_masks(clips: Path) -> None:
+    touch(clips, "soft.mp4", "00000.mp4", "b2_soft/1/00000.png", "b2_soft/1/00001.png", "b2.png")
+    mark_soft_masks(clips / "b2_soft", clips / "b2_stma")
+    pairs = by_name(clips, clips)
+    assert set(pairs) == {"b2", "b10", "soft", "00000", "deep/er/c.v1", "deep/frames"}
+    assert all("there is no mask for it" in str(pairs[name].problem) for name in ("soft", "00000"))
+    touch(clips, "deep/1/0.png")
+    (clips / "deep" / "soft.json").write_text("{}")
+    assert by_name(clips, clips)["soft"].masks == (str(clips / "deep/soft.json"),)
+    assert "deep/1" in names(clips)
 
 
 def test_each_mask_file_is_looked_at_once(

@@ -26,7 +26,15 @@ def given(**ids: int) -> dict[int, Annotation]:
 def finished(masks: dict[int, Annotation]) -> FinishedRun:
     names = {key: name for mask in masks.values() for key, name in mask.names.items()}
     identity = RunIdentity("", "", "", {"start": 0})
-    return FinishedRun(identity, {}, digests(masks), names, {}, frame_count=20, frame_rate="24")
+    return FinishedRun(
+        identity=identity,
+        runtime={},
+        masks=digests(masks),
+        names=names,
+        drawing={},
+        frame_count=20,
+        frame_rate="24",
+    )
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,14 @@ def test_the_overlay_of_the_run_is_known_from_any_folder(
     assert len(decoded(workplace / "seen.mp4")) == COUNT
 
 
+def test_a_file_in_place_of_overlay_pictures_is_refused_by_its_option(workplace: Path) -> None:
+    Path("seen").write_bytes(b"precious")
+    refused = run(workplace, "--overlay", "seen", "--force")
+    assert isinstance(refused.exception, OutputError), refused.output
+    assert str(refused.exception) == "seen is a file; choose another folder with --overlay"
+    assert Path("seen").read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize(
     ("mask", "overlay", "message"),
     [
