@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stma.weights import load_model
     from stma.weights_file import list_models
 
-__version__ = "0.13.0"
+__version__ = "0.14.0"
 
 _HOME_OF = {
     "LEAVE": "stma.labels",

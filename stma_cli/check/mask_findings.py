@@ -16,6 +16,7 @@ from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
 from stma_cli.check.snapping import read_lossy
 from stma_cli.check.turning import lies_on_its_side
 from stma_cli.check.video_findings import VideoSurvey
+from stma_cli.frame_files import named_by_number
 from stma_cli.masks import ObjectIds, WantedPicture, read_annotation, read_mask_options
 from stma_cli.masks.background import MAKE_IT_BLACK, background_notes
 from stma_cli.masks.fit import fit_size
@@ -24,7 +25,6 @@ from stma_cli.masks.label_image import LEFT_VALUE, SMALLEST_OBJECT, annotation_o
 from stma_cli.masks.options import MaskOption, parse_mask_option
 from stma_cli.masks.other_frames import marked_elsewhere
 from stma_cli.masks.reader import HOW_TO_ERASE, SAYS_NOTHING, is_picture, mark_one
-from stma_cli.natural_order import named_by_number
 from stma_cli.note import Code, Note
 from stma_cli.wording import counted, shortened
 

@@ -8,7 +8,7 @@ import typer
 from stma.postprocess.config import PostprocessConfig
 from stma_cli.batch.engine_name import EngineName
 from stma_cli.batch.settings import BatchSettings
-from stma_cli.commands.model_options import (
+from stma_cli.commands.shared_options import (
     AdaptOption,
     ChunkOption,
     DirectionOption,

@@ -7,7 +7,7 @@ import typer
 
 from stma.config import SegmenterConfig
 from stma_cli.bench.settings import SHORTEST_RUN
-from stma_cli.commands.model_options import (
+from stma_cli.commands.shared_options import (
     DeviceOption,
     FocusOption,
     ModelOption,

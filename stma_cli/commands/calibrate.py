@@ -7,7 +7,7 @@ import typer
 
 from stma.config import USUAL_SIZE, SegmenterConfig
 from stma.training.config import CALIBRATION_DATA, FitConfig
-from stma_cli.commands.model_options import DeviceOption, ModelOption, ThreadsOption
+from stma_cli.commands.shared_options import DeviceOption, ModelOption, ThreadsOption
 
 
 def calibrate(

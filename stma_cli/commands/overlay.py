@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stma.errors import OutputError, SettingsError
-from stma_cli.commands.model_options import FrameRateOption
+from stma_cli.commands.shared_options import FrameRateOption
 from stma_cli.rendering.settings import RenderSettings, Style
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stma.postprocess.config import PostprocessConfig
-from stma_cli.commands.model_options import (
+from stma_cli.commands.shared_options import (
     RENDERING,
     AdaptOption,
     ChunkOption,

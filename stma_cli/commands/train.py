@@ -7,7 +7,7 @@ import typer
 
 from stma.config import USUAL_SIZE, SegmenterConfig
 from stma.training.config import DataConfig, LossConfig, TrainConfig
-from stma_cli.commands.model_options import DeviceOption, WithoutOption, at_most_usable
+from stma_cli.commands.shared_options import DeviceOption, WithoutOption, at_most_usable
 
 
 def _as_typed(between: tuple[float, float]) -> str:

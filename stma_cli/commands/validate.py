@@ -8,7 +8,7 @@ import typer
 
 from stma.config import MemoryConfig, SegmenterConfig
 from stma.training.config import ValidationSettings
-from stma_cli.commands.model_options import (
+from stma_cli.commands.shared_options import (
     AdaptOption,
     DeviceOption,
     FocusOption,

@@ -13,12 +13,12 @@ from stma.palette import davis_palette
 from stma.saving import replacing
 from stma_cli.convert.clip import Clip, LabelledFrame, Notes, Source, paint, safe_name
 from stma_cli.convert.origin import origin_of
+from stma_cli.frame_files import files_in
 from stma_cli.masks import MaskWriter, read_labels, read_names, write_names
 from stma_cli.masks.annotation import ObjectIds
 from stma_cli.masks.saved import find_masks
 from stma_cli.masks.sequences import MaskSequence, object_folders, read_sequence_labels
 from stma_cli.masks.writer import COMPRESSION
-from stma_cli.natural_order import files_in
 
 
 def open_davis(path: Path) -> Source:

@@ -9,11 +9,11 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from stma.errors import AnnotationError
+from stma_cli.frame_files import name_stem, trailing_number
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, numbered
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import read_points, require_inside, require_simple
 from stma_cli.masks.shapes import finished
-from stma_cli.natural_order import name_stem, trailing_number
 from stma_cli.wording import shortened
 
 NAMES_SHOWN = 4  # pictures of a file named in a message

@@ -5,6 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError, iterparse
 
 from stma.errors import AnnotationError, InputError
+from stma_cli.frame_files import files_in
 from stma_cli.mask_formats import Format
 from stma_cli.masks.convertible import not_as_it_is
 from stma_cli.masks.folder import PICTURE_SUFFIXES
@@ -14,7 +15,6 @@ from stma_cli.masks.sam import sam_rows
 from stma_cli.masks.saved import find_masks
 from stma_cli.masks.sequences import clip_folders, object_folders
 from stma_cli.masks.yolo import CLIP_FILE, is_label_row, label_files
-from stma_cli.natural_order import files_in
 
 _NAME_IT = f"name it with --from ({', '.join(Format)})"
 

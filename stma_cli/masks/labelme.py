@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import AnnotationError
+from stma_cli.frame_files import files_in
 from stma_cli.masks.annotation import Annotation, LabelPainter, ObjectIds, numbered
 from stma_cli.masks.fit import Fit, fit_size
 from stma_cli.masks.polygons import circle, read_points, rectangle
 from stma_cli.masks.shapes import finished, outline_mask
 from stma_cli.masks.yolo import CLIP_FILE
-from stma_cli.natural_order import files_in
 from stma_cli.note import Note
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError
+from stma_cli.frame_files import name_stem, trailing_number
 from stma_cli.masks.annotation import Annotation
 from stma_cli.masks.coco import NAMES_SHOWN
 from stma_cli.masks.folder import frame_of_cvat
-from stma_cli.natural_order import name_stem, trailing_number
 from stma_cli.note import Note
 from stma_cli.wording import shell_command, shortened
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from stma.errors import MaskError
+from stma_cli.frame_files import files_in
 from stma_cli.masks.annotation import Annotation, ObjectIds
 from stma_cli.masks.coco import decode_run_lengths
 from stma_cli.masks.fit import fit_size
 from stma_cli.masks.image_file import read_picture
 from stma_cli.masks.planes import painted_planes
-from stma_cli.natural_order import files_in
 from stma_cli.note import Note
 
 _TABLE, _HEAD = "metadata.csv", "id,area,bbox_x0"  # what its script `amg.py` writes beside the PNGs

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import MaskError
+from stma_cli.frame_files import files_in
 from stma_cli.masks.label_image import read_labels
 from stma_cli.masks.names import parse_names
-from stma_cli.natural_order import files_in
 from stma_cli.result_layout import NAMES_FILE, REPORT_FILE
 from stma_cli.wording import may_not_be_read
 

@@ -16,9 +16,9 @@ import numpy as np
 from stma.errors import DataError
 from stma.labels import VOID
 from stma.natural_order import natural_key
+from stma_cli.frame_files import files_in, trailing_number
 from stma_cli.masks.image_file import read_picture
 from stma_cli.masks.label_image import read_labels
-from stma_cli.natural_order import files_in, trailing_number
 from stma_cli.result_layout import BATCH_FILE, NAMES_FILE, REPORT_FILE
 from stma_cli.wording import shortened
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from stma.errors import AnnotationError
+from stma_cli.frame_files import files_in
 from stma_cli.masks.polygons import read_points
-from stma_cli.natural_order import files_in
 
 CLASSES_FILE = "classes.txt"
 CLIP_FILE = "stma.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stma.errors import MaskError, OutputError, SettingsError
-from stma_cli.natural_order import named_by_number
+from stma_cli.frame_files import named_by_number
 from stma_cli.segment.overlay import overlay_place
 from stma_cli.segment.settings import SegmentSettings
 from stma_cli.wording import counted

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stma.errors import InputError
-from stma_cli.natural_order import files_in
+from stma_cli.frame_files import files_in
 from stma_cli.result_layout import NAMES_FILE
 from stma_cli.segment.settings import WITH_INFLUENCE, SegmentSettings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, VideoError
 from stma_cli.direction import Direction
-from stma_cli.natural_order import files_in
+from stma_cli.frame_files import files_in
 from stma_cli.output import only_run_into, prepare_folder
 from stma_cli.pipeline.held_back import HeldBack
 from stma_cli.pipeline.postprocessing import Postprocessing

@@ -15,7 +15,7 @@ from PIL import Image
 from stma.errors import OutputError, SettingsError
 from stma.saving import replacing
 from stma_cli.direction import Direction
-from stma_cli.natural_order import files_in
+from stma_cli.frame_files import files_in
 from stma_cli.output import OutputFolder, full_path, prepare_folder
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Refine

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import VideoError
-from stma_cli.natural_order import files_in
+from stma_cli.frame_files import files_in
 from stma_cli.note import Note
 from stma_cli.video.levels import read_rgb
 from stma_cli.video.pictures import PictureSource, decodable, describe, display_size

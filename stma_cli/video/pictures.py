@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from stma.errors import VideoError
-from stma_cli.natural_order import named_by_number
+from stma_cli.frame_files import named_by_number
 from stma_cli.note import Note
 from stma_cli.video.levels import FULL, Levels, levels_of
 from stma_cli.video.source import (

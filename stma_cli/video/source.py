@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from stma.errors import SettingsError
-from stma_cli.natural_order import named_by_number
+from stma_cli.frame_files import named_by_number
 from stma_cli.note import Note
 from stma_cli.video.colour import ColourTags
 from stma_cli.wording import counted

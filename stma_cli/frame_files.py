@@ -1,4 +1,4 @@
-"""Files in the order in which people count: frame2 before frame10."""
+"""Files named after frames: in the order in which people count, by their numbers, without hidden ones."""
 
 import re
 from collections.abc import Sequence
