@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from stma_cli.commands import model_options
+from stma_cli.commands import shared_options
 from stma_cli.main import app
 from stma_cli.threads import default_threads, usable_cores
 
@@ -40,10 +40,10 @@ print(usable_cores())
 def test_more_threads_than_cores_are_lowered_with_a_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(model_options, "usable_cores", lambda: 2)
-    assert [model_options.at_most_usable(wanted) for wanted in (None, 1, 2)] == [None, 1, 2]
+    monkeypatch.setattr(shared_options, "usable_cores", lambda: 2)
+    assert [shared_options.at_most_usable(wanted) for wanted in (None, 1, 2)] == [None, 1, 2]
     assert capsys.readouterr().err == ""
-    assert model_options.at_most_usable(1000) == 2
+    assert shared_options.at_most_usable(1000) == 2
     assert capsys.readouterr().err == (
         "note: --threads 1000 is lowered to 2, as this process may use no more cores\n"
     )
