@@ -24,15 +24,19 @@ class Note(str):
 
     Attributes:
         code: what it is about, for programs.
+        problem: the sentence, or what comes before its fix.
+        fix: what to do about it, or None.
     """
 
     code: Code
+    problem: str
+    fix: str | None
 
-    def __new__(cls, code: Code, text: str) -> Self:
-        note = super().__new__(cls, text)
-        note.code = code
+    def __new__(cls, code: Code, problem: str, fix: str | None = None) -> Self:
+        note = super().__new__(cls, problem if fix is None else f"{problem}; {fix}")
+        note.code, note.problem, note.fix = code, problem, fix
         return note
 
-    def __getnewargs__(self) -> tuple[Code, str]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[Code, str, str | None]:  # type: ignore[override]
         """Return what a copy is made of."""
-        return self.code, str(self)
+        return self.code, self.problem, self.fix

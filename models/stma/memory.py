@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -83,10 +82,9 @@ class MemoryBank:
     def remove_objects(self, columns: Collection[int]) -> None:
         """Forget the objects in these columns; the others move up. Entries without any object left go."""
         kept = [column for column in range(self.objects) if column not in columns]
-        old = [group for group in self.groups for _ in range(group.first, group.last)]
-        self.groups = []
-        for start, members in groupby(kept, lambda column: old[column].start):
-            self.groups.append(ObjectGroup(start, self.objects, self.objects + len(list(members))))
+        groups, self.groups = self.groups, []
+        for group in groups:
+            self.add_objects(sum(group.first <= column < group.last for column in kept), group.start)
         self.entries = [left for one in self.entries if (left := _without_others(one, kept)) is not None]
         self.previous = None if self.previous is None else _without_others(self.previous, kept)
         self.version += 1

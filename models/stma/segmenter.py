@@ -131,9 +131,10 @@ class Segmenter:
 
     @torch.inference_mode()
     def remove(self, object_ids: Sequence[int]) -> None:
-        """Forget objects: from the next frame on they are followed no longer, and take neither time nor memory.
+        """Forget objects: from the next frame on they are followed no longer, and cost nothing.
 
-        A later mask may name them again, as new objects.
+        A later mask may name them again, as new objects. Recorded steps on a GPU keep their memory until others take
+        their place, and a network that has learned from their mask stays as it is.
 
         Args:
             object_ids: of objects that are followed.
@@ -141,16 +142,17 @@ class Segmenter:
         Raises:
             MaskError: one of them is not followed; nothing has changed then.
         """
-        columns = [self._column(object_id) for object_id in object_ids]
-        self.bank.remove_objects(columns)
-        self.object_ids = tuple(i for i in self.object_ids if i not in object_ids)
+        ids = tuple(object_ids)
+        for object_id in ids:
+            if object_id not in self.object_ids:
+                followed = ", ".join(map(str, self.object_ids)) or "none"
+                raise MaskError(f"object {object_id} is not followed", f"remove what is: {followed}")
+        self.bank.remove_objects([self.object_ids.index(object_id) for object_id in ids])
+        self.object_ids = tuple(object_id for object_id in self.object_ids if object_id not in ids)
         if self._regional:
             self._regional.before = None  # it stands for all objects
-
-    def _column(self, object_id: int) -> int:
-        if object_id not in self.object_ids:
-            raise MaskError(f"object {object_id} is not followed", f"remove some of {self.object_ids}")
-        return self.object_ids.index(object_id)
+        if self.bank.empty:
+            self._scene = Scene()  # in whose light they were marked
 
     @torch.inference_mode()
     def _advance(self, frames: Sequence[np.ndarray], masks: Mapping[int, GivenMask]) -> list[Prediction]:

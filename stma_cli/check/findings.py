@@ -35,9 +35,11 @@ class Finding:
 
 def from_error(error: StmaError, code: str, file: str) -> Finding:
     """Turn an error of the readers into a finding, in which the file stands by itself."""
-    problem = error.problem
+    return Finding(Level.ERROR, code, file, without_file(error.problem, file), error.fix)
+
+
+def without_file(problem: str, file: str) -> str:
+    """Return what is wrong without the name of the file before it."""
     if problem.startswith(f"{file}: "):
-        problem = problem.removeprefix(f"{file}: ")
-    elif problem.startswith(f"{file} "):
-        problem = f"it {problem.removeprefix(f'{file} ')}"
-    return Finding(Level.ERROR, code, file, problem, error.fix)
+        return problem.removeprefix(f"{file}: ")
+    return f"it {problem.removeprefix(f'{file} ')}" if problem.startswith(f"{file} ") else problem

@@ -10,7 +10,7 @@ import numpy as np
 
 from stma.errors import InputError, MaskError
 from stma.labels import LEAVE, ids_in
-from stma_cli.check.findings import Finding, Level, from_error
+from stma_cli.check.findings import Finding, Level, from_error, without_file
 from stma_cli.check.polygon_findings import outline_findings
 from stma_cli.check.regions import find_pinholes, find_specks, solid_ids
 from stma_cli.check.snapping import read_lossy
@@ -288,7 +288,7 @@ def _together(options: Sequence[str], survey: VideoSurvey, width: int, height: i
 
 
 def _note_finding(note: Note, file: str) -> Finding | None:
-    if note.code == "other-frame":  # says itself what to do
-        return replace(from_error(MaskError(*note.rsplit("; ", 1)), note.code, file), level=Level.NOTE)
-    fix = NOTE_FIXES.get(note.code)
-    return None if fix is None else Finding(Level.NOTE, note.code, file, note, fix)
+    fix = NOTE_FIXES.get(note.code) if note.fix is None else note.fix
+    return (
+        None if fix is None else Finding(Level.NOTE, note.code, file, without_file(note.problem, file), fix)
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stma.errors import AnnotationError, CrossingError, MaskError, OutsideFrameError, TooFewPointsError
+from stma.errors import CrossingError, MaskError, OutsideFrameError, TooFewPointsError
 from stma_cli.check.json_outlines import JsonOutline, json_outlines
 from stma_cli.convert.outlines import outlines
 from stma_cli.masks.image_file import require_size
@@ -31,7 +31,7 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
         A sentence per change; nothing is written where there is none.
 
     Raises:
-        MaskError: when the file cannot be repaired without guessing.
+        MaskError, AnnotationError: when the file cannot be repaired without guessing.
     """
     content = load_json(path)
     try:
@@ -39,8 +39,6 @@ def repair_outlines(path: Path, out: Path, width: int, height: int) -> tuple[str
         if found is None:
             raise MaskError(*not_repairable(path))
         changes = [change for outline in found for change in _mend(outline, str(path))]
-    except AnnotationError as error:
-        raise MaskError(error.problem, error.fix) from error
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise MaskError(*has_wrong_field(path, error)) from error
     if changes:

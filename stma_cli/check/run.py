@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stma.errors import MaskError, SettingsError
+from stma.errors import AnnotationError, MaskError, SettingsError
 from stma_cli.check.findings import Finding, Level, from_error
 from stma_cli.check.mask_findings import check_masks
 from stma_cli.check.repair import Repair, repair_mask
@@ -73,7 +73,7 @@ def run_check(video: Path, masks: Sequence[str], quick: bool = False, fix: Path 
     corrects = option.frame is not None and option.name is None
     try:
         repair = repair_mask(option.path, survey, fix, corrects)
-    except MaskError as error:
+    except (MaskError, AnnotationError) as error:
         known = {finding.problem for finding in findings}
         refused = from_error(error, "not-repaired", str(option.path))
         return CheckResult(survey, tuple(findings if refused.problem in known else [*findings, refused]))

@@ -13,9 +13,8 @@ from stma_cli.masks.image_file import LARGEST_PICTURE
 from stma_cli.wording import counted
 
 _UNSAFE = frozenset('<>:"/\\|?*')  # in file names, on one system or another
-_DEVICES = frozenset(  # names that Windows keeps for itself
-    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789")}
-)
+_PORTS = {f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"}
+_DEVICES = {"con", "conin$", "conout$", "prn", "aux", "nul", *_PORTS}  # names that Windows keeps for itself
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def _posix(file_name: object) -> PurePosixPath:
 def safe_name(name: str, fallback: str) -> str:
     """Return a name that is a plain file name on every system: no separators, no device, not hidden, not empty."""
     kept = "".join("_" if char in _UNSAFE or not char.isprintable() else char for char in name)
-    stem, dot, rest = (kept.strip(" .")[:200] or fallback).partition(".")
+    stem, dot, rest = (kept.strip(" .")[:200].rstrip(" .") or fallback).partition(".")
     if stem.rstrip().casefold() in _DEVICES:  # Windows opens the device whatever the ending
         stem = f"{stem.rstrip()}_"
     return f"{stem}{dot}{rest}"

@@ -35,7 +35,7 @@ def require_known(
             owner = field.removesuffix("_id")
             raise AnnotationError(
                 f'{source}: annotation {row.get("id")} has the "{field}" {row.get(field)!r}, which no {owner} '
-                f'has as its "id"',
+                'has as its "id"',
                 f"write both alike, add the {owner}, or remove the annotation",
             )
 

@@ -200,8 +200,7 @@ def _open_all(wanted: Conversion, source_format: Format) -> list[Source]:
     if wanted.target_format not in (Format.COCO, Format.YOUTUBE_VIS):
         raise SettingsError(
             f"{wanted.source} holds several clips, of which only coco and youtube-vis make one file",
-            f"convert one, "
-            f"such as {next(iter(folders.values()))} (folders that are objects of one clip: --from binary)",
+            f"convert one, such as {next(iter(folders.values()))} (or --from binary, if they are objects of one clip)",
         )
     sources = [(name, open_davis(folder)) for name, folder in folders.items()]
     return [replace(source, origin=replace(source.origin, clip=name)) for name, source in sources]

@@ -118,7 +118,10 @@ def _load(path: Path) -> np.ndarray:
             f"{path} cannot be read ({error})", "save the masks with numpy.save, without objects"
         ) from error
     if _CLIP in members:
-        raise MaskError(f"{path} holds the masks of a clip", f"{convert_first(path)}")
+        raise MaskError(
+            f"{path} holds the masks of a clip",
+            convert_first(path) or "name it .npz, and run stma convert on it",
+        )
     raise MaskError(
         f"{path} holds several arrays and none called 'masks'", "save the masks alone with numpy.save"
     )

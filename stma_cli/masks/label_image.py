@@ -110,7 +110,7 @@ def _refuse_grey_edge(values: np.ndarray, pixels: np.ndarray, path: Path) -> Non
     if pixels[between].sum() * 4 < pixels[values == 255].sum() and values[between].min() > 15:
         raise MaskError(
             f"{path} is white on black with {int(between.sum())} greys between, so its edges are smoothed "
-            f"(anti-aliased)",
+            "(anti-aliased)",
             HOW_TO_SAVE,
         )
 

@@ -42,12 +42,9 @@ def frame_notes(
         }
         if others and option.path not in told:
             told.add(option.path)
-            said = (
-                f"{option.path} also marks objects on {shortened(others.values(), NAMES_SHOWN)}, left out here; "
-                "to use them, add "
-                + " ".join(_as_option(option, number) for number in list(others)[:NAMES_SHOWN])
-            )
-            notes[frame].append(Note("other-frame", said))
+            said = f"{option.path} also marks objects on {shortened(others.values(), NAMES_SHOWN)}, left out here"
+            used = " ".join(_as_option(option, number) for number in list(others)[:NAMES_SHOWN])
+            notes[frame].append(Note("other-frame", said, f"to use them, add {used}"))
     return notes
 
 
@@ -78,11 +75,9 @@ def _named_otherwise(
     for name, what in ((picture, f"was drawn on {picture}, named"), (option.path.name, "is named")):
         named = _frame_named(name or "", stems)
         if named is not None:
-            said = (
-                f"{option.path} is taken for frame {frame}, but {what} after frame {named}; if that is its frame, "
-                f"give {_as_option(option, named)}"
-            )
-            return [Note("other-frame", said)] if named != frame else []
+            said = f"{option.path} is taken for frame {frame}, but {what} after frame {named}"
+            fix = f"if that is its frame, give {_as_option(option, named)}"
+            return [Note("other-frame", said, fix)] if named != frame else []
     return []
 
 

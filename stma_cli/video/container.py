@@ -253,7 +253,7 @@ def _damaged(path: Path, count: int, position: Fraction, reason: str) -> VideoEr
     way_out = f"leave the damage out with --end {count}" if count else "convert it again from its original"
     return VideoError(
         f"{path} cannot be decoded at frame {count}, {float(position):.2f} s ({reason}): "
-        f"the file is damaged there",
+        "the file is damaged there",
         f"copy it again, or {way_out}",
     )
 

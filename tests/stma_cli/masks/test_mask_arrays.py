@@ -175,6 +175,9 @@ def test_archives_without_a_mask(tmp_path: Path) -> None:
         MaskError, match=r"holds the masks of a clip; run stma convert .* then give --mask masks"
     ):
         read(path)
+    other = path.rename(tmp_path / "a.npy")
+    with pytest.raises(MaskError, match=r"masks of a clip; name it .npz, and run stma convert on it$"):
+        read(other)
     np.savez(path, a=LABELS, b=LABELS)
     with pytest.raises(MaskError, match="none called 'masks'"):
         read(path)
