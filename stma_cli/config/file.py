@@ -27,7 +27,7 @@ CONFIG_FILE = "stma.toml"
 NO_CONFIG = "none"  # what --config takes to leave a file beside the clips alone
 LARGEST_FILE = 1 << 20  # bytes
 WHERE_RESULTS_GO = frozenset({"out", "overlay", "soft", "force", "fix", "csv", "plot", "json", "save-config"})
-OF_ONE_RUN = WHERE_RESULTS_GO | {"mask", "start", "end", "still", "clip", "resume", "config"}
+OF_ONE_RUN = WHERE_RESULTS_GO | {"mask", "start", "end", "until", "still", "clip", "resume", "config"}
 SHARES_TABLE_WITH = {"batch": "segment"}  # what holds for one clip holds for many
 MORE_THAN_PATHS = frozenset({"mask", "out"})  # NAME=FILE, and the URL that a batch may write to
 NAME_OR_FILE = frozenset({"model", "init", "sequences"})  # a name that is known, or else a file

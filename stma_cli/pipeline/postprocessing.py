@@ -1,6 +1,6 @@
 """Post-processing as a step of the pipeline: predictions in, the same number of predictions out."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,16 +38,20 @@ class Postprocessing:
         lookback: so many predictions before the next one still have influence on results to come.
     """
 
-    def __init__(self, config: "PostprocessConfig", annotated: Container[int]) -> None:
+    def __init__(
+        self, config: "PostprocessConfig", annotated: Container[int], ends: Mapping[int, int] | None = None
+    ) -> None:
         """Prepare the steps.
 
         Args:
             config: which are on.
             annotated: the frames that someone has annotated, which smoothing leaves alone.
+            ends: the first frame without each of the objects that end, by id.
         """
         self.lookback = 2 * config.smooth
         self._config = config
         self._annotated = annotated
+        self._ends = ends or {}
 
     def __call__(
         self, predictions: "Iterator[tuple[Frame, PredictionLike]]"
@@ -59,6 +63,9 @@ class Postprocessing:
         for (frame, prediction), labels in postprocessed(
             pairs, self._config, lambda pair: pair[0].index in self._annotated
         ):
+            gone = [object_id for object_id, end in self._ends.items() if frame.index >= end]
+            if gone:  # frames before may have outvoted this one
+                labels = np.where(np.isin(labels, gone), prediction.labels, labels)
             yield frame, final_prediction(prediction, labels)
 
 

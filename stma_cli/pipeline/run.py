@@ -8,6 +8,7 @@ and written. Memory does not depend on the length of the video.
 
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -108,7 +109,9 @@ class Pipeline:
         self._refine = refine or iter
         self._before_chunk = before_chunk
         self._decoded = held_back
-        self._ends = ends or {}
+        self._ending: defaultdict[int, list[int]] = defaultdict(list)  # ids by frame
+        for object_id, end in (ends or {}).items():
+            self._ending[end].append(object_id)
         self.last_index: int | None = None
         self.decode_failure: Exception | None = None
 
@@ -206,13 +209,12 @@ class Pipeline:
 
     def _stepped(self, frames: Sequence["Frame"]) -> list[PredictionLike]:
         """Predict the frames of a chunk, in parts where objects end within it."""
-        places = {place for place, frame in enumerate(frames) if frame.index in self._ends.values()}
+        places = {place for place, frame in enumerate(frames) if frame.index in self._ending}
         predictions: list[PredictionLike] = []
         for first, stop in pairwise(sorted({0, *places, len(frames)})):
             part = frames[first:stop]
-            ended = [object_id for object_id, end in self._ends.items() if end == part[0].index]
-            if ended:
-                self._segmenter.remove(ended)
+            if part[0].index in self._ending:
+                self._segmenter.remove(self._ending[part[0].index])
             masks = {
                 place: self._masks[frame.index]
                 for place, frame in enumerate(part)

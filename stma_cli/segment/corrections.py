@@ -8,7 +8,7 @@ before it, exactly as a run from the start would; where none was kept, everythin
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,13 @@ from stma.labels import id_dtype
 from stma_cli.report_file import finished_files, read_report_head
 from stma_cli.result_layout import CHECKPOINT_FILE, REPORT_FILE
 from stma_cli.segment.checkpoint import Checkpoint
-from stma_cli.segment.identity import RunIdentity
+from stma_cli.segment.identity import THE_ENDS, THE_MASKS, RunIdentity
 from stma_cli.segment.kept_states import KeptStates
 from stma_cli.segment.report import restore_rows
 from stma_cli.segment.settings import DRAWING
 
 if TYPE_CHECKING:
     from stma_cli.masks import Annotation
-
-THE_MASKS = "the masks"  # how `RunIdentity` calls them
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,6 @@ class FinishedRun:
         runtime: version, kind of device and precision.
         masks: SHA-256 of the annotation of each annotated frame.
         names: of the objects, by id.
-        ends: the first frame without each of the objects that ended, by id.
         drawing: what it has drawn: the settings of `DRAWING` as JSON values.
         frame_count: masks that it has written.
         frame_rate: of the video, which its times go by, such as "30000/1001".
@@ -66,7 +63,6 @@ class FinishedRun:
     drawing: dict[str, Any]
     frame_count: int
     frame_rate: str
-    ends: dict[int, int] = field(default_factory=dict)
     soft: str | None = None
 
     def first_change(
@@ -84,7 +80,8 @@ class FinishedRun:
         changed = {
             frame for frame in now.keys() | self.masks.keys() if now.get(frame) != self.masks.get(frame)
         }
-        ended = {frame for _, frame in ends.items() ^ self.ends.items()}
+        then = {int(object_id): end for object_id, end in self.identity.ends.items()}
+        ended = {frame for _, frame in ends.items() ^ then.items() if frame <= self.last_frame}
         first = min(changed | ended, default=None)
         if first in changed:
             how = "is new" if first not in self.masks else "has changed" if first in now else "is gone"
@@ -150,7 +147,6 @@ def finished_run(out: Path) -> FinishedRun | None:
         soft = head["settings"].get("soft")
         count, runtime = int(head["frame_count"]), dict(head["runtime"])
         rate = str(head["video"]["frame_rate"])
-        ends = {int(object_id): int(frame) for object_id, frame in head.get("until", {}).items()}
         drawing["frame_rate"] = drawing["frame_rate"] or rate
     except (KeyError, TypeError, ValueError):
         return None  # of an earlier version, or of another tool
@@ -164,7 +160,6 @@ def finished_run(out: Path) -> FinishedRun | None:
         drawing=drawing,
         frame_count=count,
         frame_rate=rate,
-        ends=ends,
         soft=soft,
     )
 
@@ -176,7 +171,11 @@ def require_same_run(earlier: FinishedRun, fresh: Checkpoint, out: Path) -> None
         OutputError: naming what differs.
     """
     before = replace(fresh, identity=earlier.identity, runtime=earlier.runtime)
-    changes = [change for change in before.changes(fresh.identity, fresh.runtime) if change != THE_MASKS]
+    changes = [
+        change
+        for change in before.changes(fresh.identity, fresh.runtime)
+        if change not in (THE_MASKS, THE_ENDS)
+    ]
     if changes:
         raise OutputError(
             f"{out} is not empty: it holds a run that differs from this one ({', '.join(changes)})",

@@ -6,9 +6,9 @@ have not been touched since.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +16,8 @@ from stma.errors import InputError
 from stma_cli.frame_files import files_in
 from stma_cli.result_layout import NAMES_FILE
 from stma_cli.segment.settings import WITH_INFLUENCE, SegmentSettings
+
+THE_MASKS, THE_ENDS = "the masks", "--until"  # what may differ, in words
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class RunIdentity:
         masks: SHA-256 of the annotations: frame, name and content of each.
         weights: SHA-256 of the weights file.
         settings: all options with influence on the masks, as JSON values.
+        ends: the first frame without each of the objects that end, by id.
         stamp: of the video when it was hashed; says nothing about the masks and is not compared.
     """
 
@@ -34,16 +37,24 @@ class RunIdentity:
     masks: str
     weights: str
     settings: dict[str, Any]
+    ends: dict[str, int] = field(default_factory=dict)
     stamp: str = ""
 
     @classmethod
-    def of(cls, settings: SegmentSettings, weights: str, source: str | None = None) -> Self:
+    def of(
+        cls,
+        settings: SegmentSettings,
+        weights: str,
+        source: str | None = None,
+        ends: Mapping[int, int] | None = None,
+    ) -> Self:
         """Read and hash what `settings` names.
 
         Args:
             settings: the options of the run.
             weights: SHA-256 of the weights file.
             source: SHA-256 of the video where it is known already.
+            ends: the first frame without each of the objects that end, by id.
 
         Raises:
             InputError: a file cannot be read.
@@ -51,8 +62,15 @@ class RunIdentity:
         chosen = {name: getattr(settings, name) for name in WITH_INFLUENCE}
         plain = json.loads(json.dumps(chosen, default=_plain))
         stamp = stamp_path(settings.video)
-        masks = hash_masks(settings.masks, settings.first_mask_only, settings.out, settings.until)
-        return cls(source or hash_path(settings.video), masks, weights, plain, stamp)
+        masks = hash_masks(settings.masks, settings.first_mask_only, settings.out)
+        return cls(
+            source=source or hash_path(settings.video),
+            masks=masks,
+            weights=weights,
+            settings=plain,
+            ends={str(object_id): end for object_id, end in (ends or {}).items()},
+            stamp=stamp,
+        )
 
     @classmethod
     def from_plain(cls, plain: Any) -> Self | None:
@@ -76,7 +94,8 @@ class RunIdentity:
             name
             for name, now, then in (
                 ("the video", self.source, earlier.source),
-                ("the masks", self.masks, earlier.masks),
+                (THE_MASKS, self.masks, earlier.masks),
+                (THE_ENDS, self.ends, earlier.ends),
                 ("the weights", self.weights, earlier.weights),
             )
             if now != then
@@ -132,16 +151,13 @@ def stamp_path(path: Path) -> str:
     return _digest([[name, state.st_size, state.st_mtime_ns, state.st_ctime_ns] for name, state in states])
 
 
-def hash_masks(
-    options: Sequence[str], first_only: bool = False, out: Path | None = None, until: Sequence[str] = ()
-) -> str:
-    """Return the SHA-256 of --mask values: frame, name, picture and content of each, and what is said of all of them.
+def hash_masks(options: Sequence[str], first_only: bool = False, out: Path | None = None) -> str:
+    """Return the SHA-256 of --mask values: frame, name, picture and content of each, and whether all of them count.
 
     Args:
         options: the values as typed.
         first_only: only the first mask of each object counts.
         out: the folder of results, whose names are those of the run itself.
-        until: the --until values, which end objects.
 
     Raises:
         InputError: something cannot be read.
@@ -150,7 +166,7 @@ def hash_masks(
 
     parsed = [parse_mask_option(text) for text in options]
     rows: list[Any] = [[mask.frame, mask.name, mask.image, *_hash_mask(mask.path, out)] for mask in parsed]
-    return _digest([*rows, *(["first"] if first_only else []), *until])
+    return _digest([*rows, *(["first"] if first_only else [])])
 
 
 def _hash_mask(path: Path, out: Path | None) -> list[str]:

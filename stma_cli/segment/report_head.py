@@ -40,7 +40,6 @@ def head_of_run(
         "postprocessing": task.settings.postprocess.steps,
         "video": asdict(task.source.info),
         "masks": mask_rows(task.annotations),
-        "until": task.ends,
         "identity": None if begin.identity is None else begin.identity.plain(),
         "runtime": begin.runtime,
         "frame_count": frame_count,

@@ -1,8 +1,6 @@
 """Where a run of `stma segment` begins: at its first frame, or at the checkpoint of an interrupted run."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, SettingsError
 from stma_cli.output import full_path
@@ -16,9 +14,8 @@ from stma_cli.segment.identity import RunIdentity
 from stma_cli.segment.model_setup import ModelSetup
 from stma_cli.segment.report import ReportState, require_rows
 from stma_cli.segment.settings import SegmentSettings
-
-if TYPE_CHECKING:
-    from stma_cli.masks import Annotation
+from stma_cli.segment.soft import SoftMasks
+from stma_cli.segment.task import Task
 
 
 def saved_run(settings: SegmentSettings) -> Checkpoint | None:
@@ -57,19 +54,14 @@ def owns_overlay(settings: SegmentSettings, earlier: FinishedRun | None) -> bool
     return saved is not None and saved.overlay == str(settings.overlay.resolve())
 
 
-def beginning(
-    settings: SegmentSettings,
-    setup: ModelSetup,
-    saved: Checkpoint | None,
-    annotations: "Mapping[int, Annotation]",
-) -> Checkpoint:
+def beginning(task: Task, setup: ModelSetup, saved: Checkpoint | None, soft: SoftMasks) -> Checkpoint:
     """Return where the run begins.
 
     Args:
-        settings: of this run; with `force` it starts again where it cannot go on.
+        task: this run; with `force` it starts again where it cannot go on.
         setup: the model at its start.
         saved: the checkpoint of an interrupted run, or None.
-        annotations: the masks given, by frame number.
+        soft: its soft masks.
 
     Raises:
         SettingsError: the interrupted run had other inputs or settings.
@@ -77,19 +69,21 @@ def beginning(
     """
     from stma import __version__
 
-    identity = RunIdentity.of(settings, setup.model.sha256)
+    settings = task.settings
+    identity = RunIdentity.of(settings, setup.model.sha256, ends=task.ends)
     runtime = {"version": __version__, "device": setup.device.split(":")[0], "precision": setup.arithmetic}
     if saved is not None:
         try:
             saved.require_same(identity, runtime)
             require_rows(settings.out, saved.report)
             if saved.segmenter is not None:
-                require_saved_predictions(settings, annotations, saved.next_frame)
+                require_saved_predictions(settings, task.annotations, saved.next_frame)
+                soft.require(range(settings.start, saved.next_frame), saved.soft)
         except (SettingsError, OutputError):
             if not settings.force:
                 raise
             saved = None
-    soft = full_path(settings.soft)
+    place = full_path(settings.soft)
     if saved is None:
         return Checkpoint(
             next_frame=settings.start,
@@ -99,11 +93,11 @@ def beginning(
             held=HeldState(settings.start),
             report=ReportState(),
             overlay=full_path(settings.overlay),
-            soft=soft,
+            soft=place,
         )
     if saved.segmenter is None:
-        return replace(saved, soft=soft)
-    return replace(saved, identity=identity, resumed_at=(*saved.resumed_at, saved.next_frame), soft=soft)
+        return replace(saved, soft=place)
+    return replace(saved, identity=identity, resumed_at=(*saved.resumed_at, saved.next_frame), soft=place)
 
 
 def after_ctrl_c(settings: SegmentSettings) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stma.errors import OutputError, VideoError
@@ -89,10 +89,11 @@ def _run_alone(
 ) -> SegmentResult:
     settings, source, annotations, say = task.settings, task.source, task.annotations, task.say
     soft = SoftMasks(settings, task.names, source.stems)
-    saved = soft.usable(saved_run(settings))
+    saved = saved_run(settings)
     prepare_folder(settings.out, settings.force or saved is not None or earlier is not None)
     try:
-        soft.prepare(again=earlier is not None or saved is not None)
+        goes_on = saved is not None and saved.segmenter is not None
+        soft.prepare(again=earlier is not None or saved is not None, goes_on=goes_on)
         side = working_side(settings.size, annotations)
         setup = set_up(settings, side, source.info.height, source.info.width)
         notes = opening_notes(task)
@@ -100,7 +101,7 @@ def _run_alone(
             say(line)
         for note in notes:
             say(labelled("note", note))
-        begin = beginning(settings, setup, saved, annotations)
+        begin = beginning(task, setup, saved, soft)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
             changes = (
@@ -116,6 +117,12 @@ def _run_alone(
             forward = settings.direction is Direction.FORWARD
             begin, line = correction_begin(begin, change, _states(settings), settings.out, forward)
             say(labelled("changed", line))
+            if earlier.soft is not None and settings.soft is None:
+                left = (
+                    f"the soft masks in {earlier.soft} stay those of the run before, as --soft is not given"
+                )
+                say(labelled("note", left))
+                notes.append(left)
         elif begin.segmenter is not None:
             say(labelled("resumed", f"at frame {begin.next_frame}, from the memory saved there"))
         setup = replace(setup, segmenter=directed_segmenter(task, setup, begin))
@@ -131,14 +138,6 @@ def _states(settings: SegmentSettings) -> KeptStates:
     return KeptStates(settings.out, settings.states if settings.direction is Direction.FORWARD else 0)
 
 
-@dataclass(frozen=True)
-class _Sinks:
-    """Where the frames go; a run that goes on draws its overlay at the end, from all masks."""
-
-    masks: MaskSink
-    overlays: list[OverlaySink]
-
-
 def _run(
     task: Task,
     setup: ModelSetup,
@@ -147,21 +146,13 @@ def _run(
     on_checkpoint: Callable[[], None] | None,
 ) -> SegmentResult:
     said = len(task.source.notes)
-    sinks = _sinks(task, begin)
+    fresh = begin.segmenter is None  # a run that goes on draws its overlay at the end, from all masks
+    overlays = overlay_sinks(task.settings, task.source, task.names) if fresh else []
     with ExitStack() as unfinished:
-        for sink in sinks.overlays:
+        for sink in overlays:
             unfinished.callback(sink.abort)
-        pipeline, notes = _follow(task, setup, begin, soft, sinks, on_checkpoint)
+        pipeline, notes = _follow(task, setup, begin, soft, overlays, on_checkpoint)
     return _result(task, begin, pipeline, soft, notes[said:])
-
-
-def _sinks(task: Task, begin: Checkpoint) -> _Sinks:
-    from stma.palette import davis_palette
-    from stma_cli.masks import MaskWriter
-
-    masks = MaskSink(MaskWriter(task.settings.out, davis_palette(), task.names))
-    fresh = begin.segmenter is None
-    return _Sinks(masks, overlay_sinks(task.settings, task.source, task.names) if fresh else [])
 
 
 def _follow(
@@ -169,13 +160,17 @@ def _follow(
     setup: ModelSetup,
     begin: Checkpoint,
     soft: SoftMasks,
-    sinks: _Sinks,
+    overlays: Sequence[OverlaySink],
     on_checkpoint: Callable[[], None] | None,
 ) -> tuple[Pipeline, list[str]]:
     """Segment all frames and write what comes of them; return what did it, and all notes on video and overlay."""
+    from stma.palette import davis_palette
+    from stma_cli.masks import MaskWriter
+
     settings, source = task.settings, task.source
+    mask_sink = MaskSink(MaskWriter(settings.out, davis_palette(), task.names))
     masks = {frame: mask.labels for frame, mask in task.annotations.items() if mask.labels.any()}
-    after = Postprocessing(settings.postprocess, masks)
+    after = Postprocessing(settings.postprocess, masks, task.ends)
     held_back = HeldBack(after if settings.postprocess.on else None, after.lookback, begin.held)
     states = _states(settings)
     if begin.segmenter is None:
@@ -198,7 +193,7 @@ def _follow(
         pipeline = Pipeline(
             setup.segmenter,
             masks,
-            [sinks.masks, *sinks.overlays],
+            [mask_sink, *overlays],
             settings.chunk,
             on_frame,
             refine=soft.before(held_back),
@@ -209,9 +204,9 @@ def _follow(
         try:
             with progress:
                 pipeline.run(source.frames(begin.next_frame, settings.end))
-            notes = _finish_report(task, setup, begin, pipeline, report, sinks.overlays)
+            notes = _finish_report(task, setup, begin, pipeline, report, overlays)
         except (VideoError, RunInterrupted, OutputError) as failure:
-            _tell_how_to_go_on(failure, task, done_before + sinks.masks.count, pipeline, checkpointer)
+            _tell_how_to_go_on(failure, task, done_before + mask_sink.count, pipeline, checkpointer)
             raise
         checkpointer.finish()
     return pipeline, notes
@@ -244,6 +239,11 @@ def _result(
     """Return what a complete run has written, after saying the notes that came up on the way."""
     settings = task.settings
     frame_count = _done_before(task, begin) + pipeline.frame_count
+    late = (
+        f"--until ends {task.names[object_id]} on frame {end}, behind the last one"
+        for object_id, end in sorted(task.ends.items())
+        if end >= settings.start + frame_count
+    )
     others = {
         settings.out: len(files_in(settings.out, ".png")) - frame_count,
         settings.soft: soft.others(frame_count),
@@ -253,7 +253,7 @@ def _result(
         for folder, count in others.items()
         if count
     )
-    notes = [*notes, *left]
+    notes = [*notes, *late, *left]
     for note in notes:
         task.say(labelled("note", note))
     return SegmentResult(

@@ -20,7 +20,6 @@ from stma_cli.output import OutputFolder, full_path, prepare_folder
 from stma_cli.pipeline.protocols import PredictionLike
 from stma_cli.pipeline.run import Refine
 from stma_cli.rendering.pictures import COMPRESSION
-from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.corrections import Change
 from stma_cli.segment.settings import SegmentSettings
 from stma_cli.soft_file import mark_soft_masks, soft_masks_of
@@ -57,29 +56,28 @@ class SoftMasks:
                     f"--soft {self._folder} would write into the {what}",
                     "choose another folder",
                 )
+        if self._folder.resolve() in settings.out.resolve().parents:
+            raise SettingsError(f"--soft {self._folder} holds the folder of the masks", "choose another")
 
-    def usable(self, saved: Checkpoint | None) -> Checkpoint | None:
-        """Return the checkpoint of an interrupted run; with --force None where those up to it are not there.
-
-        Raises:
-            OutputError: they are not, and there is no --force.
-        """
-        if saved is None or saved.segmenter is None:
-            return saved
-        gap = self.first_gap(range(self._start, saved.next_frame), saved.soft)
-        if gap is not None and not self._force:
-            raise OutputError(gap.what, "add --force in place of --resume")
-        return saved if gap is None else None
-
-    def prepare(self, again: bool) -> None:
-        """Make the folder; where the run is done `again` or goes on, it may hold files of it.
+    def prepare(self, again: bool, goes_on: bool) -> None:
+        """Make the folder; where the run is done `again` it may hold files of it, where it goes on `require` says.
 
         Raises:
             OutputError: it has other files in it, or is not writable.
         """
         if self._folder is not None:
-            ours = again and self._is_ours(self._folder)
+            ours = goes_on or (again and self._is_ours(self._folder))
             self._made = prepare_folder(self._folder, self._force or ours, "--soft")
+
+    def require(self, frames: range, recorded: str | None) -> None:
+        """Refuse to go on behind frames that lack a file of this very run; arguments as of `first_gap`.
+
+        Raises:
+            OutputError: naming what is missing.
+        """
+        gap = self.first_gap(frames, recorded)
+        if gap is not None:
+            raise OutputError(gap.what, "add --force in place of --resume")
 
     def remove_if_unused(self) -> None:
         """Remove the folder again where `prepare` has made it and nothing was written."""

@@ -54,16 +54,20 @@ def test_the_first_of_several_changes_counts(now: dict[int, Annotation], change:
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "frame"), [({}, {1: 7}, 7), ({1: 7}, {}, 7), ({1: 7}, {1: 12}, 7), ({1: 7}, {1: 3}, 3)]
+    ("then", "now", "frame"),
+    [({}, {1: 7}, 7), ({1: 7}, {}, 7), ({1: 7}, {1: 12}, 7), ({1: 7}, {1: 3}, 3), ({1: 40}, {1: 9}, 9)],
 )
 def test_another_end_counts_from_the_earlier_of_both(
     then: dict[int, int], now: dict[int, int], frame: int
 ) -> None:
     masks = given(_0=1)
-    earlier = replace(finished(masks), ends=then)
+    before = finished(masks)
+    ends = {str(object_id): end for object_id, end in then.items()}
+    earlier = replace(before, identity=replace(before.identity, ends=ends))
     change = Change(frame, f"--until says something else of frame {frame}")
     assert earlier.first_change(masks, {1: "object 1"}, now) == change
     assert earlier.first_change(masks, {1: "object 1"}, then) is None
+    assert before.first_change(masks, {1: "object 1"}, {1: 20}) is None  # behind the last frame
 
 
 def test_other_names_change_the_last_frame_alone() -> None:

@@ -87,6 +87,7 @@ def test_what_cannot_be() -> None:
     assert "s/1/00000.png is missing" in message
     assert "leave out one" in refused_segment(*WORDS, "--soft", "s", "--direction", "both")
     assert "folder of the masks" in refused_segment(*WORDS, "--soft", "a", "--out", "a")
+    assert "holds the folder of the masks" in refused_segment(*WORDS, "--soft", "b", "--out", "b/a")
     assert "would write into the overlay" in refused_segment(*WORDS, "--soft", "o", "--overlay", "o")
     make_folder(Path("1"), ["0.png"], 90, 66)
     for soft in ("1", "."):
@@ -163,3 +164,25 @@ def test_a_place_that_cannot_be_is_refused_before_the_model_is_loaded(
     assert message == "clip.mp4 is a file; choose another folder with --soft"
     assert "the model is loaded" in refused_segment(*WORDS, "--out", "a", "--soft", "a/s")
     assert not Path("a").exists()
+
+
+def test_what_else_has_changed_is_said_before_what_they_lack() -> None:
+    make_folder(Path("frames"), [f"{number:02d}.png" for number in range(16)], 90, 66)
+    words = ["frames", *WORDS[1:], "--out", "a", "--soft", "s"]
+    with ctrl_c_in_chunk(3):
+        assert run_segment(*words).exit_code == 130
+    assert "differs from this one: the masks" in refused_segment(*words, "--mask", "6=late.png", "--resume")
+    for picture in sorted(Path("frames").iterdir())[5:]:
+        picture.unlink()
+    assert "differs from this one: the video" in refused_segment(*words, "--resume")
+    result = run_segment(*words, "--resume", "--force")
+    assert result.exit_code == 0, result.output
+    assert "done     5 frames" in result.stdout
+
+
+def test_a_correction_without_them_says_that_they_stay() -> None:
+    words = [*WORDS, "--out", "a"]
+    run_segment(*words, "--soft", "s")
+    place = Path("s").resolve()
+    said = run_segment(*words, "--mask", "6=late.png").stdout
+    assert f"note     the soft masks in {place} stay those of the run before, as --soft is not given" in said

@@ -40,7 +40,7 @@ def test_an_object_ends_at_its_frame(workplace: Path, chunk: str, end: str) -> N
     assert "until    frame 5: object 4" in result.stdout
     assert ids("a") == [[1, 4]] * 6 + [[1]] * 3 + [[]]
     report = json.loads(Path("a/report.json").read_text())
-    assert report["until"] == {"4": 6, "1": 9}
+    assert report["identity"]["ends"] == {"4": 6, "1": 9}
     assert list(report["frames"][7]["objects"]) == ["1"]
 
 
@@ -91,10 +91,23 @@ def test_an_interrupted_run_goes_on_with_the_end(workplace: Path, monkeypatch: p
     stopped = run(*words, "--until", "4=3")
     assert "--until 4=3" in stopped.stderr
     monkeypatch.setattr(segment_run, "set_up_model", fake_setup)
-    assert "the masks" in refused(*words, "--until", "4=9", "--resume")
-    result = run(*words, "--until", "4=3", "--resume")
+    assert "differs from this one: --until;" in refused(*words, "--until", "4=9", "--resume")
+    result = run(*words, "--until", "object 4=3", "--resume")
     assert "resumed" in result.stdout
     assert ids("a") == [[1, 4]] * 3 + [[1]] * 7
+
+
+@pytest.mark.parametrize("radius", ["2", "5"])
+def test_smoothing_brings_no_object_back(workplace: Path, radius: str) -> None:
+    words = ("--until", "4=9", "--smooth", radius)
+    assert run("clip.mp4", "--mask", "first.png", "--out", "a", *words).exit_code == 0
+    assert ids("a") == [[1, 4]] * 9 + [[1]]
+
+
+def test_an_end_behind_the_last_frame_is_told(workplace: Path) -> None:
+    words = ("clip.mp4", "--mask", "first.png", "--out", "a")
+    assert "--until ends object 4 on frame 10, behind the last one" in run(*words, "--until", "4=10").stdout
+    assert "same     a" in run(*words).stdout
 
 
 @pytest.mark.parametrize(
