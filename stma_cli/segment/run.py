@@ -21,6 +21,7 @@ from stma_cli.segment.checkpoint import Checkpoint
 from stma_cli.segment.checkpointer import Checkpointer
 from stma_cli.segment.checks import all_names, checked_annotations, require_frame_exists, require_places
 from stma_cli.segment.corrections import (
+    Change,
     FinishedRun,
     correction_begin,
     finished_run,
@@ -104,12 +105,7 @@ def _run_alone(
         begin = beginning(task, setup, saved, soft)
         if earlier is not None:
             require_same_run(earlier, begin, settings.out)
-            changes = (
-                earlier.first_change(annotations, task.names, task.ends),
-                earlier.first_gap(settings.out),
-                soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1), earlier.soft),
-            )
-            change = min(filter(None, changes), key=lambda change: change.frame, default=None)
+            change = _first_change(task, earlier, soft)
             if change is None:
                 say(labelled("same", f"{settings.out} holds the masks of this very run, nothing is computed"))
                 result = unchanged(settings, source, earlier, say)
@@ -131,6 +127,16 @@ def _run_alone(
     finally:
         remove_saved_predictions(settings)
         soft.remove_if_unused()
+
+
+def _first_change(task: Task, earlier: FinishedRun, soft: SoftMasks) -> Change | None:
+    """Return the first frame on which the results of an earlier run do not hold, or None where all do."""
+    changes = (
+        earlier.first_change(task.annotations, task.names, task.ends),
+        earlier.first_gap(task.settings.out),
+        soft.first_gap(range(earlier.first_frame, earlier.last_frame + 1), earlier.soft),
+    )
+    return min(filter(None, changes), key=lambda change: change.frame, default=None)
 
 
 def _states(settings: SegmentSettings) -> KeptStates:
