@@ -64,7 +64,7 @@ class Postprocessing:
             pairs, self._config, lambda pair: pair[0].index in self._annotated
         ):
             gone = [object_id for object_id, end in self._ends.items() if frame.index >= end]
-            if gone:  # frames before may have outvoted this one
+            if gone and labels is not prediction.labels:  # frames before may have outvoted this one
                 labels = np.where(np.isin(labels, gone), prediction.labels, labels)
             yield frame, final_prediction(prediction, labels)
 
